@@ -1,0 +1,260 @@
+//! The plain answers that the explorer shows and the commands print.
+//!
+//! These are shapes only: owned data, no snapshot behind them, ready to cross a thread or to be serialised. Every
+//! string that came out of a snapshot is already sanitised, except [`ObjectDetail::value`], which is the exact value
+//! for scripts. Sizes are bytes. Field names are the JSON contract of `docs/cli.md`; add, never rename.
+
+use crate::snapshot::Addr;
+use serde::Serialize;
+
+/// What is known of the snapshot as a whole; heads every answer.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct SnapshotInfo {
+    /// Process id, when the snapshot says.
+    pub pid: Option<i32>,
+    /// `3.12.1`; `None` when no interpreter was found.
+    pub python: Option<String>,
+    /// `CPython`.
+    pub implementation: String,
+    /// Whether this is a free-threaded build.
+    pub free_threaded: bool,
+    /// RFC 3339, UTC.
+    pub captured_at: Option<String>,
+    /// Bytes of captured memory, holes included.
+    pub bytes: u64,
+    /// The path it was opened from, or `pid 4242`.
+    pub source: String,
+    /// What the process calls itself: the script or program of its command line.
+    pub program: Option<String>,
+    /// How long the process stood still, in milliseconds.
+    pub pause_ms: Option<f64>,
+}
+
+/// One type and its objects.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct TypeRow {
+    /// `qualname` for builtins, `module.qualname` for all others.
+    pub name: String,
+    /// The type object.
+    pub address: Addr,
+    /// Live objects whose type is exactly this one.
+    pub count: u64,
+    /// The sum of their shallow sizes.
+    pub shallow_bytes: u64,
+}
+
+/// A sum over types.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Total {
+    /// Objects.
+    pub count: u64,
+    /// Their shallow sizes.
+    pub shallow_bytes: u64,
+}
+
+/// Every type that has objects, biggest first.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Types {
+    /// One row a type.
+    pub types: Vec<TypeRow>,
+    /// Over all rows.
+    pub total: Total,
+}
+
+/// A reference count as the object's header encodes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum RefCount {
+    /// Counted.
+    Count(i64),
+    /// The object is immortal; its count means nothing. Serialised as `null`.
+    Immortal,
+}
+
+/// One object in a line.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ObjectRow {
+    /// Where it is.
+    pub address: Addr,
+    /// Its type's name.
+    #[serde(rename = "type")]
+    pub type_name: String,
+    /// Its type.
+    pub type_address: Addr,
+    /// Its reference count.
+    pub refcount: RefCount,
+    /// `sys.getsizeof`.
+    pub shallow_bytes: u64,
+    /// Whether that size is an estimate (a user's `__sizeof__` or an unknown C type decides).
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub estimated: bool,
+    /// The value in one line.
+    pub summary: String,
+}
+
+/// A window on the objects of a type.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Objects {
+    /// The rows of this window.
+    pub objects: Vec<ObjectRow>,
+    /// How many there are in all (after the filter).
+    pub total: u64,
+    /// Index of the first row.
+    #[serde(skip)]
+    pub offset: u64,
+}
+
+/// How sure an edge is, and whether it keeps its target alive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EdgeKind {
+    /// Owned: keeps the target alive.
+    Strong,
+    /// A weak reference.
+    Weak,
+    /// A word in an object of unknown layout that is an object's address.
+    Guessed,
+}
+
+/// One reference, seen from either end.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct EdgeRow {
+    /// The object at the other end.
+    pub address: Addr,
+    /// Its type's name.
+    #[serde(rename = "type")]
+    pub type_name: String,
+    /// The edge's name as written in Python: `['key']`, `.attr`, `[3]`, `local x`, `__closure__`.
+    pub edge: String,
+    /// Strong, weak or guessed.
+    pub kind: EdgeKind,
+    /// The object at the other end in one line.
+    pub summary: String,
+    /// Its shallow size.
+    pub shallow_bytes: u64,
+    /// How many edges it has in the same direction (what unfolding it would show).
+    pub children: u64,
+}
+
+/// Which way to look along references.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Direction {
+    /// What the object holds.
+    Referents,
+    /// What holds the object.
+    Referrers,
+}
+
+impl Direction {
+    /// The other way.
+    pub fn reversed(self) -> Direction {
+        match self {
+            Direction::Referents => Direction::Referrers,
+            Direction::Referrers => Direction::Referents,
+        }
+    }
+}
+
+/// A window on the references of one object.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Edges {
+    /// The rows of this window, in the object's own order (referents) or address order (referrers).
+    pub edges: Vec<EdgeRow>,
+    /// How many there are in all.
+    pub total: u64,
+    /// Index of the first row.
+    #[serde(skip)]
+    pub offset: u64,
+}
+
+/// A named part of an object.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Field {
+    /// As an edge's name.
+    pub name: String,
+    /// The object it holds.
+    pub address: Addr,
+    /// Its type's name.
+    #[serde(rename = "type")]
+    pub type_name: String,
+    /// The object in one line.
+    pub summary: String,
+    /// What it holds in turn, as deep as was asked for; left out when empty.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub fields: Vec<Field>,
+}
+
+/// One object in full.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ObjectDetail {
+    /// Where it is.
+    pub address: Addr,
+    /// Its type's name.
+    #[serde(rename = "type")]
+    pub type_name: String,
+    /// Its type.
+    pub type_address: Addr,
+    /// Its reference count.
+    pub refcount: RefCount,
+    /// `sys.getsizeof`.
+    pub shallow_bytes: u64,
+    /// Whether that size is an estimate.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub estimated: bool,
+    /// Whether a root reaches it; `null` until that is computed.
+    pub reachable: Option<bool>,
+    /// The value, cut at the asked length: exact for str, bytes, numbers; a line for all others. Not sanitised.
+    pub value: String,
+    /// The value in one line, sanitised.
+    pub summary: String,
+    /// Attributes, items, locals, fields.
+    pub fields: Vec<Field>,
+    /// How many fields there are, those not shown included.
+    pub fields_total: u64,
+    /// The generic facts a side panel shows: `("gc", "tracked")`, `("kind", "heap type")`, ….
+    #[serde(skip)]
+    pub facts: Vec<(String, String)>,
+}
+
+/// A word that is the address of an object.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct WordRow {
+    /// Where the word is.
+    pub address: Addr,
+    /// What it holds.
+    pub value: Addr,
+    /// The object that begins there.
+    pub object: Addr,
+    /// That object's type.
+    #[serde(rename = "type")]
+    pub type_name: String,
+}
+
+/// A stretch of raw memory.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Hex {
+    /// The address that was asked for.
+    pub address: Addr,
+    /// Where `bytes` begins.
+    pub start: Addr,
+    /// The memory; shorter than asked where it ends.
+    #[serde(serialize_with = "as_hex")]
+    pub bytes: Vec<u8>,
+    /// The 8-byte words in it that point to an object.
+    pub words: Vec<WordRow>,
+    /// The object that `address` lies in, if it lies in one: its address, type, and one line.
+    #[serde(skip)]
+    pub object: Option<(Addr, String, String)>,
+    /// The region: what is mapped there, and its permissions.
+    #[serde(skip)]
+    pub region: String,
+}
+
+fn as_hex<S: serde::Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+    use std::fmt::Write;
+    let mut text = String::with_capacity(bytes.len() * 2);
+    for byte in bytes {
+        let _ = write!(text, "{byte:02x}");
+    }
+    serializer.serialize_str(&text)
+}

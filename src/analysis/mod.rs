@@ -1,0 +1,3 @@
+//! The questions people ask of a heap, each answered as plain data.
+
+pub mod answers;

@@ -1,0 +1,124 @@
+//! `snapshot.json`: what the kernel said about the process when it was captured.
+//!
+//! These are the shapes that `capture` writes and every reader of a snapshot gets. They are plain data: nothing here
+//! asks the kernel or touches memory. Every field a foreign snapshot may lack is optional, and so is the whole file.
+
+use super::Addr;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// The value of [`Metadata::format`] this version writes.
+pub const FORMAT: &str = "pymem-tui.snapshot/1";
+
+/// The name of the file beside the region files.
+pub const FILE_NAME: &str = "snapshot.json";
+
+/// Everything `snapshot.json` holds.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Metadata {
+    /// [`FORMAT`].
+    pub format: String,
+    /// Name and version of the program that wrote it.
+    pub tool: String,
+    /// RFC 3339, UTC, when the process was stopped.
+    pub captured_at: Option<String>,
+    /// How it was captured: `plain`.
+    pub mode: String,
+    /// How long the process stood still, in milliseconds.
+    pub pause_ms: Option<f64>,
+    /// Bytes copied.
+    pub bytes: u64,
+    /// Pages that were never touched and so were neither read nor stored.
+    #[serde(default)]
+    pub pages_skipped: u64,
+    /// The process as a whole.
+    pub process: Process,
+    /// Every mapping, captured or not, in address order.
+    pub regions: Vec<Mapping>,
+    /// Every thread at the stop.
+    pub threads: Vec<Thread>,
+    /// Ranges that should have been copied and could not be read.
+    #[serde(default)]
+    pub unreadable: Vec<Unreadable>,
+    /// Anything else a reader should know, as sentences.
+    #[serde(default)]
+    pub problems: Vec<String>,
+}
+
+/// The process as a whole.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Process {
+    /// Process id, in the capturer's namespace.
+    pub pid: i32,
+    /// `/proc/PID/cmdline`, split; lossy UTF-8.
+    #[serde(default)]
+    pub command_line: Vec<String>,
+    /// What `/proc/PID/exe` links to.
+    pub exe: Option<String>,
+    /// RFC 3339, UTC.
+    pub started_at: Option<String>,
+    /// `/proc/PID/status`: `VmRSS`, `VmSize`, `RssAnon`, `VmPTE`, … in bytes.
+    #[serde(default)]
+    pub memory: BTreeMap<String, u64>,
+    /// `/proc/PID/smaps_rollup`: `Rss`, `Pss`, `Private_Dirty`, `Swap`, … in bytes, taken before the copy.
+    #[serde(default)]
+    pub rollup: BTreeMap<String, u64>,
+}
+
+/// One mapping of `/proc/PID/maps`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Mapping {
+    /// First address.
+    pub start: Addr,
+    /// One past the last address.
+    pub end: Addr,
+    /// As in `maps`: `rw-p`.
+    pub permissions: String,
+    /// Offset into the file.
+    #[serde(default)]
+    pub offset: u64,
+    /// Path or pseudo-name (`[heap]`), lossy UTF-8.
+    pub file: Option<String>,
+    /// Resident bytes when the process was stopped, before the copy; `None` when the kernel would not say.
+    pub resident_bytes: Option<u64>,
+    /// Whether its memory is in the snapshot.
+    pub captured: bool,
+}
+
+/// One thread, as it was stopped.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Thread {
+    /// Native thread id.
+    pub tid: i32,
+    /// `/proc/PID/task/TID/comm`.
+    pub name: String,
+    /// The kernel's state letter before the stop: `S`, `R`, `D`, …
+    pub state: String,
+    /// `/proc/PID/task/TID/wchan`, when the kernel shows it.
+    pub wchan: Option<String>,
+    /// General registers by name (`rip`, `rsp`, `fs_base`, …), as hex; empty when the thread could not be stopped.
+    #[serde(default)]
+    pub registers: BTreeMap<String, Addr>,
+    /// The system call the thread is blocked in.
+    pub syscall: Option<Syscall>,
+}
+
+/// A system call a thread is blocked in.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Syscall {
+    /// Number, x86-64.
+    pub number: i64,
+    /// The six argument registers.
+    pub args: Vec<Addr>,
+}
+
+/// A range that should have been copied and could not be read.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Unreadable {
+    /// First address.
+    pub start: Addr,
+    /// One past the last address.
+    pub end: Addr,
+    /// The kernel's words.
+    pub reason: String,
+}

@@ -1,0 +1,250 @@
+//! Bytes by address, whatever the source: a directory of region files or a single-file stream.
+//!
+//! A [`Snapshot`] is a sorted list of [`Region`]s that do not overlap, each backed by mapped (or, when small, read)
+//! file contents. There is one bounds-checked way to get at bytes: [`Reader`], made per thread, with
+//! [`read`](Reader::read), [`chunks`](Reader::chunks) and a few fixed-width helpers over them. What the bytes mean is
+//! not known here.
+
+mod addr;
+pub mod meta;
+mod open;
+mod reader;
+
+pub use addr::Addr;
+pub use meta::Metadata;
+pub use open::{OpenError, region_file_name};
+pub use reader::{Reader, Unreadable};
+
+use std::ops::Range;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Which kind of file or folder a snapshot was opened from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SourceKind {
+    /// A directory of `mem.START.END.bin`.
+    Directory,
+    /// Records of little-endian u64 start, u64 end, bytes.
+    Stream,
+    /// Made in memory, by a test.
+    Memory,
+}
+
+/// A captured process: its readable memory, and what the kernel said about it.
+#[derive(Debug)]
+pub struct Snapshot {
+    regions: Vec<Region>,
+    metadata: Option<Metadata>,
+    problems: Vec<String>,
+    source: PathBuf,
+    kind: SourceKind,
+}
+
+/// One run of captured memory.
+#[derive(Debug, Clone)]
+pub struct Region {
+    /// First address.
+    pub start: Addr,
+    /// One past the last address.
+    pub end: Addr,
+    /// `rw-p`, when the kernel's list of mappings came along.
+    pub permissions: Option<String>,
+    /// The mapped file or pseudo-name, likewise.
+    pub file: Option<String>,
+    /// Offset of `start` in that file.
+    pub file_offset: u64,
+    /// Resident bytes at the stop, likewise.
+    pub resident_bytes: Option<u64>,
+    bytes: Backing,
+    /// Offsets within the region that hold data; the rest are holes, which read as zeros.
+    extents: Vec<Range<u64>>,
+}
+
+/// Where a region's bytes are kept.
+#[derive(Debug, Clone)]
+enum Backing {
+    Owned(Arc<[u8]>),
+    Mapped { map: Arc<memmap2::Mmap>, start: usize, len: usize },
+}
+
+impl Backing {
+    fn as_slice(&self) -> &[u8] {
+        match self {
+            Backing::Owned(bytes) => bytes,
+            // the range was checked when the region was made
+            Backing::Mapped { map, start, len } => map.get(*start..*start + *len).unwrap_or(&[]),
+        }
+    }
+}
+
+impl Region {
+    /// The captured bytes; as long as the region.
+    pub fn bytes(&self) -> &[u8] {
+        self.bytes.as_slice()
+    }
+
+    /// Length in bytes.
+    pub fn len(&self) -> u64 {
+        self.end.0 - self.start.0
+    }
+
+    /// Regions are never empty; this is here because `len` is.
+    pub fn is_empty(&self) -> bool {
+        self.end <= self.start
+    }
+
+    /// Whether `addr` lies within.
+    pub fn contains(&self, addr: Addr) -> bool {
+        self.start <= addr && addr < self.end
+    }
+
+    /// The parts that hold data, as offsets into [`bytes`](Self::bytes), in order; what lies between reads as zeros
+    /// and was never touched by the process.
+    pub fn extents(&self) -> &[Range<u64>] {
+        &self.extents
+    }
+
+    /// Whether the process could write here; unknown counts as yes.
+    pub fn is_writable(&self) -> bool {
+        self.permissions.as_ref().is_none_or(|p| p.as_bytes().get(1) == Some(&b'w'))
+    }
+
+    /// Whether this maps a file (not `[heap]` and its like).
+    pub fn is_file(&self) -> bool {
+        self.file.as_ref().is_some_and(|f| f.starts_with('/'))
+    }
+
+    fn from_memory(start: Addr, bytes: Vec<u8>) -> Region {
+        let len = bytes.len() as u64;
+        Region {
+            start,
+            end: start + len,
+            permissions: None,
+            file: None,
+            file_offset: 0,
+            resident_bytes: None,
+            bytes: Backing::Owned(bytes.into()),
+            extents: std::iter::once(0..len).collect(),
+        }
+    }
+}
+
+impl Snapshot {
+    /// A snapshot from bytes in memory: what tests build theirs with. Overlaps and empty pieces are dropped and
+    /// reported, as they are for files.
+    pub fn from_memory(pieces: Vec<(Addr, Vec<u8>)>, metadata: Option<Metadata>) -> Snapshot {
+        let regions = pieces.into_iter().map(|(start, bytes)| Region::from_memory(start, bytes)).collect();
+        let mut snapshot = Snapshot {
+            regions,
+            metadata,
+            problems: Vec::new(),
+            source: PathBuf::from("memory"),
+            kind: SourceKind::Memory,
+        };
+        snapshot.settle();
+        snapshot
+    }
+
+    /// The regions, sorted by address; they do not overlap.
+    pub fn regions(&self) -> &[Region] {
+        &self.regions
+    }
+
+    /// The region that holds `addr`. `O(log n)`.
+    pub fn region_of(&self, addr: Addr) -> Option<&Region> {
+        let i = self.regions.partition_point(|r| r.start <= addr).checked_sub(1)?;
+        self.regions.get(i).filter(|r| r.contains(addr))
+    }
+
+    /// What the kernel said, when the snapshot carries it.
+    pub fn metadata(&self) -> Option<&Metadata> {
+        self.metadata.as_ref()
+    }
+
+    /// What was wrong with the files, as sentences.
+    pub fn problems(&self) -> &[String] {
+        &self.problems
+    }
+
+    /// Where it was opened from.
+    pub fn source(&self) -> &std::path::Path {
+        &self.source
+    }
+
+    /// Sets the name to show as the source (a snapshot in an unlinked temporary file has none of its own).
+    pub fn set_source(&mut self, name: impl Into<PathBuf>) {
+        self.source = name.into();
+    }
+
+    /// What kind of source that was.
+    pub fn kind(&self) -> SourceKind {
+        self.kind
+    }
+
+    /// Bytes of captured memory, holes included.
+    pub fn bytes(&self) -> u64 {
+        self.regions.iter().map(Region::len).sum()
+    }
+
+    /// Bytes that hold data: what a full scan has to read.
+    pub fn data_bytes(&self) -> u64 {
+        self.regions.iter().flat_map(|r| &r.extents).map(|e| e.end - e.start).sum()
+    }
+
+    /// A reader, one per thread.
+    pub fn reader(&self) -> Reader<'_> {
+        Reader::new(self)
+    }
+
+    /// Sorts, cuts overlaps, drops what is empty, and names each region by the kernel's list of mappings.
+    fn settle(&mut self) {
+        self.regions.retain(|r| !r.is_empty());
+        self.regions.sort_by_key(|r| (r.start, r.end));
+        let mut kept: Vec<Region> = Vec::with_capacity(self.regions.len());
+        for region in self.regions.drain(..) {
+            match kept.last() {
+                Some(last) if region.start < last.end => self.problems.push(format!(
+                    "region {}-{} overlaps {}-{} and was left out",
+                    region.start, region.end, last.start, last.end
+                )),
+                _ => kept.push(region),
+            }
+        }
+        self.regions = kept;
+        let Some(metadata) = &self.metadata else { return };
+        for region in &mut self.regions {
+            let at = metadata.regions.partition_point(|m| m.start <= region.start);
+            let Some(mapping) = at.checked_sub(1).and_then(|i| metadata.regions.get(i)) else { continue };
+            if region.start < mapping.end {
+                region.permissions = Some(mapping.permissions.clone());
+                region.file = mapping.file.clone();
+                region.file_offset = mapping.offset.wrapping_add(region.start.0 - mapping.start.0);
+                if mapping.start == region.start && mapping.end == region.end {
+                    region.resident_bytes = mapping.resident_bytes;
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn regions_are_sorted_and_overlaps_are_told() {
+        let pieces = vec![
+            (Addr(0x3000), vec![3; 0x1000]),
+            (Addr(0x1000), vec![1; 0x1800]),
+            (Addr(0x2000), vec![2; 0x1000]),
+            (Addr(0x9000), vec![]),
+        ];
+        let snapshot = Snapshot::from_memory(pieces, None);
+        let starts: Vec<_> = snapshot.regions().iter().map(|r| r.start.0).collect();
+        assert_eq!(starts, [0x1000, 0x3000]);
+        assert_eq!(snapshot.problems().len(), 1);
+        assert!(snapshot.problems()[0].contains("0x2000-0x3000 overlaps 0x1000-0x2800"), "{:?}", snapshot.problems());
+        assert!(snapshot.region_of(Addr(0x27ff)).is_some());
+        assert!(snapshot.region_of(Addr(0x2800)).is_none());
+    }
+}

@@ -1,0 +1,160 @@
+//! Text a terminal may see: sanitised strings, sizes and numbers.
+//!
+//! Every string that comes out of a snapshot is hostile: it passes through [`sanitize`] before it is shown or
+//! printed. This module knows nothing of snapshots, terminals or colours; it turns values into plain text.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+/// `text` without anything a terminal could act on: control characters, escape sequences, bidirectional overrides
+/// and invisible characters become visible escapes (`\n`, `\x1b`, `\u{202e}`).
+pub fn sanitize(text: &str) -> Cow<'_, str> {
+    if text.chars().all(is_plain) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len() + 8);
+    for c in text.chars() {
+        push_escaped(&mut out, c);
+    }
+    Cow::Owned(out)
+}
+
+/// Appends one character as [`sanitize`] shows it.
+pub fn push_escaped(out: &mut String, c: char) {
+    match c {
+        '\n' => out.push_str("\\n"),
+        '\r' => out.push_str("\\r"),
+        '\t' => out.push_str("\\t"),
+        c if is_plain(c) => out.push(c),
+        c if (c as u32) < 0x100 => {
+            let _ = write!(out, "\\x{:02x}", c as u32);
+        }
+        c => {
+            let _ = write!(out, "\\u{{{:x}}}", c as u32);
+        }
+    }
+}
+
+/// Whether a terminal shows `c` as itself, in its own place, and does nothing else.
+fn is_plain(c: char) -> bool {
+    if c.is_control() {
+        return false; // C0, DEL and C1: 8-bit CSI and OSC are among the latter
+    }
+    !matches!(c,
+        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}'
+        | '\u{200b}'..='\u{200f}'      // zero width, left-to-right and right-to-left marks
+        | '\u{2028}'..='\u{202e}'      // line separators, bidirectional embeddings and overrides
+        | '\u{2060}'..='\u{206f}'      // word joiner, isolates, deprecated format characters
+        | '\u{fff9}'..='\u{fffb}'      // interlinear annotation
+        | '\u{e0000}'..='\u{e0fff}'    // tags, variation selectors supplement
+        | '\u{1d173}'..='\u{1d17a}') // musical format controls
+}
+
+/// A number of bytes in three significant digits and decimal units: `120 B`, `12.0 MB`, `812 MB`, `1.23 GB`.
+pub fn size(bytes: u64) -> String {
+    const UNITS: [&str; 7] = ["B", "kB", "MB", "GB", "TB", "PB", "EB"];
+    if bytes < 1000 {
+        return format!("{bytes} B");
+    }
+    let mut value = bytes as f64;
+    let mut unit = 0;
+    // 999.5 would print as 1000
+    while value >= 999.5 && unit + 1 < UNITS.len() {
+        value /= 1000.0;
+        unit += 1;
+    }
+    let digits = if value < 9.995 {
+        2
+    } else if value < 99.95 {
+        1
+    } else {
+        0
+    };
+    format!("{value:.digits$} {}", UNITS[unit])
+}
+
+/// A count with its thousands separated: `1,234,567`.
+pub fn count(n: u64) -> String {
+    let digits = n.to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (i, c) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i) % 3 == 0 {
+            out.push(',');
+        }
+        out.push(c);
+    }
+    out
+}
+
+/// `text` in at most `width` columns; the beginning gives way, because type names differ at their end.
+pub fn keep_end(text: &str, width: usize) -> Cow<'_, str> {
+    use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+    if text.width() <= width {
+        return Cow::Borrowed(text);
+    }
+    let mut used = 1; // the ellipsis
+    let mut start = text.len();
+    for (i, c) in text.char_indices().rev() {
+        used += c.width().unwrap_or(0);
+        if used > width {
+            break;
+        }
+        start = i;
+    }
+    if width == 0 { Cow::Borrowed("") } else { Cow::Owned(format!("…{}", &text[start..])) }
+}
+
+/// `text` in at most `width` columns; the end gives way.
+pub fn keep_start(text: &str, width: usize) -> Cow<'_, str> {
+    use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+    if text.width() <= width {
+        return Cow::Borrowed(text);
+    }
+    let mut used = 1;
+    let mut end = 0;
+    for (i, c) in text.char_indices() {
+        used += c.width().unwrap_or(0);
+        if used > width {
+            break;
+        }
+        end = i + c.len_utf8();
+    }
+    if width == 0 { Cow::Borrowed("") } else { Cow::Owned(format!("{}…", &text[..end])) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn terminal_sequences_become_visible() {
+        assert_eq!(sanitize("\x1b]52;c;aGk=\x07"), "\\x1b]52;c;aGk=\\x07");
+        assert_eq!(sanitize("a\u{9b}31mb"), "a\\x9b31mb");
+        assert_eq!(sanitize("abc\u{202e}def\u{200b}"), "abc\\u{202e}def\\u{200b}");
+        assert_eq!(sanitize("line\nnext\tcolumn"), "line\\nnext\\tcolumn");
+        assert!(matches!(sanitize("Grüße, 世界"), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn sizes_have_three_significant_digits() {
+        let shown: Vec<_> =
+            [0, 999, 1000, 1234, 99_949, 99_960, 999_499, 999_500, 1_230_000_000, u64::MAX].map(size).into();
+        assert_eq!(
+            shown,
+            ["0 B", "999 B", "1.00 kB", "1.23 kB", "99.9 kB", "100 kB", "999 kB", "1.00 MB", "1.23 GB", "18.4 EB"]
+        );
+    }
+
+    #[test]
+    fn thousands_are_separated() {
+        assert_eq!([0, 999, 1000, 1_234_567].map(count), ["0", "999", "1,000", "1,234,567"]);
+    }
+
+    #[test]
+    fn cut_names_keep_the_end_that_tells_them_apart() {
+        assert_eq!(keep_end("aiohttp.client.ClientResponse", 12), "…entResponse");
+        assert_eq!(keep_start("0123456789", 4), "012…");
+        assert_eq!(keep_end("short", 5), "short");
+        assert_eq!(keep_end("世界世界", 5), "…世界");
+    }
+}

@@ -1,0 +1,202 @@
+//! What the explorer and the background thread say to each other.
+//!
+//! Requests go in, [`Update`]s come out, both plain data. A request that asks for a view carries a [`Ticket`]; its
+//! answer carries the same one, and the explorer drops an answer whose ticket is not the newest it waits for in that
+//! place. A newer request for the same place makes the worker drop the older one before or between chunks.
+
+use crate::analysis::answers::{Direction, Edges, Hex, ObjectDetail, Objects, SnapshotInfo, Types};
+use crate::progress::Reading;
+use crate::snapshot::Addr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Which open snapshot a message is about; several can be open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SourceId(pub u32);
+
+/// Names one request, so that its answer finds its way back and stale answers are recognised.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Ticket {
+    /// The snapshot that is asked.
+    pub source: SourceId,
+    /// Grows with each request.
+    pub generation: u64,
+}
+
+/// How a list of objects is ordered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ObjectOrder {
+    /// By address, ascending or descending.
+    Address {
+        /// Highest first.
+        descending: bool,
+    },
+    /// By shallow size.
+    Size {
+        /// Biggest first.
+        descending: bool,
+    },
+    /// By reference count; immortal objects count as the highest.
+    RefCount {
+        /// Highest first.
+        descending: bool,
+    },
+}
+
+/// What the explorer asks for.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Request {
+    /// A window of the objects of a type (`None`: of all types), in an order; only those whose line contains
+    /// `filter` when it is not empty (smart case: an upper-case letter makes it exact; a leading `!` inverts).
+    Objects {
+        /// Type object, or `None` for all objects.
+        type_address: Option<Addr>,
+        /// Order of the whole list.
+        order: ObjectOrder,
+        /// Text the line must contain.
+        filter: String,
+        /// First row.
+        offset: u64,
+        /// At most so many rows.
+        limit: u64,
+    },
+    /// One object in full.
+    Object {
+        /// Its address.
+        address: Addr,
+    },
+    /// A window of the references of an object. The first request for referrers builds the edges of the whole heap,
+    /// with progress.
+    Edges {
+        /// The object.
+        address: Addr,
+        /// Which way.
+        direction: Direction,
+        /// First row.
+        offset: u64,
+        /// At most so many rows.
+        limit: u64,
+    },
+    /// Memory around an address: `len` bytes from `start`; `address` is where the person wants to be.
+    Hex {
+        /// The address of interest.
+        address: Addr,
+        /// First byte.
+        start: Addr,
+        /// At most so many bytes.
+        len: u64,
+    },
+    /// The next occurrence of bytes after (or before) an address, for the search in the hex pane.
+    Find {
+        /// What to look for; not empty.
+        pattern: Vec<u8>,
+        /// Where to start; this address itself is not a hit.
+        from: Addr,
+        /// Towards lower addresses.
+        backwards: bool,
+    },
+    /// Keep a temporary snapshot: write it to this directory, which must not exist.
+    Save {
+        /// The directory.
+        path: PathBuf,
+    },
+}
+
+/// An answer to one [`Request`].
+#[derive(Debug, Clone, PartialEq)]
+pub enum Answer {
+    /// To [`Request::Objects`]. May come several times while a filter runs; the last one has `done` set.
+    Objects {
+        /// The window.
+        objects: Objects,
+        /// Whether the filter has seen every object.
+        done: bool,
+    },
+    /// To [`Request::Object`]; `None`: no object begins at that address.
+    Object(Option<Box<ObjectDetail>>),
+    /// To [`Request::Edges`].
+    Edges(Edges),
+    /// To [`Request::Hex`]; `None`: nothing is captured there.
+    Hex(Option<Hex>),
+    /// To [`Request::Find`]; `None`: no (further) hit.
+    Found(Option<Addr>),
+    /// To [`Request::Save`]: where the snapshot lies now.
+    Saved(PathBuf),
+}
+
+/// What the worker is busy with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Stage {
+    /// Copying the process.
+    Capturing,
+    /// Finding every object.
+    Scanning,
+    /// Building the references of every object, both ways.
+    Linking,
+    /// Looking through lines or bytes.
+    Searching,
+    /// Writing a snapshot.
+    Saving,
+}
+
+/// What the worker tells, unasked or in answer.
+#[derive(Debug, Clone)]
+pub enum Update {
+    /// The snapshot is open; the scan begins.
+    Opened {
+        /// Which one.
+        source: SourceId,
+        /// Its head line.
+        info: SnapshotInfo,
+        /// What was wrong with it.
+        problems: Vec<String>,
+    },
+    /// Work has come this far.
+    Progress {
+        /// Which snapshot.
+        source: SourceId,
+        /// What is being done.
+        stage: Stage,
+        /// How far.
+        reading: Reading,
+        /// Bytes a second, once it can be told.
+        rate: Option<f64>,
+    },
+    /// That work is over (done, failed or cancelled): the status line is free.
+    Idle {
+        /// Which snapshot.
+        source: SourceId,
+    },
+    /// The type table as far as it is known; `complete` once every object is indexed. Replaces the one before.
+    Types {
+        /// Which snapshot.
+        source: SourceId,
+        /// The table.
+        types: Arc<Types>,
+        /// Whether the scan is over.
+        complete: bool,
+        /// Further problems the scan met.
+        problems: Vec<String>,
+    },
+    /// A request was answered.
+    Answered {
+        /// Whose.
+        ticket: Ticket,
+        /// With what.
+        answer: Answer,
+    },
+    /// A request could not be answered, in one sentence.
+    Refused {
+        /// Whose.
+        ticket: Ticket,
+        /// Why.
+        reason: String,
+    },
+    /// The snapshot could not be opened or indexed, in one sentence; nothing more comes from it.
+    Failed {
+        /// Which one.
+        source: SourceId,
+        /// Why.
+        reason: String,
+    },
+}
