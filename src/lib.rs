@@ -12,3 +12,6 @@ pub mod progress;
 pub mod snapshot;
 pub mod text;
 pub mod worker;
+pub mod cpython;
+pub mod image;
+pub mod alloc;
