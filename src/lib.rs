@@ -7,11 +7,11 @@
 //!                                                                     └──▶ report (a script)
 //! ```
 
+pub mod alloc;
 pub mod analysis;
+pub mod cpython;
+pub mod image;
 pub mod progress;
 pub mod snapshot;
 pub mod text;
 pub mod worker;
-pub mod cpython;
-pub mod image;
-pub mod alloc;

@@ -133,13 +133,16 @@ mod tests {
         assert!(main_heap(&reader, Addr(0x10000)));
         let found: Vec<_> =
             chunks(&reader, Addr(0x10000), Addr(0x11000)).map(|c| (c.user.0 - 0x10000, c.len, c.in_use)).collect();
-        assert_eq!(found, [
-            (0x10, 0x288, true),
-            (0x2a0, 0x38, true),
-            (0x2e0, 0x48, false),
-            (0x330, 0x18, true),
-            (0x350, 0x1000 - 0x340 - 16, false)
-        ]);
+        assert_eq!(
+            found,
+            [
+                (0x10, 0x288, true),
+                (0x2a0, 0x38, true),
+                (0x2e0, 0x48, false),
+                (0x330, 0x18, true),
+                (0x350, 0x1000 - 0x340 - 16, false)
+            ]
+        );
     }
 
     #[test]

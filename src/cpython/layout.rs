@@ -121,9 +121,70 @@ pub struct ObjectLayout {
     /// Object pointers that do not keep alive.
     #[serde(default)]
     pub weak: Vec<(String, u64)>,
+    /// References behind C pointers: name, then the offsets to follow.
+    #[serde(default)]
+    pub deep: Vec<Deep>,
+    /// References in C arrays.
+    #[serde(default)]
+    pub arrays: Vec<PointerArray>,
+    /// The references exist only when the byte at this offset is not 0.
+    pub guard: Option<u64>,
     /// What `sys.getsizeof` adds to the basic size.
     #[serde(default)]
     pub sizeof: SizeRule,
+}
+
+/// An owned pointer behind C pointers.
+#[derive(Debug, Deserialize)]
+#[serde(from = "Vec<DeepPart>")]
+pub struct Deep {
+    /// What to show.
+    pub name: String,
+    /// Each offset but the last leads through a pointer; the last one's word is the reference.
+    pub path: Vec<u64>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum DeepPart {
+    Name(String),
+    Offset(u64),
+}
+
+impl From<Vec<DeepPart>> for Deep {
+    fn from(parts: Vec<DeepPart>) -> Deep {
+        let mut deep = Deep { name: String::new(), path: Vec::new() };
+        for part in parts {
+            match part {
+                DeepPart::Name(name) => deep.name = name,
+                DeepPart::Offset(offset) => deep.path.push(offset),
+            }
+        }
+        deep
+    }
+}
+
+/// Owned pointers in a C array.
+#[derive(Debug, Deserialize)]
+pub struct PointerArray {
+    /// What to show.
+    pub name: String,
+    /// Leads to the array's address.
+    pub path: Vec<u64>,
+    /// How many there are.
+    pub count: ArrayCount,
+    /// Bytes from one to the next.
+    pub stride: u64,
+}
+
+/// The length of a [`PointerArray`].
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub enum ArrayCount {
+    /// Always so many.
+    Fixed(u64),
+    /// A path to an i64.
+    At(Vec<u64>),
 }
 
 /// The decoders a table may name.
@@ -158,6 +219,7 @@ pub enum DecoderName {
     HamtCollision,
     Teedataobject,
     Simplequeue,
+    Structseq,
     /// A decoder this version of the program does not have: the object's words are looked at instead.
     #[serde(other)]
     Unknown,
@@ -195,6 +257,7 @@ pub enum SizeRule {
     Str,
     Struct,
     Type,
+    TypeCtypes,
     Unpickler,
     /// A rule this version of the program does not have: the generic size is an estimate.
     #[serde(other)]
@@ -257,7 +320,7 @@ structs! {
         co_consts, co_names, co_filename, co_name, co_firstlineno, co_flags;
         co_linetable, co_lnotab,
         co_code, co_varnames, co_cellvars, co_freevars, co_nlocals, co_qualname, co_localsplusnames,
-        co_localspluskinds, co_nlocalsplus, co_code_adaptive, co_exceptiontable, co_extra, co_cell2arg,
+        co_localspluskinds, co_nlocalsplus, co_code_adaptive, co_exceptiontable, co_extra, co_cell2arg, co_opcache, co_opcache_map, co_opcache_size,
         co_stacksize, _co_cached, _co_code, _co_linearray, _co_monitoring, co_framesize
     }
     "PyFunctionObject" => function: Function { func_code, func_name, func_qualname; func_module }
@@ -271,7 +334,7 @@ structs! {
     }
     "PyFrameObject" => frame_object: FrameObject {
         f_back; f_frame, f_code, f_builtins, f_globals, f_locals, f_valuestack, f_trace, f_stackdepth, f_gen, f_lasti,
-        f_lineno, f_localsplus, f_state, f_extra_locals, f_locals_cache, _f_frame_data
+        f_lineno, f_localsplus, f_stacktop, f_state, f_extra_locals, f_locals_cache, _f_frame_data
     }
     "_PyInterpreterFrame" => frame: Frame {
         previous, f_globals, f_builtins, f_locals, frame_obj, owner, localsplus;
@@ -296,7 +359,17 @@ structs! {
     "arraydescr" => array_descr: ArrayDescr { itemsize; typecode }
     "bytesio" => bytesio: BytesIo { buf; string_size }
     "buffered" => buffered: Buffered { buffer, buffer_size; }
-    "PyDecObject" => decimal: Decimal { ; alloc, data, digits, len, exp, flags }
+    "PyDecObject" => decimal: Decimal { dec_flags, dec_exp, dec_len, dec_alloc, dec_data; dec_digits }
+    "PyStructObject" => struct_object: StructObject { s_codes, s_format; }
+    "combinationsobject" => combinations: Combinations { r; }
+    "permutationsobject" => permutations: Permutations { r, pool; }
+    "productobject" => product: Product { pools; }
+    "PicklerObject" => pickler: Pickler { memo; }
+    "UnpicklerObject" => unpickler: Unpickler {
+        memo, memo_size, marks, marks_size, input_line, encoding, errors;
+    }
+    "ElementObject" => element: Element { extra; }
+    "ElementObjectExtra" => element_extra: ElementExtra { allocated, children, _children; }
     "pool_header" => pool: Pool { ref_count, freeblock, szidx, nextoffset, maxnextoffset; arenaindex }
     "_PyRuntimeState" => runtime: Runtime { interpreters_head; interpreters_main }
     "PyInterpreterState" => interpreter: Interpreter { next, id, threads_head, modules; types_builtins, types_extensions, gc }

@@ -264,12 +264,7 @@ impl<'s> Memory<'s> {
     }
 
     /// The same for keys and split values apart from a dict; `values` is null for a combined table.
-    pub fn entries(
-        &self,
-        keys: &Keys,
-        values: Addr,
-        visit: &mut impl FnMut(u64, Addr, Addr) -> bool,
-    ) -> Option<()> {
+    pub fn entries(&self, keys: &Keys, values: Addr, visit: &mut impl FnMut(u64, Addr, Addr) -> bool) -> Option<()> {
         let split = if values.is_null() { None } else { Some(self.split_values(values, keys)?) };
         let count = split.map_or(keys.count, |s| s.slots);
         for i in 0..count {

@@ -49,7 +49,10 @@ pub enum NotPython {
         version: String,
     },
     /// A build whose layout is another one.
-    #[error("it runs a free-threaded CPython {version}, whose layout is not known; known are default builds of {}", known())]
+    #[error(
+        "it runs a free-threaded CPython {version}, whose layout is not known; known are default builds of {}",
+        known()
+    )]
     FreeThreaded {
         /// The version found.
         version: String,
@@ -88,7 +91,8 @@ impl Interpreter {
             return Err(NotPython::FreeThreaded { version: version.text });
         }
         let table = format!("{}.{}", version.minor.0, version.minor.1);
-        let layout = layout::table(&table).ok_or_else(|| NotPython::UnknownVersion { version: version.text.clone() })?;
+        let layout =
+            layout::table(&table).ok_or_else(|| NotPython::UnknownVersion { version: version.text.clone() })?;
         Ok(Interpreter { version, layout, type_type, runtime, images })
     }
 }
@@ -152,14 +156,15 @@ fn find_version_text(snapshot: &Snapshot, reader: &Reader<'_>, image: Option<&Im
         }
         None
     };
-    let in_image = image.into_iter().flat_map(|i| &i.data).find_map(|(start, end)| {
-        reader.chunks(*start, end.0 - start.0).find_map(|(_, bytes)| search(bytes))
-    });
+    let in_image = image
+        .into_iter()
+        .flat_map(|i| &i.data)
+        .find_map(|(start, end)| reader.chunks(*start, end.0 - start.0).find_map(|(_, bytes)| search(bytes)));
     in_image.or_else(|| {
         let regions = snapshot.regions().iter().filter(|r| r.is_writable());
-        regions.flat_map(|r| r.extents().iter().map(move |e| (r, e))).find_map(|(r, e)| {
-            search(r.bytes().get(e.start as usize..e.end as usize)?)
-        })
+        regions
+            .flat_map(|r| r.extents().iter().map(move |e| (r, e)))
+            .find_map(|(r, e)| search(r.bytes().get(e.start as usize..e.end as usize)?))
     })
 }
 

@@ -4,10 +4,12 @@
 //! whatever has `type` or one of its subclasses as its own type and has been made ready. Which objects there are of a
 //! type is not known here.
 
-use super::layout::{AttributesVariant, DecoderName, Layout, SizeRule};
+use super::layout::{AttributesVariant, DecoderName, Layout, ObjectLayout, SizeRule};
 use super::memory::{Count, Memory};
+use super::runtime::Interpreter;
 use crate::snapshot::Addr;
 use crate::text;
+use std::collections::HashMap;
 
 /// Bits of `tp_flags` (`Include/object.h`).
 pub mod flags {
@@ -83,10 +85,8 @@ pub struct Type {
     pub size_rule: SizeRule,
     /// Whether the size is only an estimate.
     pub estimated: bool,
-    /// Owned pointers at fixed offsets.
-    pub refs: &'static [(String, u64)],
-    /// Pointers at fixed offsets that do not keep alive.
-    pub weak: &'static [(String, u64)],
+    /// Pointers at known places, from the version's table; `None` for a plain object.
+    pub fields: Option<&'static ObjectLayout>,
     /// `__slots__`, those of the bases included.
     pub slots: Vec<Slot>,
     /// Offsets of words of unknown meaning.
@@ -95,6 +95,8 @@ pub struct Type {
     pub unknown_items: bool,
     /// Where attributes are.
     pub attributes: Attributes,
+    /// How many items an object has, where its own count leaves some out (`structseq`).
+    pub items: Option<u64>,
     /// `ht_cached_keys`: the names of attributes that objects share.
     pub cached_keys: Addr,
 }
@@ -168,6 +170,8 @@ impl AddrTable {
 pub struct TypeTable {
     types: Vec<Type>,
     by_address: AddrTable,
+    /// Dict and subclasses of static types, where the interpreter keeps them (from 3.12).
+    static_states: HashMap<Addr, (Addr, Addr)>,
 }
 
 /// A type object whose basic facts make sense.
@@ -194,7 +198,8 @@ const MAX_BASES: usize = 1000;
 impl TypeTable {
     /// The types among `candidates`: `(address, what its type pointer says)`, in any order, the type of all types
     /// among them. Follows metatypes until no new type is found. `O(n log n)`.
-    pub fn build(memory: &Memory<'_>, type_type: Addr, mut candidates: Vec<(Addr, Addr)>) -> TypeTable {
+    pub fn build(memory: &Memory<'_>, interpreter: &Interpreter, mut candidates: Vec<(Addr, Addr)>) -> TypeTable {
+        let type_type = interpreter.type_type;
         candidates.push((type_type, type_type));
         candidates.sort_unstable_by_key(|(addr, meta)| (*meta, *addr));
         candidates.dedup();
@@ -221,7 +226,16 @@ impl TypeTable {
             ty.slots = own_slots(memory, ty, member);
         }
         resolve(memory.layout, &raw, &mut types);
-        TypeTable { types, by_address }
+        for ty in types.iter_mut().filter(|t| t.decoder == DecoderName::Structseq) {
+            ty.items = hidden_items(memory, ty.address);
+        }
+        let static_states = static_states(memory, interpreter, &types);
+        TypeTable { types, by_address, static_states }
+    }
+
+    /// The dict and the subclasses of a static type, where the interpreter keeps them apart from the type.
+    pub fn static_state(&self, address: Addr) -> Option<(Addr, Addr)> {
+        self.static_states.get(&address).copied()
     }
 
     /// The type with this number.
@@ -302,11 +316,11 @@ impl Raw {
             decoder: DecoderName::Fields,
             size_rule: SizeRule::Generic,
             estimated: false,
-            refs: &[],
-            weak: &[],
+            fields: None,
             slots: Vec::new(),
             unknown_words: Vec::new(),
             unknown_items: false,
+            items: None,
             attributes: self.attributes(memory.layout),
             cached_keys,
         }
@@ -410,6 +424,41 @@ fn own_slots(memory: &Memory<'_>, ty: &Type, member_descriptor: Option<Addr>) ->
     slots
 }
 
+/// `n_fields` of a struct sequence counts the fields that indexing does not show (`Objects/structseq.c`).
+fn hidden_items(memory: &Memory<'_>, address: Addr) -> Option<u64> {
+    let dict = memory.reader.pointer(address + memory.layout.structs.type_object.tp_dict)?;
+    let fields = memory.small_int(memory.dict_get(dict, "n_fields")?)?;
+    u64::try_from(fields).ok().filter(|n| *n < 1000)
+}
+
+/// Where the main interpreter keeps what static types have per interpreter (`Objects/typeobject.c`,
+/// `managed_static_type_state_get`). A slot counts only when it names the type it is asked for.
+fn static_states(memory: &Memory<'_>, interpreter: &Interpreter, types: &[Type]) -> HashMap<Addr, (Addr, Addr)> {
+    let s = &memory.layout.structs;
+    let r = &memory.reader;
+    let mut found = HashMap::new();
+    let (Some(of_type), Some(of_dict), Some(of_subclasses)) =
+        (s.static_state.r#type, s.static_state.tp_dict, s.static_state.tp_subclasses)
+    else {
+        return found;
+    };
+    let main = interpreter.runtime.and_then(|runtime| r.pointer(runtime + s.runtime.interpreters_main?));
+    let Some(main) = main.filter(|m| !m.is_null()) else { return found };
+    for ty in types.iter().filter(|t| !t.is_heap_type()) {
+        let index = r.u64(ty.address + s.type_object.tp_subclasses).filter(|i| (1..=4096).contains(i));
+        let Some(index) = index else { continue };
+        let tables = [s.interpreter.types_builtins, s.interpreter.types_extensions];
+        for table in tables.into_iter().flatten() {
+            let slot = main + table + (index - 1) * s.static_state.size;
+            if r.pointer(slot + of_type) == Some(ty.address) {
+                let dict = r.pointer(slot + of_dict).unwrap_or_default();
+                found.insert(ty.address, (dict, r.pointer(slot + of_subclasses).unwrap_or_default()));
+            }
+        }
+    }
+    found
+}
+
 /// Gives each type its decoder: its own entry in the table, or its base's, and what is unknown beyond that.
 fn resolve(layout: &'static Layout, raw: &[Raw], types: &mut [Type]) {
     let mut done = vec![false; types.len()];
@@ -438,13 +487,11 @@ fn resolve_one(layout: &'static Layout, raw: &Raw, ty: &mut Type, base: Option<&
     if let Some(entry) = entry {
         ty.decoder = entry.decoder;
         ty.size_rule = entry.sizeof;
-        ty.refs = &entry.refs;
-        ty.weak = &entry.weak;
+        ty.fields = Some(entry);
     } else if let Some(base) = base {
         ty.decoder = base.decoder;
         ty.size_rule = base.size_rule;
-        ty.refs = base.refs;
-        ty.weak = base.weak;
+        ty.fields = base.fields;
         ty.unknown_items = base.unknown_items;
         ty.unknown_words.clone_from(&base.unknown_words);
         let mut inherited = base.slots.clone();
@@ -469,6 +516,8 @@ fn resolve_one(layout: &'static Layout, raw: &Raw, ty: &mut Type, base: Option<&
     }
     if ty.size_rule == SizeRule::Unknown {
         ty.size_rule = SizeRule::Generic;
-        ty.estimated = true;
     }
+    // ctypes' own additions to its types are not followed
+    ty.estimated =
+        matches!(entry.map(|e| e.sizeof), Some(SizeRule::Unknown | SizeRule::Stgdict | SizeRule::TypeCtypes));
 }
