@@ -10,6 +10,7 @@
 pub mod alloc;
 pub mod analysis;
 pub mod cpython;
+pub mod heap;
 pub mod image;
 pub mod progress;
 pub mod snapshot;
