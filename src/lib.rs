@@ -8,7 +8,9 @@
 //! ```
 
 pub mod analysis;
+pub mod capture;
 pub mod progress;
 pub mod snapshot;
+pub mod sys;
 pub mod text;
 pub mod worker;
