@@ -9,7 +9,10 @@
 
 pub mod analysis;
 pub mod capture;
+pub mod cli;
+pub mod command;
 pub mod progress;
+pub mod report;
 pub mod snapshot;
 pub mod sys;
 pub mod text;
