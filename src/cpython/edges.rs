@@ -67,6 +67,9 @@ impl<F: FnMut(EdgeName<'_>, EdgeKind, Addr)> Visitor for F {
 /// Nodes of a list that are followed.
 const MAX_NODES: u64 = 1 << 32;
 
+/// A module's C state is not larger than this.
+const MAX_STATE: u64 = 1 << 20;
+
 impl Memory<'_> {
     /// Hands every reference of the object at `addr`, whose type is `ty`, to `visitor`. Time is proportional to the
     /// memory of the object; what cannot be read is left out.
@@ -188,6 +191,19 @@ impl Memory<'_> {
             DecoderName::HamtCollision => {
                 let count = u64::try_from(self.ob_size(addr)?).ok()?;
                 self.array_edges(addr + s.hamt_collision.c_array, count, Strong, EdgeName::Index, visitor)?;
+            }
+            DecoderName::Module => {
+                // what a module's C state holds is known to its m_traverse only
+                let state = r.pointer(addr + s.module.md_state)?;
+                let size = match (s.module.md_def, s.module.md_state_size) {
+                    (_, Some(offset)) => r.u64(addr + offset)?,
+                    (Some(offset), None) => r.u64(r.pointer(addr + offset)? + s.module_def.m_size)?,
+                    (None, None) => 0,
+                };
+                if !state.is_null() && size < MAX_STATE {
+                    let name = |i| EdgeName::FieldItem("state", i);
+                    self.array_edges(state, size / 8, EdgeKind::Guessed, name, visitor)?;
+                }
             }
             DecoderName::Teedataobject => {
                 let count = u64::from(r.u32(addr + s.teedata.numread)?).min(1 << 10);

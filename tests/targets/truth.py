@@ -139,17 +139,18 @@ class _Walk:
             order.append(o)
             kind = type(o)
             kinds[id(kind)] = kind
+            try:
+                # Up to 3.9 some static types are made ready only when first asked for something: this must not ask.
+                # Asked before the referents are in our hands: a BytesIO counts its buffer only when nobody shares it.
+                size = getsizeof(o) if _TYPE["dict"](kind) is not None else NO_SIZE
+            except Exception:
+                size = NO_SIZE
             refs = referents(o)
             stack.append(kind)
             stack += refs
             addresses = array("Q", map(id, refs))
             if not hidden.isdisjoint(addresses):
                 addresses = array("Q", [a for a in addresses if a not in hidden])
-            try:
-                # Up to 3.9 some static types are made ready only when first asked for something: this must not ask.
-                size = getsizeof(o) if _TYPE["dict"](kind) is not None else NO_SIZE
-            except Exception:
-                size = NO_SIZE
             flags = marks | (1 if tracked(o) else 0) | (4 if address in listed else 0)
             self.records += pack(address, id(kind), size, flags, len(addresses))
             self.records += addresses
