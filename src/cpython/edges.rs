@@ -175,10 +175,13 @@ impl Memory<'_> {
             DecoderName::Type => self.visit_type(addr, types, visitor)?,
             DecoderName::Frame => self.visit_frame_object(addr, visitor)?,
             DecoderName::Generator => {
-                if let Some(iframe) = s.generator.gi_iframe
-                    && self.generator_has_frame(addr)
-                {
-                    self.visit_embedded_frame(addr + iframe, visitor)?;
+                if let Some(iframe) = s.generator.gi_iframe {
+                    if self.generator_has_frame(addr) {
+                        self.visit_embedded_frame(addr + iframe, visitor)?;
+                    } else if s.generator.gi_code.is_none() {
+                        // the code outlives the rest of the frame
+                        visitor.edge(EdgeName::Field("gi_code"), Strong, self.frame_code(addr + iframe)?);
+                    }
                 }
             }
             DecoderName::HamtBitmap => {
@@ -424,8 +427,11 @@ impl Memory<'_> {
                         let values = r.pointer(addr - 32)?;
                         if values.is_null() { or_nothing(Addr(word)) } else { AttributeStore::Values(values) }
                     }
-                    AttributesVariant::Tagged if word & 1 != 0 => AttributeStore::Values(Addr(word + 1)),
+                    AttributesVariant::Tagged if word & 1 != 0 => {
+                        AttributeStore::Values(Addr(word.wrapping_add(1)))
+                    }
                     AttributesVariant::Tagged => or_nothing(Addr(word)),
+                    // a dict that was asked for shows the object's own values, and holds them as its own
                     _ if word != 0 => AttributeStore::Dict(Addr(word)),
                     _ => match inline_at.map(|offset| addr + offset) {
                         Some(values) if r.u8(values + self.layout.structs.values.valid?)? != 0 => {

@@ -9,6 +9,7 @@ pub mod survey;
 
 pub use index::{Index, ObjectId};
 pub use scan::{Plan, ScanError, Tally};
+pub use survey::{Kind, Piece};
 
 use crate::cpython::Memory;
 use crate::cpython::runtime::{Interpreter, NotPython};
@@ -74,6 +75,11 @@ impl Heap {
     /// Objects and bytes by type.
     pub fn tally(&self) -> &Tally {
         &self.plan.tally
+    }
+
+    /// The pieces of memory, in address order, by who manages them.
+    pub fn pieces(&self) -> &[Piece] {
+        self.plan.pieces()
     }
 
     /// Every object.

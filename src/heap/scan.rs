@@ -9,7 +9,7 @@ use super::survey::{Kind, Piece, Survey, WINDOW};
 use crate::alloc::{glibc, pymalloc};
 use crate::cpython::layout::{DecoderName, RefCountVariant, SizeRule};
 use crate::cpython::runtime::Interpreter;
-use crate::cpython::types::{Type, TypeId, TypeTable};
+use crate::cpython::types::{Attributes, Type, TypeId, TypeTable};
 use crate::cpython::{Count, Memory};
 use crate::progress::{Cancelled, Progress};
 use crate::snapshot::{Addr, Snapshot};
@@ -133,15 +133,29 @@ struct Scanner<'s> {
     tally: &'s Tally,
     geometry: pymalloc::Geometry,
     type_type: Option<TypeId>,
+    /// Whether small requests go to pools, so that what malloc handed out is large.
+    pooled: bool,
+    /// The lowest captured address.
+    lowest: u64,
     /// The windows' objects, with whatever was found twice.
     objects: Vec<(Addr, TypeId)>,
     counts: Vec<(u64, u64)>,
     touched: Vec<TypeId>,
 }
 
+/// Where a block came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Source {
+    Pool,
+    Malloc,
+}
+
+/// An object's own attribute values take at most this (`SHARED_KEYS_MAX_SIZE` is 30).
+const MAX_INLINE_VALUES: u64 = 8 + 30 * 8 + 32;
+
 /// Objects without GC header in memory of an unknown allocator are believed from this size on: smaller ones would be
 /// in a pool.
-const UNKNOWN_MIN: u64 = 512;
+const UNKNOWN_MIN: u64 = pymalloc::LARGEST;
 
 impl<'s> Scanner<'s> {
     fn new(plan: &'s Plan, snapshot: &'s Snapshot, interpreter: &Interpreter) -> Scanner<'s> {
@@ -151,6 +165,8 @@ impl<'s> Scanner<'s> {
             tally: &plan.tally,
             geometry: pymalloc::Geometry::of(interpreter.version.minor),
             type_type: plan.types.id_of(interpreter.type_type),
+            pooled: plan.pieces.iter().any(|p| p.kind == Kind::Pools),
+            lowest: snapshot.regions().first().map_or(u64::MAX, |r| r.start.0),
             objects: Vec::with_capacity(1 << 14),
             counts: vec![(0, 0); plan.types.len()],
             touched: Vec::new(),
@@ -165,8 +181,7 @@ impl<'s> Scanner<'s> {
                 Kind::Pools => self.pools(piece),
                 Kind::Chunks { limit } => self.chunks(piece, limit),
                 Kind::Mapped => {
-                    let len = piece.end.0 - piece.start.0;
-                    self.block(piece.start, len, len);
+                    self.block(piece.start, piece.end.0 - piece.start.0, Source::Malloc);
                 }
                 Kind::Image => self.image(piece),
                 Kind::Unknown => self.unknown(piece),
@@ -182,7 +197,8 @@ impl<'s> Scanner<'s> {
             self.objects.sort_unstable_by_key(|(addr, _)| *addr);
             self.objects.dedup_by_key(|(addr, _)| *addr);
         }
-        let own = self.objects.first().map_or(0, |(addr, _)| addr.0 / WINDOW);
+        let first = pieces.first().map(|p| p.start).into_iter().chain(types.first().map(|t| t.0)).min();
+        let own = first.map_or(0, |addr| addr.0 / WINDOW);
         let beyond = self.objects.partition_point(|(addr, _)| addr.0 / WINDOW == own);
         (Window::new(&self.objects[..beyond]), self.objects[beyond..].to_vec())
     }
@@ -228,7 +244,7 @@ impl<'s> Scanner<'s> {
                 }
                 for i in 0..pool.blocks {
                     if freed[(i / 64) as usize] & (1 << (i % 64)) == 0 {
-                        self.block(pool.address(i), pool.block, pool.block);
+                        self.block(pool.address(i), pool.block, Source::Pool);
                     }
                 }
             }
@@ -242,16 +258,15 @@ impl<'s> Scanner<'s> {
             && let Some(chunk) = glibc::chunk_at(&self.memory.reader, at, limit)
         {
             if chunk.in_use {
-                self.block(chunk.user, chunk.len, chunk.len);
+                self.block(chunk.user, chunk.len, Source::Malloc);
             }
             at = chunk.next;
         }
     }
 
-    /// Looks for the object of a live block: at its beginning, behind a GC header, behind a pre-header too. `fit` is
-    /// the size of the block, `len` how much of it may be read.
+    /// Looks for the object of a live block: at its beginning, behind a GC header, behind a pre-header too.
     #[inline]
-    fn block(&mut self, block: Addr, len: u64, fit: u64) {
+    fn block(&mut self, block: Addr, len: u64, source: Source) {
         let Some(bytes) = self.memory.reader.slice(block, len.min(48) as usize) else { return };
         for head in [16, 0, 32] {
             let Some(word) = bytes.get(head + 8..).and_then(|b| b.first_chunk()) else { continue };
@@ -262,14 +277,16 @@ impl<'s> Scanner<'s> {
             }
             let addr = block + head as u64;
             let count = bytes.get(head..).and_then(|b| b.first_chunk()).map(|w| u64::from_le_bytes(*w));
-            if !matches!(count.map(|w| self.memory.count_of(w)), Some(Count::Live(_) | Count::Immortal)) {
-                continue;
-            }
+            let Some(Count::Live(_) | Count::Immortal) = count.map(|w| self.memory.count_of(w)) else { continue };
             if head > 0 && !gc_header_makes_sense(&bytes[head - 16..head]) {
                 continue;
             }
+            // two pointers in a row: the executable's own heap may lie so low that an address passes for a count
+            if self.is_address(count.unwrap_or(0)) && !(head > 0 && self.is_linked(addr)) {
+                continue;
+            }
             if let Some(size) = self.memory.shallow_size(addr, ty)
-                && self.fits(addr, ty, size, fit)
+                && self.fits(addr, ty, size, len, source)
             {
                 self.count(addr, id, size);
                 return;
@@ -279,27 +296,41 @@ impl<'s> Scanner<'s> {
 
     /// Whether an object of this type and size can be what a block of `room` bytes was asked for.
     #[inline]
-    fn fits(&self, addr: Addr, ty: &Type, size: u64, room: u64) -> bool {
-        let needed = match ty.size_rule {
-            SizeRule::Str => match self.memory.str_at(addr) {
-                Some(text) if text.compact => {
-                    let s = &self.memory.layout.structs;
-                    let header = if text.ascii { s.ascii.size } else { s.compact.size };
-                    header + (text.len + 1) * u64::from(text.width.max(1))
-                }
-                Some(_) => ty.basicsize,
-                None => return false,
-            },
-            SizeRule::Int => size,
-            // a naive datetime is allocated without its last pointer
-            SizeRule::Generic => size.saturating_sub(8),
-            _ => ty.head + ty.basicsize.min(size),
-        };
+    fn fits(&self, addr: Addr, ty: &Type, size: u64, room: u64, source: Source) -> bool {
+        // (objects of variable size may have been large once, and shrunk in place)
+        if source == Source::Malloc && self.pooled && ty.itemsize == 0 && ty.size_rule != SizeRule::Str {
+            let values = matches!(ty.attributes, Attributes::Managed { inline_at: Some(_) });
+            let least = ty.head + ty.basicsize + if values { MAX_INLINE_VALUES } else { 0 };
+            if least <= pymalloc::LARGEST {
+                return false;
+            }
+        }
+        let Some(needed) = self.in_place(addr, ty, size) else { return false };
         if needed > room {
             return false;
         }
         // objects so small that many a pair of words could pass for one have their exact size
         !matches!(ty.decoder, DecoderName::Float | DecoderName::Complex) || room - size < 32
+    }
+
+    /// How much of an object's size lies in its own block, headers included.
+    #[inline]
+    fn in_place(&self, addr: Addr, ty: &Type, size: u64) -> Option<u64> {
+        Some(match ty.size_rule {
+            SizeRule::Str => match self.memory.str_at(addr)? {
+                text if text.compact => {
+                    let s = &self.memory.layout.structs;
+                    let header = if text.ascii { s.ascii.size } else { s.compact.size };
+                    header + (text.len + 1) * u64::from(text.width.max(1))
+                }
+                _ => ty.basicsize,
+            },
+            SizeRule::Int => size,
+            SizeRule::Code if ty.itemsize > 0 => size,
+            // a naive datetime is allocated without its last pointer
+            SizeRule::Generic => size.saturating_sub(8),
+            _ => ty.head + ty.basicsize.min(size),
+        })
     }
 
     /// Objects that a compiler placed: static types are known already; the others have no GC header that counts.
@@ -326,7 +357,8 @@ impl<'s> Scanner<'s> {
                     && self.static_makes_sense(at, ty, size, piece.end)
                 {
                     self.count(at, id, size);
-                    next = Addr((at + (size - ty.head).max(16)).0.next_multiple_of(8));
+                    let own = self.in_place(at, ty, size).unwrap_or(0).saturating_sub(ty.head);
+                    next = Addr((at + own.max(16)).0.next_multiple_of(8));
                 }
             }
             at = next;
@@ -360,6 +392,12 @@ impl<'s> Scanner<'s> {
             }
             at = at + pymalloc::ALIGNMENT;
         }
+    }
+
+    /// Whether a count could be a pointer.
+    #[inline]
+    fn is_address(&self, count: u64) -> bool {
+        count >= self.lowest && count.is_multiple_of(8) && self.memory.reader.u8(Addr(count)).is_some()
     }
 
     /// Whether the object's GC header is on a list: its neighbours point back to it.

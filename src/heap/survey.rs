@@ -143,8 +143,8 @@ impl Walk<'_, '_> {
     /// Notes what may be a type object at every `step`th byte.
     fn words(&mut self, start: Addr, end: Addr, step: usize) {
         let ob_type = self.memory.layout.structs.object.ob_type;
-        let size = self.memory.layout.structs.type_object.size;
-        for (at, bytes) in self.memory.reader.chunks(start + ob_type, end.0.saturating_sub(start.0 + size - 1)) {
+        // a type may begin in an image's file-backed part and end in its zeroed one, which is another region
+        for (at, bytes) in self.memory.reader.chunks(start + ob_type, end.0 - start.0) {
             for (i, word) in bytes.chunks(step).enumerate() {
                 let Some(word) = word.first_chunk::<8>() else { continue };
                 self.candidate(at + (i * step) as u64 - ob_type, Addr(u64::from_le_bytes(*word)));
@@ -183,7 +183,7 @@ impl Walk<'_, '_> {
             self.push(at, next.min(end), Kind::Pools);
             return next;
         }
-        if at == start && glibc::main_heap(self.reader(), at) {
+        if at == start && glibc::main_heap(self.reader(), at, end) {
             return self.chunks(at, end);
         }
         if at.0.is_multiple_of(glibc::HEAP_ALIGNMENT)

@@ -77,7 +77,13 @@ impl Truth {
             let (address, type_address, size) = (input.u64(), input.u64(), input.u64());
             let flags = input.u32();
             let referents = (0..input.u32()).map(|_| input.u64()).collect();
-            objects.push(TruthObject { address, type_address, size: (size != u64::MAX).then_some(size), flags, referents });
+            objects.push(TruthObject {
+                address,
+                type_address,
+                size: (size != u64::MAX).then_some(size),
+                flags,
+                referents,
+            });
         }
         assert!(input.0.is_empty(), "the record has {} bytes too many", input.0.len());
         Truth { types, objects }

@@ -92,6 +92,11 @@ def _walk_and_write(path):
     os.rename(path + ".part", path)
 
 
+def _is_ours(o, kind):
+    """Whether walking changes its size: our own code is warmed up by running it (3.10), our class gets its keys."""
+    return o is _Walk or (kind is types.CodeType and o.co_filename == OWN_CODE)
+
+
 class _Walk:
     """The state of one walk; lives in the child only, and its own parts never become truth."""
 
@@ -142,7 +147,7 @@ class _Walk:
             try:
                 # Up to 3.9 some static types are made ready only when first asked for something: this must not ask.
                 # Asked before the referents are in our hands: a BytesIO counts its buffer only when nobody shares it.
-                size = getsizeof(o) if _TYPE["dict"](kind) is not None else NO_SIZE
+                size = NO_SIZE if _TYPE["dict"](kind) is None or _is_ours(o, kind) else getsizeof(o)
             except Exception:
                 size = NO_SIZE
             refs = referents(o)
