@@ -11,4 +11,5 @@ pub mod analysis;
 pub mod progress;
 pub mod snapshot;
 pub mod text;
+pub mod tui;
 pub mod worker;
