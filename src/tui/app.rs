@@ -197,11 +197,13 @@ impl App {
         old
     }
 
-    /// Whether Esc cancels the running work rather than going back: at the top, or when it is work that a person
-    /// asked for and waits for. A scan goes on while the person walks about.
+    /// Whether Esc cancels the running work rather than leaving a filter or a pane: when there is nothing to leave,
+    /// or when a person asked for the work and waits for it. A scan goes on while the person walks about.
     pub fn escape_cancels(&self) -> bool {
+        let filtered = matches!(self.pane(), Pane::Types(_) | Pane::Objects(_)) && !self.pane().filter().is_empty();
         self.work.is_some_and(|work| {
-            self.history.at_top() || matches!(work.stage, Stage::Linking | Stage::Searching | Stage::Saving)
+            self.history.at_top() && !filtered
+                || matches!(work.stage, Stage::Linking | Stage::Searching | Stage::Saving)
         })
     }
 }

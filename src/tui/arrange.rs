@@ -7,7 +7,6 @@ use crate::analysis::answers::Types;
 use crate::snapshot::Addr;
 use fuzzy_matcher::FuzzyMatcher;
 use fuzzy_matcher::skim::SkimMatcherV2;
-use std::cmp::Ordering;
 use std::sync::{Arc, LazyLock};
 
 /// Up to so many types are arranged between a key press and its picture.
@@ -70,16 +69,19 @@ impl Job {
     pub fn run(self, stale: impl Fn() -> bool) -> Option<Arrangement> {
         let all = &self.types.types;
         let pattern = Pattern::new(&self.filter);
-        let mut rows = Vec::new();
+        // What contains the filter as it was typed comes first, then what matches with gaps
+        let (mut rows, mut scattered) = (Vec::new(), Vec::new());
         for (i, row) in all.iter().enumerate() {
             if i % 1024 == 1023 && stale() {
                 return None;
             }
-            if pattern.matches(&row.name) {
-                rows.push(i as u32);
+            match pattern.matches(&row.name) {
+                Some(Fit::Whole) => rows.push(i as u32),
+                Some(Fit::Scattered) => scattered.push(i as u32),
+                None => {}
             }
         }
-        rows.sort_by(|a, b| {
+        let order = |a: &u32, b: &u32| {
             let (x, y) = (&all[*a as usize], &all[*b as usize]);
             let order = match self.column {
                 TypeColumn::Name => x.name.cmp(&y.name),
@@ -87,14 +89,26 @@ impl Job {
                 TypeColumn::Size => x.shallow_bytes.cmp(&y.shallow_bytes),
             };
             let order = if self.descending { order.reverse() } else { order };
-            order.then_with(|| x.name.cmp(&y.name)).then(Ordering::Equal)
-        });
+            order.then_with(|| x.name.cmp(&y.name))
+        };
+        rows.sort_by(order);
+        scattered.sort_by(order);
+        rows.append(&mut scattered);
         let selected_row = self.selected.and_then(|s| rows.iter().position(|i| all[*i as usize].address == s));
         Some(Arrangement { generation: self.generation, types: self.types, rows: Arc::new(rows), selected_row })
     }
 }
 
 static MATCHER: LazyLock<SkimMatcherV2> = LazyLock::new(|| SkimMatcherV2::default().smart_case());
+
+/// How a name matches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fit {
+    /// It contains the text.
+    Whole,
+    /// It contains the text's characters in their order.
+    Scattered,
+}
 
 /// A filter as typed: fuzzy, smart case; `!text` keeps the names that do not contain the text.
 #[derive(Debug, Clone, Copy)]
@@ -112,14 +126,17 @@ impl<'a> Pattern<'a> {
         }
     }
 
-    /// Whether `name` stays.
-    pub fn matches(&self, name: &str) -> bool {
+    /// Whether and how well `name` fits.
+    pub fn matches(&self, name: &str) -> Option<Fit> {
         if self.text.is_empty() {
-            true
+            Some(Fit::Whole)
         } else if self.inverse {
-            !contains(name, self.text) // the opposite of fuzzy would throw out nearly everything
+            // The opposite of fuzzy would throw out nearly everything
+            (!contains(name, self.text)).then_some(Fit::Whole)
+        } else if contains(name, self.text) {
+            Some(Fit::Whole)
         } else {
-            MATCHER.fuzzy_match(name, self.text).is_some()
+            MATCHER.fuzzy_match(name, self.text).map(|_| Fit::Scattered)
         }
     }
 
@@ -166,6 +183,8 @@ mod tests {
     #[test]
     fn filters_fuzzily_with_smart_case_and_inverse() {
         assert_eq!(rows(TypeColumn::Size, true, "dct"), [0, 2]);
+        assert_eq!(rows(TypeColumn::Size, true, "p.d"), [2]);
+        assert_eq!(rows(TypeColumn::Size, true, "u"), [1]);
         assert_eq!(rows(TypeColumn::Size, true, "Dct"), [2]);
         assert_eq!(rows(TypeColumn::Size, true, "!dict"), [1]);
         assert_eq!(rows(TypeColumn::Size, true, "!"), [0, 1, 2]);

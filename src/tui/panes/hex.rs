@@ -33,9 +33,6 @@ pub struct HexPane {
     pattern: Vec<u8>,
     /// The last hit: address and length.
     pub hit: Option<(Addr, u64)>,
-    /// The range that is captured without a gap, as far as its ends were met.
-    low: Option<Addr>,
-    high: Option<Addr>,
     slot: Slot,
     find: Slot,
     rows: u64,
@@ -57,8 +54,6 @@ impl HexPane {
             search: String::new(),
             pattern: Vec::new(),
             hit: None,
-            low: None,
-            high: None,
             slot: Slot::default(),
             find: Slot::default(),
             rows: 0,
@@ -72,6 +67,12 @@ impl HexPane {
         let memory = self.memory.as_ref()?;
         let at = address.0.checked_sub(memory.start.0)?;
         memory.bytes.get(usize::try_from(at).ok()?).copied()
+    }
+
+    /// Whether an address is known to lie beyond what is captured without a gap.
+    pub fn beyond(&self, address: Addr) -> bool {
+        let (low, high) = self.range();
+        address < low || address >= high
     }
 
     /// The object that the word at an address points to.
@@ -114,8 +115,8 @@ impl HexPane {
             Action::Right => self.move_to(self.cursor + WORD),
             Action::NextPointer => self.to_pointer(false),
             Action::PreviousPointer => self.to_pointer(true),
-            Action::Top => self.move_to(self.low.unwrap_or(self.top)),
-            Action::Bottom => self.move_to(self.high.unwrap_or(self.top + self.rows * ROW) - WORD),
+            Action::Top => self.move_to(self.range().0),
+            Action::Bottom => self.move_to(self.range().1 - WORD),
             Action::PageUp | Action::PageDown | Action::HalfUp | Action::HalfDown => {
                 if let Some(Motion::By(rows)) = Motion::of(action, self.rows) {
                     let top = self.top.0.saturating_add_signed(bytes(rows));
@@ -134,22 +135,31 @@ impl HexPane {
 
     /// Puts the cursor on the word at an address.
     pub fn move_to(&mut self, address: Addr) {
-        let low = self.low.unwrap_or(Addr::NULL);
-        let high = self.high.map_or(Addr(u64::MAX), |high| high - WORD);
+        let (low, high) = self.range();
         // A wrapped address must not go round the address space
         let far = address.0.abs_diff(self.cursor.0) > u64::MAX / 2;
         if !far {
-            self.cursor = word(address.clamp(low, high.max(low)));
+            self.cursor = word(address.clamp(low, Addr(high.0.saturating_sub(WORD)).max(low)));
+        }
+    }
+
+    /// What is captured around the cursor without a gap, once that is known.
+    fn range(&self) -> (Addr, Addr) {
+        match &self.memory {
+            Some(memory) if memory.within.0 < memory.within.1 => memory.within,
+            _ => (Addr::NULL, Addr(u64::MAX)),
         }
     }
 
     /// Goes where the person asked to go, in this pane.
     pub fn jump(&mut self, address: Addr) {
         let fresh = HexPane::new(address);
-        let near = self.byte(address).is_some();
         self.cursor = fresh.cursor;
-        if !near {
-            (self.top, self.low, self.high) = (fresh.top, None, None);
+        if self.byte(address).is_none() {
+            self.top = fresh.top;
+        }
+        if self.beyond(address) {
+            self.memory = None;
         }
     }
 
@@ -191,12 +201,11 @@ impl HexPane {
         } else if line.0 - self.top.0 > page {
             self.top = Addr(line.0.saturating_sub(page));
         }
-        if let Some(low) = self.low {
-            self.top = self.top.max(row(low)).min(line);
-        }
+        let (low, high) = self.range();
+        self.top = self.top.max(row(low)).min(line);
         let span = sight.rows * ROW;
-        let first = self.low.unwrap_or(Addr::NULL).max(self.top);
-        let last = self.high.unwrap_or(Addr(u64::MAX)).min(Addr(self.top.0.saturating_add(span)));
+        let first = low.max(self.top);
+        let last = high.min(Addr(self.top.0.saturating_add(span)));
         let here = self.byte(first).is_some() && self.byte(Addr(last.0.saturating_sub(1))).is_some();
         // The cursor is part of the question, because the answer names the object it lies in
         let (start, len) = match &self.memory {
@@ -213,18 +222,11 @@ impl HexPane {
     pub(super) fn answer(&mut self, ticket: Ticket, answer: Answer) -> bool {
         match answer {
             Answer::Hex(memory) => {
-                let Some(Request::Hex { start, len, .. }) = self.slot.accept(ticket, true) else { return false };
-                self.missing = memory.is_none();
-                if let Some(memory) = &memory {
-                    let end = memory.start + memory.bytes.len() as u64;
-                    if memory.start > *start {
-                        self.low = Some(memory.start);
-                    }
-                    if end < *start + *len {
-                        self.high = Some(end);
-                    }
-                    self.memory = Some(memory.clone());
+                if self.slot.accept(ticket, true).is_none() {
+                    return false;
                 }
+                self.missing = memory.is_none();
+                self.memory = memory;
                 true
             }
             Answer::Found(hit) => {

@@ -53,8 +53,8 @@ impl Scroll {
     pub fn settle(&mut self, total: u64, rows: u64) {
         self.row = self.row.min(total.saturating_sub(1));
         self.top = self.top.min(total.saturating_sub(rows)).min(self.row);
-        if self.row >= self.top.saturating_add(rows) {
-            self.top = self.row + 1 - rows.min(self.row + 1);
+        if self.row - self.top >= rows.max(1) {
+            self.top = self.row + 1 - rows.max(1);
         }
     }
 }

@@ -144,13 +144,9 @@ impl Side {
         Some(format!("{} = {} {} {}", edge.edge, edge.summary, edge.type_name, edge.address))
     }
 
-    /// What to say in place of children.
-    pub fn note(&self, id: NodeId) -> &str {
-        match self.node(id) {
-            Some(node) if node.slot.refusal().is_some() => node.slot.refusal().unwrap_or_default(),
-            Some(node) if node.total == Some(0) => "nothing",
-            _ => "…",
-        }
+    /// Why a node's children cannot be had.
+    pub fn note(&self, id: NodeId) -> Option<&str> {
+        self.node(id)?.slot.refusal()
     }
 
     /// Whether a node's children are being asked for.

@@ -66,6 +66,14 @@ pub fn hex_of_subject(app: &mut App) {
     }
 }
 
+/// `t`: what the selected object holds.
+pub fn tree_of_subject(app: &mut App) {
+    match app.pane().subject() {
+        Some(subject) => tree(app, subject.address, Direction::Referents, Some(subject.name)),
+        None => app.say("no object is selected"),
+    }
+}
+
 /// `r`: who holds the selected object; in a tree the other way round.
 pub fn turn_round(app: &mut App) {
     let Some(subject) = app.pane().subject() else {

@@ -155,6 +155,7 @@ fn in_pane(app: &mut App, action: Action) {
         Action::SortRight => sort(app, 1),
         Action::Reverse => sort(app, 0),
         Action::TurnRound => go::turn_round(app),
+        Action::Tree => go::tree_of_subject(app),
         Action::Hex => go::hex_of_subject(app),
         Action::CopyAddress => match app.pane().subject() {
             Some(subject) => copy(app, subject.address.to_string()),
@@ -230,13 +231,13 @@ fn escape(app: &mut App) {
 fn cancel(app: &mut App) {
     if app.work.is_some() {
         app.desk.push(Effect::Cancel(app.source));
-        app.say("cancelled");
+        app.say("cancelling");
     } else {
         app.say("nothing is running");
     }
 }
 
 fn copy(app: &mut App, text: String) {
-    app.say(format!("copied {}", view::foreign(&text, 60)));
+    app.say(format!("copied {}", view::foreign(&text.replace('\t', "  "), 60)));
     app.desk.push(Effect::Copy(text));
 }

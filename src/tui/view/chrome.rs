@@ -5,7 +5,7 @@ use crate::analysis::answers::SnapshotInfo;
 use crate::text;
 use crate::tui::app::{App, Prompt, Work};
 use crate::tui::input::Input;
-use crate::tui::keymap::{self, Context};
+use crate::tui::keymap;
 use crate::tui::palette::{COMMANDS, OFFERED};
 use crate::tui::panes::Pane;
 use crate::tui::theme::{BOLD, DIM, SELECTED};
@@ -221,7 +221,7 @@ pub(super) fn keys(buffer: &mut Buffer, area: Rect, app: &App) {
         spans.push(Span::styled(name, BOLD));
         spans.push(Span::styled(format!(" {}   ", binding.short), DIM));
     }
-    if context.meets(Context::FILTER) && !matches!(app.pane(), Pane::Hex(_)) {
+    if matches!(app.prompt, Some(Prompt::Filter { .. })) && !matches!(app.pane(), Pane::Hex(_)) {
         spans.push(Span::styled("a leading ! inverts", DIM));
     }
     line(buffer, area, &Line::from(spans));

@@ -23,15 +23,15 @@ const NAMES: u16 = ASCII + ROW as u16 + 2;
 pub(super) fn draw(buffer: &mut Buffer, layout: &Layout, app: &App, pane: &HexPane) {
     boxed(buffer, layout.body, &title(pane, usize::from(layout.body.width)));
     let area = layout.content;
-    for at in 0..area.height {
-        let Some(address) = pane.top.0.checked_add(u64::from(at) * ROW) else { break };
-        row(buffer, row_of(area, at), Addr(address), app, pane);
-    }
     if pane.missing || pane.refusal().is_some() {
         let said = pane.refusal().unwrap_or("nothing is captured at this address");
         let said = foreign(said, usize::from(area.width.saturating_sub(4)));
-        let at = row_of(area, area.height / 2);
-        line(buffer, at, &Line::from(Span::styled(format!("  {said}  "), app.theme.warning)));
+        line(buffer, row_of(area, 0), &Line::from(Span::styled(format!(" ▲ {said}"), app.theme.warning)));
+    } else {
+        for at in 0..area.height {
+            let Some(address) = pane.top.0.checked_add(u64::from(at) * ROW) else { break };
+            row(buffer, row_of(area, at), Addr(address), app, pane);
+        }
     }
     if let Some(area) = layout.inspector {
         inspector(buffer, area, app, pane);
@@ -48,7 +48,7 @@ fn title(pane: &HexPane, width: usize) -> String {
 }
 
 fn row(buffer: &mut Buffer, area: Rect, start: Addr, app: &App, pane: &HexPane) {
-    if area.height == 0 || area.width < ASCII {
+    if area.height == 0 || area.width < ASCII || pane.beyond(start) {
         return;
     }
     let here = pane.cursor.0 / ROW == start.0 / ROW;
@@ -140,19 +140,24 @@ fn inspector(buffer: &mut Buffer, area: Rect, app: &App, pane: &HexPane) {
     line(buffer, row_of(area, 2), &second);
 }
 
-/// A word as the numbers it may be.
+/// A word as what it may be.
 fn meanings(value: u64) -> String {
     let mut said = format!("{value:#x}  u64 {}", text::count(value));
     if value > i64::MAX as u64 {
         said += &format!("  i64 {}", value as i64);
     }
-    let (low, high) = (value as u32, (value >> 32) as u32);
-    if high != 0 {
-        said += &format!("  2×u32 {low} {high}");
+    let bytes = value.to_le_bytes();
+    if bytes.iter().all(|b| (b' '..=b'~').contains(b)) {
+        said += &format!("  {:?}", String::from_utf8_lossy(&bytes));
+        return said;
     }
     let double = f64::from_bits(value);
     if double.is_normal() && (1e-9..1e15).contains(&double.abs()) {
         said += &format!("  f64 {double}");
+    }
+    let (low, high) = (value as u32, (value >> 32) as u32);
+    if high != 0 {
+        said += &format!("  u32 {low}, {high}");
     }
     said
 }

@@ -60,7 +60,7 @@ impl Layout {
             }
             (true, false) => {
                 // Too narrow for both side by side: below the rows
-                let height = middle.height * 2 / 5;
+                let height = middle.height / 5 * 2;
                 let body = Rect { height: middle.height - height, ..middle };
                 (body, Some(Rect { y: body.bottom(), height, ..middle }))
             }

@@ -13,7 +13,6 @@ use crate::tui::panes::tree::{Line as TreeLine, NodeId, PAGE, ROOT, TreePane};
 use crate::tui::theme::{BOLD, DIM, SELECTED, Theme};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Position;
-use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::StatefulWidget;
 use tui_tree_widget::{Tree, TreeItem, TreeState};
@@ -85,7 +84,7 @@ fn item(
     opened: &mut Vec<Vec<TreeLine>>,
 ) -> TreeItem<'static, TreeLine> {
     let room = width.saturating_sub(above.len() * STEP + STEP);
-    let text = row(pane, at, room, theme);
+    let text = row(pane, at, room, width, theme);
     let TreeLine::Node(id) = at else { return TreeItem::new_leaf(at, text) };
     let side = pane.side();
     above.push(at);
@@ -103,7 +102,7 @@ fn item(
     TreeItem::new(at, text.clone(), children).unwrap_or_else(|_| TreeItem::new_leaf(at, text))
 }
 
-fn row(pane: &TreePane, at: TreeLine, room: usize, theme: &Theme) -> Line<'static> {
+fn row(pane: &TreePane, at: TreeLine, room: usize, width: usize, theme: &Theme) -> Line<'static> {
     let side = pane.side();
     let more = |id: NodeId, n: u64, which: &str| {
         let coming = if side.is_loading(id) { "loading" } else { "↵" };
@@ -117,11 +116,19 @@ fn row(pane: &TreePane, at: TreeLine, room: usize, theme: &Theme) -> Line<'stati
                 side.node(id).map_or(0, |n| n.total.unwrap_or(0).saturating_sub(n.offset + n.children.len() as u64));
             more(id, rest, "more")
         }
-        TreeLine::Note(id) => Line::from(Span::styled(foreign(side.note(id), room), DIM)),
-        TreeLine::Node(ROOT) => root(pane, room, theme),
+        TreeLine::Note(id) => {
+            let said = match (side.note(id), pane.direction) {
+                (Some(reason), _) => foreign(reason, room),
+                (None, _) if side.node(id).is_none_or(|node| node.total != Some(0)) => "…".into(),
+                (None, Direction::Referents) => "(it holds no objects)".into(),
+                (None, Direction::Referrers) => "(no object holds it)".into(),
+            };
+            Line::from(Span::styled(said, DIM))
+        }
+        TreeLine::Node(ROOT) => root(pane, room, width, theme),
         TreeLine::Node(id) => match side.node(id) {
             Some(node) => match &node.edge {
-                Some(edge) => reference(edge, pane.direction, node.again, room, theme),
+                Some(edge) => reference(edge, pane.direction, node.again, (room, width), theme),
                 None => Line::from(node.address.to_string()),
             },
             None => Line::default(),
@@ -129,7 +136,7 @@ fn row(pane: &TreePane, at: TreeLine, room: usize, theme: &Theme) -> Line<'stati
     }
 }
 
-fn root(pane: &TreePane, room: usize, theme: &Theme) -> Line<'static> {
+fn root(pane: &TreePane, room: usize, width: usize, theme: &Theme) -> Line<'static> {
     let Some((object, true)) = pane.head.object() else {
         let said = if pane.head.shown.is_some() { " · no object begins here" } else { " · …" };
         return Line::from(vec![Span::styled(pane.root.to_string(), theme.addresses), Span::styled(said, DIM)]);
@@ -140,32 +147,41 @@ fn root(pane: &TreePane, room: usize, theme: &Theme) -> Line<'static> {
         address: object.address.to_string(),
         size: size(object.shallow_bytes, object.estimated),
     };
-    columns(left.into(), end, room, theme)
+    columns(left.into(), end, (room, width), theme)
 }
 
-fn reference(edge: &EdgeRow, direction: Direction, again: bool, room: usize, theme: &Theme) -> Line<'static> {
-    // What counts is the name here and the value there: the name gets at most half
-    let left = left_width(room);
-    let name = foreign(&edge.edge, left / 2);
-    let mut spans = vec![Span::raw(name)];
-    match edge.kind {
-        EdgeKind::Strong => {}
-        EdgeKind::Weak => spans.push(Span::styled(" (weak)", theme.warning)),
-        EdgeKind::Guessed => spans.push(Span::styled(" (guessed)", theme.warning)),
-    }
-    if !edge.edge.is_empty() {
-        let joint = if direction == Direction::Referents { " = " } else { " of " };
-        spans.push(Span::styled(joint, DIM));
-    }
+fn reference(edge: &EdgeRow, direction: Direction, again: bool, room: Room, theme: &Theme) -> Line<'static> {
+    let kind = match edge.kind {
+        EdgeKind::Strong => "",
+        EdgeKind::Weak => " (weak)",
+        EdgeKind::Guessed => " (guessed)",
+    };
+    let joint = match direction {
+        _ if edge.edge.is_empty() => "",
+        Direction::Referents => " = ",
+        Direction::Referrers => " of ",
+    };
     let again = if again { " ↺" } else { "" };
-    let used: usize = spans.iter().map(Span::width).sum();
-    let value = foreign(&edge.summary, left.saturating_sub(used + again.width()));
+    let left = left_width(room).saturating_sub(kind.width() + joint.width() + again.width());
+    // The name gets half, or what the value leaves
+    let value = foreign(&edge.summary, left);
+    let name = foreign(&edge.edge, (left / 2).max(left - value.width()));
+    let value = text::keep_start(&value, left - name.width()).into_owned();
     let style = theme.value(&value);
-    spans.push(Span::styled(value, style));
-    spans.push(Span::raw(again));
-    let address = edge.address.to_string();
-    columns(spans, End { type_name: &edge.type_name, address, size: text::size(edge.shallow_bytes) }, room, theme)
+    let spans = vec![
+        Span::raw(name),
+        Span::styled(kind, theme.warning),
+        Span::styled(joint, DIM),
+        Span::styled(value, style),
+        Span::raw(again),
+    ];
+    let end =
+        End { type_name: &edge.type_name, address: edge.address.to_string(), size: text::size(edge.shallow_bytes) };
+    columns(spans, end, room, theme)
 }
+
+/// Columns that a line has, and columns of the whole pane: by the latter, the right ends of all lines agree.
+type Room = (usize, usize);
 
 /// The columns at the right end of a line.
 struct End<'a> {
@@ -177,32 +193,33 @@ struct End<'a> {
 const ADDRESS: usize = 14;
 const SIZE: usize = 8;
 
-fn type_width(room: usize) -> usize {
-    (room / 5).clamp(10, 36)
+fn type_width(width: usize) -> usize {
+    (width / 6).clamp(10, 36)
 }
 
-fn left_width(room: usize) -> usize {
-    room.saturating_sub(type_width(room) + ADDRESS + SIZE + 6)
+fn left_width((room, width): Room) -> usize {
+    let left = room.saturating_sub(type_width(width) + ADDRESS + SIZE + 6);
+    if left < 12 { room } else { left } // deep down in a narrow window the names matter most
 }
 
-fn columns(mut spans: Vec<Span<'static>>, end: End<'_>, room: usize, theme: &Theme) -> Line<'static> {
+fn columns(mut spans: Vec<Span<'static>>, end: End<'_>, room: Room, theme: &Theme) -> Line<'static> {
     let left = left_width(room);
-    if left < 12 {
-        return Line::from(spans); // deep down in a narrow window: the names matter most
-    }
     let mut used = 0;
     for span in &mut spans {
         let fitting = text::keep_start(&span.content, left - used).into_owned();
         used += fitting.width();
         span.content = fitting.into();
     }
+    if left == room.0 {
+        return Line::from(spans);
+    }
     spans.push(Span::raw(" ".repeat(left - used + 2)));
-    let kind = foreign_end(end.type_name, type_width(room));
-    let pad = type_width(room) - kind.width() + 2;
+    let kind = foreign_end(end.type_name, type_width(room.1));
+    let pad = type_width(room.1) - kind.width() + 2;
     spans.push(Span::styled(kind, theme.types));
     spans.push(Span::raw(" ".repeat(pad)));
     spans.push(Span::styled(format!("{:<ADDRESS$}", end.address), theme.addresses));
-    spans.push(Span::styled(format!("  {:>SIZE$}", end.size), Style::patch(Style::new(), theme.numbers)));
+    spans.push(Span::styled(format!("  {:>SIZE$}", end.size), theme.numbers));
     Line::from(spans)
 }
 

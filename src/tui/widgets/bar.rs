@@ -4,10 +4,7 @@
 pub fn bar(share: f64, width: usize, shaded: bool) -> String {
     const EIGHTHS: [char; 8] = [' ', '▏', '▎', '▍', '▌', '▋', '▊', '▉'];
     let share = if share.is_finite() { share.clamp(0.0, 1.0) } else { 0.0 };
-    let mut eighths = (share * width as f64 * 8.0).round() as usize;
-    if share > 0.0 {
-        eighths = eighths.max(1); // something is not nothing
-    }
+    let eighths = (share * width as f64 * 8.0).round() as usize;
     let mut out = "█".repeat(eighths / 8);
     let rest = width - eighths / 8;
     let blank = if shaded { '░' } else { ' ' };
@@ -18,7 +15,7 @@ pub fn bar(share: f64, width: usize, shaded: bool) -> String {
     out
 }
 
-/// A share in per cent, as four columns: ` 79 %` without the blank; what is below one half is `<1 %`.
+/// A share in per cent: `79 %`; what would round to nothing is `<1 %`.
 pub fn percent(part: u64, whole: u64) -> String {
     if whole == 0 || part == 0 {
         return "0 %".into();
@@ -36,7 +33,7 @@ mod tests {
         assert_eq!(bar(0.0, 4, false), "    ");
         assert_eq!(bar(0.5, 4, true), "██░░");
         assert_eq!(bar(0.53, 4, false), "██▏ ");
-        assert_eq!(bar(0.0001, 4, false), "▏   ");
+        assert_eq!(bar(0.0001, 4, false), "    ");
         for share in [1.0, 7.0, f64::NAN, f64::INFINITY, -1.0] {
             assert_eq!(bar(share, 4, false).chars().count(), 4);
         }
