@@ -169,7 +169,12 @@ impl App {
 
     /// Where everything is on the screen.
     pub fn layout(&self) -> Layout {
-        Layout::of(self.size, self.pane().context(), self.side)
+        self.layout_at(self.size)
+    }
+
+    /// Where everything is on a screen of another size: a terminal may shrink before it says so.
+    pub fn layout_at(&self, size: (u16, u16)) -> Layout {
+        Layout::of(size, self.pane().context(), self.side)
     }
 
     /// How much of the pane can be seen.

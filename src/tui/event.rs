@@ -21,6 +21,8 @@ pub enum Event {
     Worker(Update),
     /// The worker's side of the channel is closed.
     WorkerGone,
+    /// There will be no more keys: the terminal is gone.
+    InputGone,
     /// A sorted and filtered type table is ready.
     Arranged(Arrangement),
     /// Time passed.

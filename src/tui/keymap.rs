@@ -157,7 +157,7 @@ use KeyCode as K;
 pub static KEYS: &[Binding] = &[
     bind(&[code(K::Enter), code(K::Right), ch('l')], A::Open, C::TYPES, "objects", "the objects of this type"),
     bind(&[code(K::Enter), code(K::Right), ch('l')], A::Open, C::OBJECTS, "what it holds", "what this object holds"),
-    bind(&[code(K::Enter)], A::Open, C::TREE, "into", "make this object the root; on a … line: load the next ones"),
+    bind(&[code(K::Enter)], A::Open, C::TREE, "into", "make it the root; on a … line: the next ones"),
     bind(&[code(K::Enter)], A::Open, C::HEX, "follow", "follow the address under the cursor"),
     bind(&[code(K::Right), ch('l')], A::Right, C::TREE, "unfold", "unfold, then to the first child"),
     bind(&[code(K::Left), ch('h')], A::Left, C::TREE, "", "fold, then to the parent"),
@@ -165,8 +165,9 @@ pub static KEYS: &[Binding] = &[
     bind(&[ch('r')], A::TurnRound, C::TREE, "turn round", "who holds it; again: what it holds"),
     bind(&[ch('r')], A::TurnRound, Context(1 | 2 | 8), "", "who holds it"),
     bind(&[ch('t')], A::Tree, C::HEX, "what it holds", "what the object there holds"),
-    bind(&[ch('/')], A::Filter, C::LISTS, "filter", "filter (Types: fuzzy; upper case is exact; ! inverts)"),
-    bind(&[ch('/')], A::Filter, C::TREE, "", "search the unfolded lines (upper case is exact; ! inverts)"),
+    bind(&[ch('/')], A::Filter, C::TYPES, "filter", "fuzzy filter (upper case is exact, ! inverts)"),
+    bind(&[ch('/')], A::Filter, C::OBJECTS, "filter", "filter (upper case is exact, ! inverts)"),
+    bind(&[ch('/')], A::Filter, C::TREE, "", "search what is unfolded (as filters elsewhere)"),
     bind(&[ch('/')], A::Filter, C::HEX, "search", "search for text, or bytes as 0x0011ff"),
     bind(&[ch('n')], A::Next, Context(4 | 8), "", "next hit"),
     bind(&[ch('N')], A::Previous, Context(4 | 8), "", "previous hit"),
@@ -198,7 +199,7 @@ pub static KEYS: &[Binding] = &[
     bind(&[ch('2')], A::Pane(2), C::PANES, "", "Hex"),
     bind(&[ch('!')], A::Problems, C::PANES, "", "what was wrong with the snapshot"),
     bind(&[ctrl('g')], A::Cancel, C::EVERYWHERE, "", "cancel running work"),
-    bind(&[ch('M')], A::Mouse, C::PANES, "", "mouse off (the terminal selects text) and on"),
+    bind(&[ch('M')], A::Mouse, C::PANES, "", "mouse off (to select text) and on again"),
     bind(&[ch(':')], A::Palette, C::PANES, "command", "go to an address, or run a command"),
     bind(&[ch('?')], A::Help, C::PANES, "help", "this help"),
     bind(&[code(K::Enter)], A::Accept, C::FILTER, "keep", "keep it"),
@@ -248,6 +249,13 @@ mod tests {
         for place in PLACES {
             let shown = footer(place).count();
             assert!((1..=7).contains(&shown), "{shown} keys in the footer of {place:?}");
+        }
+    }
+
+    #[test]
+    fn help_fits_beside_the_keys_in_eighty_columns() {
+        for binding in KEYS {
+            assert!(binding.help.chars().count() <= 49, "{}", binding.help);
         }
     }
 

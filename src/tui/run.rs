@@ -119,7 +119,7 @@ fn forward_input(events: SyncSender<Event>, stop: Arc<AtomicBool>) -> std::io::R
             match input::poll(Duration::from_millis(50)) {
                 Ok(true) => {}
                 Ok(false) => continue,
-                Err(_) => return,
+                Err(_) => break,
             }
             let event = match input::read() {
                 Ok(input::Event::Key(key)) => Event::Key(key),
@@ -127,12 +127,13 @@ fn forward_input(events: SyncSender<Event>, stop: Arc<AtomicBool>) -> std::io::R
                 Ok(input::Event::Paste(text)) => Event::Paste(text),
                 Ok(input::Event::Resize(columns, rows)) => Event::Resize(columns, rows),
                 Ok(_) => continue,
-                Err(_) => return,
+                Err(_) => break,
             };
             if events.send(event).is_err() {
                 return;
             }
         }
+        let _ = events.send(Event::InputGone);
     })
 }
 

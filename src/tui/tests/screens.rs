@@ -102,27 +102,37 @@ fn failures_are_one_sentence() {
 
 #[test]
 fn too_small_says_so() {
-    for (columns, rows) in [(59, 24), (80, 11), (10, 2), (1, 1)] {
+    for (columns, rows) in [(63, 24), (80, 11), (10, 2), (1, 1)] {
         let screen = Robot::new(columns, rows).press("j<Enter><Enter>x?").screen();
         assert!(
             screen.starts_with(&"too small"[..usize::from(columns.min(9)) - usize::from(columns == 1)]),
             "{screen}"
         );
     }
-    let smallest = Robot::new(60, 12).screen();
-    insta::assert_snapshot!("types_60x12", smallest);
+    let smallest = Robot::new(64, 12).screen();
+    insta::assert_snapshot!("types_64x12", smallest);
 }
 
 /// Everything at once at many sizes, for panics and for text outside its place.
 #[test]
 fn any_size_draws() {
     let keys = ["", "i", "j<Enter>i", ":objects<Enter>", "j<Enter><Enter>l", "x", "xi", "?", ":", "/a", "x/"];
-    for columns in (60..210).step_by(7) {
+    for columns in (64..210).step_by(7) {
         for rows in [12, 13, 19, 24, 51] {
             for keys in keys {
                 Robot::new(columns, rows).press(keys).screen();
             }
         }
+    }
+}
+
+/// A terminal that shrank tells so a moment after the picture is due.
+#[test]
+fn a_screen_smaller_than_known_draws() {
+    for keys in ["", "j<Enter>", "j<Enter><Enter>l", "x", "?", ":", "/a"] {
+        let mut robot = Robot::new(80, 24);
+        robot.event(crate::tui::event::Event::Resize(300, 100));
+        robot.press(keys).screen();
     }
 }
 

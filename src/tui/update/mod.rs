@@ -24,10 +24,13 @@ pub fn update(app: &mut App, event: Event) -> Vec<Effect> {
         Event::Paste(text) => keys::paste(app, &text),
         Event::Resize(columns, rows) => app.size = (columns, rows),
         Event::Worker(update) => told(app, update),
+        Event::InputGone => app.desk.push(Effect::Quit),
         Event::WorkerGone => {
             app.work = None;
             if app.failed.is_none() {
-                app.warn("the background thread stopped: what is on the screen is all there is");
+                let said = "the background thread stopped: what is on the screen is all there is";
+                app.problems.push(said.into());
+                app.warn(said);
             }
         }
         Event::Arranged(arrangement) => {
@@ -66,8 +69,11 @@ fn told(app: &mut App, update: Update) {
         Update::Idle { source } if source == shown => app.work = None,
         Update::Types { source, types, complete, problems } if source == shown => {
             app.types = types;
-            app.complete = complete;
             app.problems.extend(problems);
+            if complete && !app.complete {
+                app.history.here_mut().resume(); // what was refused for want of an index may be answered now
+            }
+            app.complete = complete;
             if let Pane::Types(pane) = app.history.here_mut() {
                 pane.replace(&app.types, &mut app.desk);
             }

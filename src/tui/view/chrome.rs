@@ -24,7 +24,8 @@ const TABS: [(u8, &str); 2] = [(1, "Types"), (2, "Hex")];
 pub(super) fn head(buffer: &mut Buffer, area: Rect, app: &App) {
     let mut spans = vec![Span::styled(" pymem-tui", BOLD)];
     let mut room = usize::from(area.width).saturating_sub(13);
-    let parts = app.info.as_ref().map_or_else(|| vec!["opening …".to_owned()], about);
+    let nothing = if app.failed.is_some() { "nothing is open" } else { "opening …" };
+    let parts = app.info.as_ref().map_or_else(|| vec![nothing.to_owned()], about);
     for (i, part) in parts.iter().enumerate() {
         let before = if i == 0 { "   " } else { " · " };
         let part = foreign_end(part, room.min(48));

@@ -48,13 +48,13 @@ fn title(pane: &HexPane, width: usize) -> String {
 }
 
 fn row(buffer: &mut Buffer, area: Rect, start: Addr, app: &App, pane: &HexPane) {
-    if area.height == 0 || area.width < ASCII || pane.beyond(start) {
+    if area.height == 0 || pane.beyond(start) {
         return;
     }
     let here = pane.cursor.0 / ROW == start.0 / ROW;
     let style = if here { BOLD } else { app.theme.addresses };
-    buffer.set_string(area.x, area.y, if here { "▌" } else { " " }, BOLD);
-    buffer.set_stringn(area.x + 1, area.y, format!("{:012x}", start.0), usize::from(BEFORE) - 2, style);
+    put(buffer, area, 0, if here { "▌" } else { " " }, BOLD);
+    put(buffer, area, 1, &format!("{:012x}", start.0)[..usize::from(BEFORE) - 2], style);
     let mut names = Vec::new();
     for word in 0..ROW / WORD {
         let address = start + word * WORD;
@@ -81,15 +81,15 @@ fn row(buffer: &mut Buffer, area: Rect, start: Addr, app: &App, pane: &HexPane) 
                 style = style.add_modifier(Modifier::BOLD | Modifier::REVERSED);
             }
             let at = word * WORD + i;
-            let x = area.x + BEFORE + word as u16 * WORD_COLUMNS + i as u16 * 3;
-            buffer.set_string(x, area.y, shown, style);
+            let x = BEFORE + word as u16 * WORD_COLUMNS + i as u16 * 3;
+            put(buffer, area, x, &shown, style);
             if i + 1 < WORD && address == pane.cursor {
-                buffer.set_string(x + 2, area.y, " ", SELECTED);
+                put(buffer, area, x + 2, " ", SELECTED);
             }
             let c = byte.map_or(' ', |b| if (b' '..=b'~').contains(&b) { char::from(b) } else { '.' });
             let plain = if c == '.' { DIM } else { app.theme.strings };
             let style = if hit(pane, address + i) { style } else { plain };
-            buffer.set_string(area.x + ASCII + at as u16, area.y, c.to_string(), style);
+            put(buffer, area, ASCII + at as u16, c.encode_utf8(&mut [0; 4]), style);
         }
     }
     if area.width > NAMES + 8 && !names.is_empty() {
@@ -98,6 +98,11 @@ fn row(buffer: &mut Buffer, area: Rect, start: Addr, app: &App, pane: &HexPane) 
         let said: Vec<String> = names.iter().map(|name| foreign_end(name, each)).collect();
         buffer.set_stringn(area.x + NAMES, area.y, format!("→ {}", said.join(", ")), room, app.theme.types);
     }
+}
+
+/// Text at a column of a row, cut at its end.
+fn put(buffer: &mut Buffer, area: Rect, x: u16, text: &str, style: Style) {
+    buffer.set_stringn(area.x + x.min(area.width), area.y, text, usize::from(area.width.saturating_sub(x)), style);
 }
 
 fn hit(pane: &HexPane, address: Addr) -> bool {

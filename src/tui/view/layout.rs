@@ -4,12 +4,13 @@ use crate::tui::keymap::Context;
 use ratatui::layout::Rect;
 
 /// Below this there is no picture, only a sentence.
-pub const SMALLEST: (u16, u16) = (60, 12);
+pub const SMALLEST: (u16, u16) = (64, 12);
 
 /// From this width on, the side panel stands beside the pane unasked.
 const ROOMY: u16 = 100;
-/// The hex pane is wider than the others.
+/// The hex pane is wider than the others, and tree lines lose too much when they are cut.
 const ROOMY_FOR_HEX: u16 = 116;
+const ROOMY_FOR_TREE: u16 = 130;
 /// Columns of hex, ASCII and address, with the border.
 const HEX_WIDTH: u16 = 80;
 
@@ -49,7 +50,11 @@ impl Layout {
         let line = |y: u16| Rect { x: 0, y: y.min(rows), width: columns, height: u16::from(y < rows) };
         let middle = Rect { x: 0, y: 2.min(rows), width: columns, height: rows.saturating_sub(5) };
         let hex = pane.meets(Context::HEX);
-        let roomy = columns >= if hex { ROOMY_FOR_HEX } else { ROOMY };
+        let roomy = match pane {
+            Context::HEX => columns >= ROOMY_FOR_HEX,
+            Context::TREE => columns >= ROOMY_FOR_TREE,
+            _ => columns >= ROOMY,
+        };
         let (body, side) = match (side.unwrap_or(roomy), roomy) {
             (false, _) => (middle, None),
             (true, true) => {

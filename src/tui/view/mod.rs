@@ -29,8 +29,8 @@ use ratatui::widgets::{Block, Widget};
 
 /// Draws everything.
 pub fn draw(frame: &mut Frame, app: &App) {
-    let layout = app.layout();
     let area = frame.area();
+    let layout = app.layout_at((area.width, area.height));
     if layout.too_small {
         let (columns, rows) = layout::SMALLEST;
         let said = format!("too small: {columns} columns and {rows} rows are needed");
