@@ -94,12 +94,12 @@ pub fn scanned(percent: u64) -> Vec<Update> {
 
 /// Kind and index of the object at an address.
 fn find(address: Addr) -> Option<(u64, u64)> {
-    if let Some(at) = address.0.checked_sub(TYPES).filter(|at| at % 0x400 == 0 && at / 0x400 < 193) {
+    if let Some(at) = address.0.checked_sub(TYPES).filter(|at| at.is_multiple_of(0x400) && at / 0x400 < 193) {
         return Some((u64::MAX, at / 0x400));
     }
     let at = address.0.checked_sub(HEAP)?;
     let (kind, index) = (at >> 32, (at & 0xffff_ffff) / PLACE);
-    (at % PLACE == 0 && index < type_row(kind)?.count).then_some((kind, index))
+    (at.is_multiple_of(PLACE) && index < type_row(kind)?.count).then_some((kind, index))
 }
 
 fn summary(kind: u64, index: u64) -> String {
@@ -268,7 +268,7 @@ fn search(pattern: &[u8], from: Addr, backwards: bool) -> Option<Addr> {
     let mut hits = memory.bytes.windows(pattern.len()).enumerate().filter(|(_, w)| *w == pattern);
     let at = |i: usize| memory.start + i as u64;
     if backwards {
-        hits.map(|(i, _)| at(i)).filter(|a| *a < from).last()
+        hits.map(|(i, _)| at(i)).take_while(|a| *a < from).fold(None, |_, a| Some(a))
     } else {
         hits.find(|(i, _)| at(*i) > from).map(|(i, _)| at(i))
     }

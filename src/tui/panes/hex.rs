@@ -113,8 +113,8 @@ impl HexPane {
         match action {
             Action::Left => self.move_to(self.cursor.offset(-(WORD as i64))),
             Action::Right => self.move_to(self.cursor + WORD),
-            Action::NextPointer => self.to_pointer(false),
-            Action::PreviousPointer => self.to_pointer(true),
+            Action::NextPointer => self.seek_pointer(false),
+            Action::PreviousPointer => self.seek_pointer(true),
             Action::Top => self.move_to(self.range().0),
             Action::Bottom => self.move_to(self.range().1 - WORD),
             Action::PageUp | Action::PageDown | Action::HalfUp | Action::HalfDown => {
@@ -163,7 +163,7 @@ impl HexPane {
         }
     }
 
-    fn to_pointer(&mut self, back: bool) {
+    fn seek_pointer(&mut self, back: bool) {
         let Some(memory) = &self.memory else { return };
         let others = memory.words.iter().map(|word| word.address);
         let next =

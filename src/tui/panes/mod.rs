@@ -47,9 +47,9 @@ pub enum Pane {
     /// The objects of a type.
     Objects(objects::ObjectsPane),
     /// An object and its references.
-    Tree(tree::TreePane),
+    Tree(Box<tree::TreePane>),
     /// Raw memory.
-    Hex(hex::HexPane),
+    Hex(Box<hex::HexPane>),
 }
 
 impl Pane {

@@ -2,6 +2,7 @@
 
 mod behaviour;
 mod screens;
+mod walking;
 
 use super::app::App;
 use super::event::{Effect, Event};

@@ -45,12 +45,12 @@ pub fn open(app: &mut App) {
 
 fn tree(app: &mut App, address: Addr, direction: Direction, name: Option<String>) {
     let crumb = name.unwrap_or_else(|| address.to_string());
-    app.history.drill(Pane::Tree(TreePane::new(address, direction)), crumb);
+    app.history.drill(Pane::Tree(TreePane::new(address, direction).into()), crumb);
 }
 
 /// To the memory of an address: a step from here, or a pane of its own.
 pub fn hex(app: &mut App, address: Addr, drill: bool) {
-    let pane = Pane::Hex(HexPane::new(address));
+    let pane = Pane::Hex(HexPane::new(address).into());
     if drill {
         app.history.drill(pane, format!("hex {address}"));
     } else {
@@ -155,7 +155,7 @@ pub fn run(app: &mut App, line: &str) {
 }
 
 fn jump_tree(app: &mut App, address: Addr, direction: Direction) {
-    app.history.jump(Pane::Tree(TreePane::new(address, direction)), address.to_string());
+    app.history.jump(Pane::Tree(TreePane::new(address, direction).into()), address.to_string());
 }
 
 fn objects(app: &mut App, name: Option<String>) {

@@ -39,13 +39,15 @@ fn typed(app: &mut App, edit: impl FnOnce(&mut Input) -> bool) {
     let here = app.pane().subject().map(|s| s.address);
     match &mut app.prompt {
         Some(Prompt::Filter { input, .. }) => {
-            if edit(input) {
+            let edited = edit(input);
+            if edited {
                 let text = input.text().to_owned();
                 filter(app, &text);
             }
         }
         Some(Prompt::Palette(palette)) => {
-            if edit(&mut palette.input) {
+            let edited = edit(&mut palette.input);
+            if edited {
                 palette.typed(&app.types, here);
             }
         }

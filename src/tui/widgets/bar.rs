@@ -9,7 +9,7 @@ pub fn bar(share: f64, width: usize, shaded: bool) -> String {
     let rest = width - eighths / 8;
     let blank = if shaded { '░' } else { ' ' };
     if rest > 0 {
-        out.push(if eighths % 8 == 0 { blank } else { EIGHTHS[eighths % 8] });
+        out.push(if eighths.is_multiple_of(8) { blank } else { EIGHTHS[eighths % 8] });
         out.extend(std::iter::repeat_n(blank, rest - 1));
     }
     out
