@@ -18,6 +18,7 @@ use crossterm::event as input;
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
 use std::collections::VecDeque;
+use std::io::IsTerminal;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex};
@@ -35,8 +36,9 @@ const RETRY: Duration = Duration::from_millis(5);
 /// Runs the explorer on a worker until the person leaves. The terminal is given back on every way out.
 pub fn run(worker: Handle, options: Options) -> anyhow::Result<()> {
     let source = *worker.sources.first().context("there is no snapshot to explore")?;
+    anyhow::ensure!(std::io::stdout().is_terminal(), "the explorer needs a terminal to draw on");
     let theme = Theme::choose(options.theme, |name| std::env::var(name).ok());
-    let _guard = Guard::enter(options.mouse).context("this needs a terminal")?;
+    let _guard = Guard::enter(options.mouse).context("the terminal cannot be used")?;
     let mut terminal = Terminal::new(CrosstermBackend::new(std::io::stdout()))?;
     let size = terminal.size()?;
     let mut app = App::new(source, theme, options.mouse, (size.width, size.height));

@@ -56,8 +56,8 @@ impl Drop for Guard {
             std::panic::set_hook(Box::new(move |info| previous(info)));
         }
         if let Ok(told) = self.elsewhere.lock() {
-            for message in told.iter() {
-                eprintln!("{}", message.escape_debug());
+            for line in told.iter().flat_map(|message| message.lines()) {
+                eprintln!("{}", crate::text::sanitize(line));
             }
         }
     }
