@@ -19,4 +19,5 @@ pub mod report;
 pub mod snapshot;
 pub mod sys;
 pub mod text;
+pub mod tui;
 pub mod worker;
