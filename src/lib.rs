@@ -7,10 +7,13 @@
 //!                                                                     └──▶ report (a script)
 //! ```
 
+pub mod alloc;
 pub mod analysis;
 pub mod capture;
 pub mod cli;
 pub mod command;
+pub mod cpython;
+pub mod image;
 pub mod progress;
 pub mod report;
 pub mod snapshot;

@@ -104,17 +104,7 @@ pub struct Objects {
     pub offset: u64,
 }
 
-/// How sure an edge is, and whether it keeps its target alive.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum EdgeKind {
-    /// Owned: keeps the target alive.
-    Strong,
-    /// A weak reference.
-    Weak,
-    /// A word in an object of unknown layout that is an object's address.
-    Guessed,
-}
+pub use crate::cpython::EdgeKind;
 
 /// One reference, seen from either end.
 #[derive(Debug, Clone, PartialEq, Serialize)]

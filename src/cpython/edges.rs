@@ -1,0 +1,452 @@
+//! What an object holds: one traversal that serves counting, the edge arrays, and named edges alike.
+//!
+//! A [`Visitor`] gets each reference with a name that costs nothing until it is rendered. Targets are handed out as
+//! they lie in memory: whether an object begins there is the index's business. The guide is each type's
+//! `tp_traverse`, and beyond it the references that an object owns and does not show to the collector (names of
+//! functions, fields of code objects, keys of dicts).
+
+use super::layout::{ArrayCount, AttributesVariant, DecoderName, FrameVariant, ObjectLayout};
+use super::memory::{MAX_ITEMS, Memory};
+use super::types::{Attributes, Type, TypeTable, flags};
+use crate::snapshot::Addr;
+
+/// How sure a reference is, and whether it keeps its target alive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EdgeKind {
+    /// Owned: keeps the target alive.
+    Strong,
+    /// A weak reference.
+    Weak,
+    /// A word in an object of unknown layout that is an object's address.
+    Guessed,
+}
+
+/// A reference's name, not yet rendered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EdgeName<'a> {
+    /// `[3]`.
+    Index(u64),
+    /// The value under this key object: `['key']`.
+    Value(Addr),
+    /// A key of a dict.
+    Key,
+    /// An element of a set.
+    Element,
+    /// An attribute whose name is this str object: `.name`.
+    Attribute(Addr),
+    /// A slot or field of the object's struct: `.name`.
+    Field(&'a str),
+    /// The `i`th item of a C array with a name.
+    FieldItem(&'a str, u64),
+    /// The local variable whose name is this str object.
+    Local(Addr),
+    /// The `i`th slot of a frame's stack.
+    Stack(u64),
+    /// `__dict__`.
+    Dict,
+    /// `__class__`.
+    Class,
+    /// The word at this offset in an object of unknown layout.
+    Word(u64),
+}
+
+/// Gets the references of an object.
+pub trait Visitor {
+    /// One reference; `target` may be anything, null excepted.
+    fn edge(&mut self, name: EdgeName<'_>, kind: EdgeKind, target: Addr);
+}
+
+impl<F: FnMut(EdgeName<'_>, EdgeKind, Addr)> Visitor for F {
+    #[inline]
+    fn edge(&mut self, name: EdgeName<'_>, kind: EdgeKind, target: Addr) {
+        self(name, kind, target);
+    }
+}
+
+/// Nodes of a list that are followed.
+const MAX_NODES: u64 = 1 << 32;
+
+impl Memory<'_> {
+    /// Hands every reference of the object at `addr`, whose type is `ty`, to `visitor`. Time is proportional to the
+    /// memory of the object; what cannot be read is left out.
+    #[inline]
+    pub fn visit_edges(&self, addr: Addr, ty: &Type, types: &TypeTable, visitor: &mut impl Visitor) {
+        // what is missing in the middle of an object ends that part of it, nothing else
+        let _ = self.visit_content(addr, ty, types, visitor);
+        if let Some(fields) = ty.fields {
+            let _ = self.visit_fields(addr, fields, visitor);
+        }
+        for slot in &ty.slots {
+            self.pointer_edge(addr + slot.offset, EdgeName::Field(&slot.name), EdgeKind::Strong, visitor);
+        }
+        for offset in &ty.unknown_words {
+            self.pointer_edge(addr + *offset, EdgeName::Word(*offset), EdgeKind::Guessed, visitor);
+        }
+        if ty.attributes != Attributes::None {
+            let _ = self.visit_attributes(addr, ty, visitor);
+        }
+        if ty.is_heap_type() {
+            visitor.edge(EdgeName::Class, EdgeKind::Strong, ty.address);
+        }
+    }
+
+    #[inline]
+    fn pointer_edge(&self, at: Addr, name: EdgeName<'_>, kind: EdgeKind, visitor: &mut impl Visitor) -> Option<()> {
+        let target = self.reader.pointer(at)?;
+        if !target.is_null() {
+            visitor.edge(name, kind, target);
+        }
+        Some(())
+    }
+
+    /// The pointers of an array; `name` makes a name of an index.
+    #[inline]
+    fn array_edges<'n>(
+        &self,
+        at: Addr,
+        count: u64,
+        kind: EdgeKind,
+        name: impl Fn(u64) -> EdgeName<'n>,
+        visitor: &mut impl Visitor,
+    ) -> Option<()> {
+        if count == 0 {
+            return Some(());
+        }
+        if let Some(bytes) = usize::try_from(count).ok()?.checked_mul(8).and_then(|n| self.reader.slice(at, n)) {
+            for (i, word) in bytes.chunks_exact(8).enumerate() {
+                let word = u64::from_le_bytes(word.try_into().ok()?);
+                if word != 0 {
+                    visitor.edge(name(i as u64), kind, Addr(word));
+                }
+            }
+            return Some(());
+        }
+        (0..count).try_for_each(|i| self.pointer_edge(at + i * 8, name(i), kind, visitor))
+    }
+
+    fn count_at(&self, at: Addr) -> Option<u64> {
+        self.reader.u64(at).filter(|n| *n < MAX_ITEMS)
+    }
+
+    fn visit_content(&self, addr: Addr, ty: &Type, types: &TypeTable, visitor: &mut impl Visitor) -> Option<()> {
+        let s = &self.layout.structs;
+        let r = &self.reader;
+        use EdgeKind::Strong;
+        match ty.decoder {
+            DecoderName::Tuple | DecoderName::Structseq => {
+                let count = ty.items.or_else(|| u64::try_from(self.ob_size(addr)?).ok())?;
+                self.array_edges(addr + s.tuple.ob_item, count, Strong, EdgeName::Index, visitor)?;
+            }
+            DecoderName::List => {
+                let count = u64::try_from(self.ob_size(addr)?).ok()?.min(self.count_at(addr + s.list.allocated)?);
+                self.array_edges(r.pointer(addr + s.list.ob_item)?, count, Strong, EdgeName::Index, visitor)?;
+            }
+            DecoderName::Dict | DecoderName::Defaultdict | DecoderName::Odict => self.visit_dict(addr, visitor)?,
+            DecoderName::Set => {
+                let (table, slots) = (r.pointer(addr + s.set.table)?, self.count_at(addr + s.set.mask)? + 1);
+                for i in 0..slots {
+                    let key = r.pointer(table + i * 16)?;
+                    // a deleted entry points to a dummy and has the hash -1
+                    if !key.is_null() && r.i64(table + i * 16 + 8)? != -1 {
+                        visitor.edge(EdgeName::Element, Strong, key);
+                    }
+                }
+            }
+            DecoderName::Deque => {
+                let mut left = u64::try_from(self.ob_size(addr)?).ok()?;
+                let mut block = r.pointer(addr + s.deque.leftblock)?;
+                let mut index = self.count_at(addr + s.deque.leftindex)?;
+                let mut n = 0;
+                while left > 0 && index < 64 {
+                    let take = left.min(64 - index);
+                    let start = n;
+                    let at = block + s.deque_block.data + index * 8;
+                    self.array_edges(at, take, Strong, |i| EdgeName::Index(start + i), visitor)?;
+                    n += take;
+                    left -= take;
+                    index = 0;
+                    block = r.pointer(block + s.deque_block.rightlink)?;
+                }
+            }
+            DecoderName::Type => self.visit_type(addr, types, visitor)?,
+            DecoderName::Frame => self.visit_frame_object(addr, visitor)?,
+            DecoderName::Generator => {
+                if let Some(iframe) = s.generator.gi_iframe
+                    && self.generator_has_frame(addr)
+                {
+                    self.visit_embedded_frame(addr + iframe, visitor)?;
+                }
+            }
+            DecoderName::HamtBitmap => {
+                let count = u64::try_from(self.ob_size(addr)?).ok()?.min(64);
+                self.array_edges(addr + s.hamt_bitmap.b_array, count, Strong, EdgeName::Index, visitor)?;
+            }
+            DecoderName::HamtArray => {
+                self.array_edges(addr + s.hamt_array.a_array, 32, Strong, EdgeName::Index, visitor)?;
+            }
+            DecoderName::HamtCollision => {
+                let count = u64::try_from(self.ob_size(addr)?).ok()?;
+                self.array_edges(addr + s.hamt_collision.c_array, count, Strong, EdgeName::Index, visitor)?;
+            }
+            DecoderName::Teedataobject => {
+                let count = u64::from(r.u32(addr + s.teedata.numread)?).min(1 << 10);
+                self.array_edges(addr + s.teedata.values, count, Strong, EdgeName::Index, visitor)?;
+            }
+            DecoderName::Simplequeue => {
+                if let (Some(items), Some(capacity), Some(get), Some(count)) =
+                    (s.simplequeue.items, s.simplequeue.items_cap, s.simplequeue.get_idx, s.simplequeue.num_items)
+                {
+                    let items = r.pointer(addr + items)?;
+                    let capacity = self.count_at(addr + capacity)?;
+                    let (get, count) = (self.count_at(addr + get)?, self.count_at(addr + count)?);
+                    for i in 0..count.min(capacity) {
+                        let at = items + (get + i) % capacity * 8;
+                        self.pointer_edge(at, EdgeName::Index(i), Strong, visitor)?;
+                    }
+                }
+            }
+            _ if ty.unknown_items => {
+                let count = self.ob_size(addr)?.unsigned_abs();
+                let first = ty.basicsize;
+                let name = |i| EdgeName::Word(first + i * 8);
+                self.array_edges(addr + first, count.min(MAX_ITEMS), EdgeKind::Guessed, name, visitor)?;
+            }
+            _ => {}
+        }
+        Some(())
+    }
+
+    fn visit_dict(&self, addr: Addr, visitor: &mut impl Visitor) -> Option<()> {
+        let d = &self.layout.structs.dict;
+        let keys = self.keys_at(self.reader.pointer(addr + d.ma_keys)?)?;
+        let values = self.reader.pointer(addr + d.ma_values)?;
+        // the names of a split table belong to the keys that many objects share
+        let own_keys = values.is_null();
+        self.entries(&keys, values, &mut |_, key, value| {
+            if own_keys {
+                visitor.edge(EdgeName::Key, EdgeKind::Strong, key);
+            }
+            visitor.edge(EdgeName::Value(key), EdgeKind::Strong, value);
+            true
+        })
+    }
+
+    fn visit_fields(&self, addr: Addr, fields: &ObjectLayout, visitor: &mut impl Visitor) -> Option<()> {
+        let present = match fields.guard {
+            Some(offset) => self.reader.u8(addr + offset)? != 0,
+            None => true,
+        };
+        if present {
+            for (name, offset) in &fields.refs {
+                self.pointer_edge(addr + *offset, EdgeName::Field(name), EdgeKind::Strong, visitor);
+            }
+        }
+        for (name, offset) in &fields.weak {
+            self.pointer_edge(addr + *offset, EdgeName::Field(name), EdgeKind::Weak, visitor);
+        }
+        for deep in &fields.deep {
+            if let Some(at) = self.follow(addr, &deep.path) {
+                self.pointer_edge(at, EdgeName::Field(&deep.name), EdgeKind::Strong, visitor);
+            }
+        }
+        for array in &fields.arrays {
+            let Some(items) = self.follow(addr, &array.path).and_then(|at| self.reader.pointer(at)) else { continue };
+            let count = match &array.count {
+                ArrayCount::Fixed(n) => Some(*n),
+                ArrayCount::At(path) => self.follow(addr, path).and_then(|at| self.count_at(at)),
+            };
+            if items.is_null() {
+                continue;
+            }
+            for i in 0..count.unwrap_or(0) {
+                let at = items + i.wrapping_mul(array.stride);
+                let name = EdgeName::FieldItem(&array.name, i);
+                if self.pointer_edge(at, name, EdgeKind::Strong, visitor).is_none() {
+                    break;
+                }
+            }
+        }
+        Some(())
+    }
+
+    /// Where the last offset of a path leads, following a pointer at each one before.
+    fn follow(&self, addr: Addr, path: &[u64]) -> Option<Addr> {
+        let (last, before) = path.split_last()?;
+        let mut at = addr;
+        for offset in before {
+            at = self.reader.pointer(at + *offset).filter(|p| !p.is_null())?;
+        }
+        Some(at + *last)
+    }
+
+    fn visit_type(&self, addr: Addr, types: &TypeTable, visitor: &mut impl Visitor) -> Option<()> {
+        let s = &self.layout.structs;
+        let t = &s.type_object;
+        let field = |offset: u64, name: &'static str, visitor: &mut _| {
+            self.pointer_edge(addr + offset, EdgeName::Field(name), EdgeKind::Strong, visitor)
+        };
+        match types.static_state(addr) {
+            Some((dict, subclasses)) => {
+                visitor.edge(EdgeName::Dict, EdgeKind::Strong, dict);
+                if !subclasses.is_null() {
+                    visitor.edge(EdgeName::Field("tp_subclasses"), EdgeKind::Strong, subclasses);
+                }
+            }
+            None => {
+                self.pointer_edge(addr + t.tp_dict, EdgeName::Dict, EdgeKind::Strong, visitor)?;
+                field(t.tp_subclasses, "tp_subclasses", visitor)?;
+            }
+        }
+        field(t.tp_base, "__base__", visitor)?;
+        field(t.tp_bases, "__bases__", visitor)?;
+        field(t.tp_mro, "__mro__", visitor)?;
+        if let Some(cache) = t.tp_cache {
+            field(cache, "tp_cache", visitor)?;
+        }
+        if self.reader.u64(addr + t.tp_flags)? & flags::HEAPTYPE == 0 {
+            return Some(());
+        }
+        let h = &s.heap_type;
+        field(h.ht_name, "__name__", visitor)?;
+        field(h.ht_qualname, "__qualname__", visitor)?;
+        field(h.ht_slots, "__slots__", visitor)?;
+        if let Some(module) = h.ht_module {
+            field(module, "ht_module", visitor)?;
+        }
+        let cached = self.reader.pointer(addr + h.ht_cached_keys)?;
+        if !cached.is_null()
+            && let Some(keys) = self.keys_at(cached)
+        {
+            for i in 0..keys.count {
+                self.pointer_edge(keys.key_at(i), EdgeName::Key, EdgeKind::Strong, visitor)?;
+            }
+        }
+        Some(())
+    }
+
+    fn visit_frame_object(&self, addr: Addr, visitor: &mut impl Visitor) -> Option<()> {
+        match self.layout.variants.frame {
+            FrameVariant::Object => {
+                let slots = self.object_slots(addr)?;
+                self.visit_slots(slots.code, slots.first, slots.used, visitor)
+            }
+            FrameVariant::Embedded => {
+                let frame = self.reader.pointer(addr + self.layout.structs.frame_object.f_frame?)?;
+                self.visit_embedded_frame(frame, visitor)
+            }
+        }
+    }
+
+    /// Code, function, namespaces, locals and stack of a `_PyInterpreterFrame` (`_PyFrame_Traverse`).
+    pub fn visit_embedded_frame(&self, frame: Addr, visitor: &mut impl Visitor) -> Option<()> {
+        let f = &self.layout.structs.frame;
+        let named = [
+            (f.f_code.or(f.f_executable), "f_code"),
+            (f.f_func.or(f.f_funcobj), "function"),
+            (Some(f.f_locals), "f_locals"),
+            (Some(f.frame_obj), "frame"),
+        ];
+        for (offset, name) in named {
+            let target = self.stack_ref(frame + offset?)?;
+            if !target.is_null() {
+                visitor.edge(EdgeName::Field(name), EdgeKind::Strong, target);
+            }
+        }
+        let slots = self.embedded_slots(frame)?;
+        self.visit_slots(slots.code, slots.first, slots.used, visitor)
+    }
+
+    fn visit_slots(&self, code: Addr, first: Addr, used: u64, visitor: &mut impl Visitor) -> Option<()> {
+        for i in 0..used {
+            let target = self.stack_ref(first + i * 8)?;
+            if !target.is_null() {
+                let name = self.local_name(code, i).map_or(EdgeName::Stack(i), EdgeName::Local);
+                visitor.edge(name, EdgeKind::Strong, target);
+            }
+        }
+        Some(())
+    }
+
+    /// The instance's dict, or the values that stand for it.
+    fn visit_attributes(&self, addr: Addr, ty: &Type, visitor: &mut impl Visitor) -> Option<()> {
+        match self.attributes_of(addr, ty)? {
+            AttributeStore::Nothing => {}
+            AttributeStore::Dict(dict) => visitor.edge(EdgeName::Dict, EdgeKind::Strong, dict),
+            AttributeStore::Values(values) => {
+                let keys = self.keys_at(ty.cached_keys)?;
+                self.entries(&keys, values, &mut |_, key, value| {
+                    visitor.edge(EdgeName::Attribute(key), EdgeKind::Strong, value);
+                    true
+                })?;
+            }
+        }
+        Some(())
+    }
+
+    /// Where the attributes of an instance are kept (`Objects/object.c`, `Objects/dictobject.c` of each version).
+    #[inline]
+    pub fn attributes_of(&self, addr: Addr, ty: &Type) -> Option<AttributeStore> {
+        let r = &self.reader;
+        let or_nothing = |dict: Addr| if dict.is_null() { AttributeStore::Nothing } else { AttributeStore::Dict(dict) };
+        Some(match ty.attributes {
+            Attributes::None => AttributeStore::Nothing,
+            Attributes::Offset(offset) => or_nothing(r.pointer(addr + offset)?),
+            Attributes::FromEnd(offset) => {
+                let items = if ty.has(flags::LONG_SUBCLASS) {
+                    self.int_digits(addr)?.0
+                } else {
+                    self.ob_size(addr)?.unsigned_abs()
+                };
+                let end = ty.basicsize.wrapping_add(items.wrapping_mul(ty.itemsize)).wrapping_add(7) & !7;
+                or_nothing(r.pointer((addr + end).offset(offset))?)
+            }
+            Attributes::Managed { inline_at } => {
+                let word = r.u64(addr - 24)?;
+                match self.layout.variants.attributes {
+                    AttributesVariant::ValuesDict => {
+                        let values = r.pointer(addr - 32)?;
+                        if values.is_null() { or_nothing(Addr(word)) } else { AttributeStore::Values(values) }
+                    }
+                    AttributesVariant::Tagged if word & 1 != 0 => AttributeStore::Values(Addr(word + 1)),
+                    AttributesVariant::Tagged => or_nothing(Addr(word)),
+                    _ if word != 0 => AttributeStore::Dict(Addr(word)),
+                    _ => match inline_at.map(|offset| addr + offset) {
+                        Some(values) if r.u8(values + self.layout.structs.values.valid?)? != 0 => {
+                            AttributeStore::Values(values)
+                        }
+                        _ => AttributeStore::Nothing,
+                    },
+                }
+            }
+        })
+    }
+
+    /// The keys of an OrderedDict's nodes, in order.
+    pub fn odict_nodes(&self, addr: Addr) -> impl Iterator<Item = Addr> + '_ {
+        let s = &self.layout.structs;
+        let mut node = self.reader.pointer(addr + s.odict.od_first).unwrap_or_default();
+        let limit = self.reader.u64(addr + s.dict.ma_used).unwrap_or(0).min(MAX_NODES);
+        let mut left = limit;
+        std::iter::from_fn(move || {
+            if node.is_null() || left == 0 {
+                return None;
+            }
+            left -= 1;
+            let key = self.reader.pointer(node + s.odict_node.key)?;
+            node = self.reader.pointer(node + s.odict_node.next)?;
+            Some(key)
+        })
+    }
+}
+
+/// Where attributes are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AttributeStore {
+    /// There are none yet.
+    Nothing,
+    /// In this dict.
+    Dict(Addr),
+    /// In a values array, under the names of the type's cached keys.
+    Values(Addr),
+}

@@ -1,0 +1,15 @@
+//! What the bytes mean: which interpreter, its layout table, one decoder per kind of object.
+//!
+//! Everything here reads one object at a time and hands out its edges and its value; it keeps no object set.
+
+mod edges;
+mod frame;
+pub mod layout;
+mod memory;
+pub mod runtime;
+mod size;
+pub mod types;
+
+pub use edges::{AttributeStore, EdgeKind, EdgeName, Visitor};
+pub use frame::FrameSlots;
+pub use memory::{Count, Keys, MAX_ITEMS, Memory, Str};

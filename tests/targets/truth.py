@@ -1,0 +1,217 @@
+"""Ground truth: what a target holds, written down by the target itself, for the Rust tests to compare a capture with.
+
+`write_truth(path)` walks every reachable object in a FORKED CHILD: the walk's own lists, strings and frames are born and die
+there, so the parent's heap is the same before and after (two records in a row are equal, byte for byte, on 3.8 to 3.15). The
+fork is libc's, called through ctypes: os.fork would run hooks written in Python, which make and replace objects.
+
+The walk has two stages. *Strict* is what gc.get_referents and type() reach from gc.get_objects(). *Extended* adds what
+tp_traverse does not show although it is alive: fields of code objects, names and tables of types, names of descriptors, and
+what only running frames hold (up to 3.10 the frames themselves too: objects then, but not tracked while they run).
+
+Format, little-endian:
+    b"PYTRUTH1"
+    u64 number of types, then for each:
+        u64 address, u64 flags (1 heap type, 2 of the target's own modules, 4 HAVE_GC), i64 tp_basicsize, i64 tp_itemsize,
+        u32 length, UTF-8 of "module.qualname" ("qualname" alone for builtins)
+    u64 number of objects, then for each:
+        u64 address, u64 address of its type, u64 sys.getsizeof (all ones: it could not be asked),
+        u32 flags (1 gc.is_tracked, 2 found by the strict walk, 4 in gc.get_objects()),
+        u32 n, then n * u64 addresses as gc.get_referents gives them (duplicates stay)
+
+Call it with no other thread that wants the GIL: in the child nobody would ever hand it over. Threads blocked in a lock are fine.
+"""
+import ctypes
+import gc
+import os
+import struct
+import sys
+import types
+from array import array
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+NO_SIZE = (1 << 64) - 1
+HEAP_TYPE, HAVE_GC = 1 << 9, 1 << 14
+OWN_CODE = __file__
+
+_COUNT, _KIND, _OBJECT = struct.Struct("<Q"), struct.Struct("<QQqqI"), struct.Struct("<QQQII")
+_fork = ctypes.PyDLL(None).fork
+# Getters of `type` itself: a metaclass may have an attribute of the same name that runs Python code.
+_TYPE = {
+    name: type.__dict__["__%s__" % name].__get__
+    for name in ("dict", "mro", "bases", "name", "qualname", "module", "basicsize", "itemsize", "flags")
+}
+# Descriptors do not show their name to tp_traverse.
+_DESCRIPTORS = (
+    types.MethodDescriptorType, types.WrapperDescriptorType, types.GetSetDescriptorType, types.MemberDescriptorType,
+    types.ClassMethodDescriptorType,
+)
+# Only fields that are stored: from 3.11 on co_code, co_varnames, co_freevars and co_cellvars build new objects.
+_CODE_FIELDS = ["co_consts", "co_names", "co_filename", "co_name"]
+if sys.version_info < (3, 11):
+    _CODE_FIELDS += ["co_varnames", "co_freevars", "co_cellvars", "co_code"]
+if sys.version_info >= (3, 10):
+    _CODE_FIELDS.append("co_linetable")
+if sys.version_info >= (3, 11):
+    _CODE_FIELDS += ["co_qualname", "co_exceptiontable"]
+
+
+def write_truth(path):
+    """Write the record of this process to `path`, which appears only when it is complete."""
+    _in_child(_walk_and_write, path)
+
+
+def warm_up():
+    """Run the parent's half once, so that what a first call leaves behind (frames kept for reuse) is there before the record."""
+    _in_child(None, "")
+
+
+def _in_child(work, path):
+    pid = _fork()
+    if pid == 0:
+        status = 1
+        try:
+            gc.disable()
+            if work is not None:
+                work(path)
+            status = 0
+        except BaseException:
+            sys.excepthook(*sys.exc_info())
+        finally:
+            os._exit(status)
+    if os.waitpid(pid, 0)[1]:
+        raise RuntimeError("the walk failed")
+
+
+def _walk_and_write(path):
+    gc.unfreeze()  # 3.12 starts with a few hundred objects in the permanent generation, which get_objects leaves out
+    roots = gc.get_objects()  # before anything else is made
+    walk = _Walk(roots)
+    walk.visit_all()
+    with open(path + ".part", "wb") as out:
+        walk.write(out)
+    os.rename(path + ".part", path)
+
+
+class _Walk:
+    """The state of one walk; lives in the child only, and its own parts never become truth."""
+
+    def __init__(self, roots):
+        self.roots = roots
+        self.seen = set()
+        self.order = []
+        self.kinds = {}
+        self.records = bytearray()
+        self.listed = set(map(id, roots))
+        self.hidden = self._own_addresses()
+        self.seen |= self.hidden
+
+    def _own_addresses(self):
+        """What exists only since the fork: in 3.8-3.10 running frames are objects, and gc.get_objects() has ours."""
+        own = [self, self.__dict__, self.roots, self.seen, self.order, self.kinds, self.records, self.listed]
+        if sys.version_info < (3, 11):
+            frame = sys._getframe()
+            while frame is not None and frame.f_code.co_filename == OWN_CODE:
+                own.append(frame)
+                frame = frame.f_back
+        own.append(own)
+        return {id(o) for o in own}
+
+    def visit_all(self):
+        for o in self.roots:
+            self._reach([o], 2)
+        self._reach(_held_by_frames(), 0)
+        # The list grows while it is read: what the extended edges reach is looked at as well.
+        for o in self.order:
+            more = self._unseen_by_traverse(o)
+            if more:
+                self._reach(more, 0)
+
+    def _reach(self, stack, marks):
+        """Record all that is reachable from `stack`, each object at the moment when it is found."""
+        seen, order, kinds, listed, hidden = self.seen, self.order, self.kinds, self.listed, self.hidden
+        pack, referents, tracked, getsizeof = _OBJECT.pack, gc.get_referents, gc.is_tracked, sys.getsizeof
+        while stack:
+            o = stack.pop()
+            address = id(o)
+            if address in seen:
+                continue
+            seen.add(address)
+            order.append(o)
+            kind = type(o)
+            kinds[id(kind)] = kind
+            refs = referents(o)
+            stack.append(kind)
+            stack += refs
+            addresses = array("Q", map(id, refs))
+            if not hidden.isdisjoint(addresses):
+                addresses = array("Q", [a for a in addresses if a not in hidden])
+            try:
+                # Up to 3.9 some static types are made ready only when first asked for something: this must not ask.
+                size = getsizeof(o) if _TYPE["dict"](kind) is not None else NO_SIZE
+            except Exception:
+                size = NO_SIZE
+            flags = marks | (1 if tracked(o) else 0) | (4 if address in listed else 0)
+            self.records += pack(address, id(kind), size, flags, len(addresses))
+            self.records += addresses
+
+    def _unseen_by_traverse(self, o):
+        kind = type(o)
+        if kind is types.CodeType:
+            return [getattr(o, name) for name in _CODE_FIELDS]
+        if issubclass(kind, type):
+            if _TYPE["dict"](o) is None:  # not ready: it has no tables yet
+                return None
+            # The proxy is ours and dies here; the dict behind it is the type's.
+            found = gc.get_referents(_TYPE["dict"](o))
+            found += [_TYPE["mro"](o), _TYPE["bases"](o)]
+            if _TYPE["flags"](o) & HEAP_TYPE:
+                found += [_TYPE["name"](o), _TYPE["qualname"](o)]
+            return found
+        if kind in _DESCRIPTORS:
+            return [o.__name__]
+        return None
+
+    def write(self, out):
+        own = own_modules()
+        out.write(b"PYTRUTH1" + _COUNT.pack(len(self.kinds)))
+        for kind in self.kinds.values():
+            module, flags = _TYPE["module"](kind), _TYPE["flags"](kind)
+            name = full_name(kind).encode("utf-8", "replace")
+            mine = isinstance(module, str) and module in own
+            marks = (1 if flags & HEAP_TYPE else 0) | (2 if mine else 0) | (4 if flags & HAVE_GC else 0)
+            out.write(_KIND.pack(id(kind), marks, _TYPE["basicsize"](kind), _TYPE["itemsize"](kind), len(name)) + name)
+        out.write(_COUNT.pack(len(self.order)))
+        out.write(self.records)
+
+
+def _held_by_frames():
+    """What the frames of running functions hold, without our own ones."""
+    held = []
+    for frame in sys._current_frames().values():
+        while frame is not None:
+            if frame.f_code.co_filename == OWN_CODE:
+                pass
+            elif sys.version_info < (3, 11):
+                held.append(frame)
+            else:  # the frame object would be made only now; what it shows was there before
+                held += [frame.f_code, frame.f_globals]
+                if frame.f_locals is not frame.f_globals:
+                    held += list(frame.f_locals.values())
+            frame = frame.f_back
+    return held
+
+
+def own_modules():
+    """Names of the modules that belong to the target: those beside this file."""
+    own = {"__main__"}
+    for name, module in list(sys.modules.items()):
+        source = getattr(module, "__file__", None)
+        if isinstance(source, str) and os.path.dirname(os.path.abspath(source)) == HERE:
+            own.add(name)
+    return own
+
+
+def full_name(kind):
+    """`module.qualname` of a type; builtins go without their module."""
+    module, name = _TYPE["module"](kind), _TYPE["qualname"](kind)
+    return name if module == "builtins" or not isinstance(module, str) else module + "." + name
