@@ -11,6 +11,7 @@ pub mod alloc;
 pub mod analysis;
 pub mod capture;
 pub mod cli;
+pub mod command;
 pub mod cpython;
 pub mod heap;
 pub mod image;

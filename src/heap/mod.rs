@@ -3,10 +3,12 @@
 //! A [`Heap`] is a snapshot with the index of its objects; everything that people ask is answered from it, so that no
 //! two screens disagree. Nothing here knows how an answer looks.
 
+pub mod edges;
 pub mod index;
 pub mod scan;
 pub mod survey;
 
+pub use edges::Edges;
 pub use index::{Index, ObjectId};
 pub use scan::{Plan, ScanError, Tally};
 pub use survey::{Kind, Piece};
