@@ -2,7 +2,7 @@
 
 use super::{Memory, Part};
 use crate::cpython::AttributeStore;
-use crate::cpython::types::Type;
+use crate::cpython::types::{Type, flags};
 use crate::snapshot::Addr;
 
 /// A named attribute.
@@ -44,8 +44,23 @@ impl Memory<'_> {
             Some(AttributeStore::Nothing) | None => None,
         };
         let Some(pairs) = pairs else { return Part { items: Vec::new(), len: 0 } };
-        let named = |(key, value)| Attribute { name: self.short_text(key).unwrap_or_else(|| key.to_string()), value };
+        let named = |(key, value)| Attribute { name: self.key_name(key), value };
         Part { len: pairs.len, items: pairs.items.into_iter().map(named).collect() }
+    }
+
+    /// Keys of an instance's dict are str unless somebody puts others there on purpose.
+    fn key_name(&self, key: Addr) -> String {
+        const UNICODE_SUBCLASS: u64 = 1 << 28;
+        let flags = self.type_of(key).and_then(|t| self.reader.u64(t + self.layout.structs.type_object.tp_flags));
+        let bits = flags.unwrap_or(0);
+        let name = if bits & UNICODE_SUBCLASS != 0 {
+            self.short_text(key)
+        } else if bits & flags::LONG_SUBCLASS != 0 {
+            self.small_int(key).map(|n| n.to_string())
+        } else {
+            None
+        };
+        name.unwrap_or_else(|| key.to_string())
     }
 
     /// The attribute with this name, among the first few.

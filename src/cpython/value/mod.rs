@@ -324,7 +324,7 @@ impl Memory<'_> {
             Kind::Instance => Value::Instance(self.attributes(addr, ty, limits.items)),
             Kind::Opaque => Value::Opaque,
             Kind::BytesIo | Kind::StringIo | Kind::Array | Kind::MemoryView | Kind::File | Kind::Socket => {
-                self.stream_value(addr, ty, kind, limits)?
+                self.stream_value(addr, ty, types, kind, limits)?
             }
             _ => self.library_value(addr, ty, types, kind, limits)?,
         })

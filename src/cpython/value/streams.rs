@@ -3,7 +3,7 @@
 use super::{Data, Limits, Memory, Text, Value};
 use crate::cpython::kind::Kind;
 use crate::cpython::memory::MAX_ITEMS;
-use crate::cpython::types::Type;
+use crate::cpython::types::{Type, TypeTable};
 use crate::snapshot::Addr;
 
 /// `PyBUF_MAX_NDIM`.
@@ -16,7 +16,7 @@ const MEMORYVIEW_RELEASED: u32 = 1;
 const ACCUMULATING: u32 = 2;
 
 impl Memory<'_> {
-    pub(super) fn stream_value(&self, addr: Addr, ty: &Type, kind: Kind, limits: Limits) -> Option<Value> {
+    pub(super) fn stream_value(&self, addr: Addr, ty: &Type, types: &TypeTable, kind: Kind, limits: Limits) -> Option<Value> {
         let s = &self.layout.structs;
         let r = &self.reader;
         Some(match kind {
@@ -37,20 +37,16 @@ impl Memory<'_> {
             }
             Kind::StringIo => Value::TextBuffer(self.stringio(addr, limits.chars)?),
             Kind::File => {
-                // text over buffered over raw
-                let mut raw = addr;
-                let mut raw_type = ty.fields;
+                // text over buffered over raw, or right over raw
+                let (mut raw, mut raw_type) = (addr, ty);
                 for below in ["buffer", "raw"] {
-                    let offset = raw_type.and_then(|f| f.refs.iter().find(|(n, _)| n == below)).map(|(_, o)| *o);
-                    if let Some(next) = offset.and_then(|o| r.pointer(raw + o)).filter(|a| !a.is_null()) {
-                        raw = next;
-                        raw_type = self.layout.objects.get("_io.BufferedReader").filter(|_| below == "buffer");
+                    if let Some(next) = self.field(raw, raw_type, below)
+                        && let Some(next_type) = self.type_of(next).and_then(|t| types.id_of(t))
+                    {
+                        (raw, raw_type) = (next, types.get(next_type));
                     }
                 }
-                let is_raw = self.type_of(raw).is_some_and(|t| {
-                    let name = r.pointer(t + s.type_object.tp_name).and_then(|n| r.c_string(n, 64));
-                    name == Some(b"_io.FileIO")
-                });
+                let is_raw = types.bases(raw_type).any(|t| t.name == "_io.FileIO");
                 let fd = if is_raw { r.i32(raw + s.fileio.fd) } else { None };
                 let dict = r.pointer(raw + s.fileio.dict).filter(|d| is_raw && !d.is_null());
                 Value::File { fd, name: dict.and_then(|d| self.lookup(d, "name", 16)) }
