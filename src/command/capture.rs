@@ -28,7 +28,7 @@ pub(super) fn run(args: Capture, common: &Common) -> anyhow::Result<()> {
         threads: metadata.threads.len() as u64,
         unreadable: metadata.unreadable.clone(),
     };
-    let mut info = super::info_of(Some(&metadata));
+    let mut info = crate::analysis::info::of_metadata(Some(&metadata));
     info.bytes = metadata.bytes;
     info.source = path;
     let mut out = io::stdout().lock();

@@ -331,7 +331,7 @@ structs! {
     "PyModuleObject" => module: Module { md_dict, md_name, md_state; md_def, md_state_size }
     "PyModuleDef" => module_def: ModuleDef { m_size; }
     "PyGenObject" => generator: Generator {
-        gi_name, gi_qualname, gi_weakreflist; gi_frame, gi_code, gi_iframe, gi_frame_state, gi_exc_value, gi_exc_type,
+        gi_name, gi_qualname, gi_weakreflist; gi_running, gi_frame, gi_code, gi_iframe, gi_frame_state, gi_exc_value, gi_exc_type,
         gi_exc_traceback, gi_origin_or_finalizer
     }
     "PyFrameObject" => frame_object: FrameObject {
@@ -350,7 +350,7 @@ structs! {
     "PyMemberDescrObject" => member_descr: MemberDescr { d_member; }
     "PyMemberDef" => member_def: MemberDef { r#type, offset; name }
     "PyDescrObject" => descr: Descr { d_type, d_name; }
-    "lru_cache_object" => lru_cache: LruCache { root_prev, root_next, cache; }
+    "lru_cache_object" => lru_cache: LruCache { root_prev, root_next, cache; hits, misses }
     "lru_list_elem" => lru_elem: LruElem { key, result; prev, next }
     "teedataobject" => teedata: TeeData { numread, values; nextlink, it }
     "simplequeueobject" => simplequeue: SimpleQueue { ; lst, items, get_idx, num_items, items_cap }
@@ -378,6 +378,20 @@ structs! {
     "_PyRuntimeState" => runtime: Runtime { interpreters_head; interpreters_main }
     "PyInterpreterState" => interpreter: Interpreter { next, id, threads_head, modules; types_builtins, types_extensions, gc }
     "managed_static_type_state" => static_state: StaticState { ; r#type, tp_dict, tp_subclasses }
+    "PyMethodDef" => method_def: MethodDef { ml_name; }
+    "PyDateTime_DateTime" => datetime: DateTime { hastzinfo, data; }
+    "PyDateTime_Delta" => timedelta: TimeDelta { days, seconds, microseconds; }
+    "FutureObj" => future: Future { fut_state; }
+    "rlockobject" => rlock: RLock { ; rlock_count, lock, lock_level }
+    "lockobject" => lock: Lock { ; locked, lock }
+    "PyMemoryViewObject" => memoryview: MemoryView {
+        flags, view_buf, view_len, view_itemsize, view_ndim, view_format, view_shape, view_strides;
+    }
+    "PatternObject" => pattern: Pattern { groups, flags; }
+    "MatchObject" => r#match: Match { mark; }
+    "stringio" => stringio: StringIo { buf, string_size, state; accu_large, accu_small, writer, writer_buffer }
+    "fileio" => fileio: FileIo { fd, dict; }
+    "PySocketSockObject" => socket: Socket { sock_fd; }
 }
 
 const TABLES: [(&str, &str); 8] = [

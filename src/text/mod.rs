@@ -3,6 +3,8 @@
 //! Every string that comes out of a snapshot is hostile: it passes through [`sanitize`] before it is shown or
 //! printed. This module knows nothing of snapshots, terminals or colours; it turns values into plain text.
 
+pub mod repr;
+
 use std::borrow::Cow;
 use std::fmt::Write as _;
 

@@ -113,3 +113,21 @@ pub fn on_every_interpreter(check: impl Fn(&Interpreter) -> Result<(), String> +
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
+
+/// One line of an expect file (tests/targets/expect.py).
+#[derive(Debug, serde::Deserialize)]
+pub struct Expected {
+    pub id: u64,
+    pub name: Option<String>,
+    pub r#type: String,
+    pub type_id: u64,
+    pub kind: String,
+    pub value: serde_json::Value,
+    pub attrs: Option<Vec<(String, u64)>>,
+    pub slots: Option<Vec<(String, u64)>>,
+}
+
+pub fn read_expected(path: &Path) -> Vec<Expected> {
+    let text = std::fs::read_to_string(path).expect("the expected values can be read");
+    text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{line}: {e}"))).collect()
+}
