@@ -139,6 +139,7 @@ struct Scanner<'s> {
     lowest: u64,
     /// The windows' objects, with whatever was found twice.
     objects: Vec<(Addr, TypeId)>,
+    dicts: Vec<(Addr, TypeId)>,
     counts: Vec<(u64, u64)>,
     touched: Vec<TypeId>,
 }
@@ -168,6 +169,7 @@ impl<'s> Scanner<'s> {
             pooled: plan.pieces.iter().any(|p| p.kind == Kind::Pools),
             lowest: snapshot.regions().first().map_or(u64::MAX, |r| r.start.0),
             objects: Vec::with_capacity(1 << 14),
+            dicts: Vec::new(),
             counts: vec![(0, 0); plan.types.len()],
             touched: Vec::new(),
         }
@@ -181,12 +183,13 @@ impl<'s> Scanner<'s> {
                 Kind::Pools => self.pools(piece),
                 Kind::Chunks { limit } => self.chunks(piece, limit),
                 Kind::Mapped => {
-                    self.block(piece.start, piece.end.0 - piece.start.0, Source::Malloc);
+                    self.block(self.memory.reader.tail(piece.start), piece.start, piece.end.0 - piece.start.0, Source::Malloc);
                 }
                 Kind::Image => self.image(piece),
                 Kind::Unknown => self.unknown(piece),
             }
         }
+        self.dict_sizes();
         if !types.is_empty() {
             for (address, id) in types {
                 let metatype = self.types.id_of(self.types.get(*id).metatype);
@@ -242,9 +245,11 @@ impl<'s> Scanner<'s> {
                 if !agrees {
                     self.tally.disagreeing_pools.fetch_add(1, Relaxed);
                 }
+                let bytes = self.memory.reader.tail(pool.first());
                 for i in 0..pool.blocks {
                     if freed[(i / 64) as usize] & (1 << (i % 64)) == 0 {
-                        self.block(pool.address(i), pool.block, Source::Pool);
+                        let here = bytes.get((i * pool.block) as usize..).unwrap_or(&[]);
+                        self.block(here, pool.address(i), pool.block, Source::Pool);
                     }
                 }
             }
@@ -258,7 +263,7 @@ impl<'s> Scanner<'s> {
             && let Some(chunk) = glibc::chunk_at(&self.memory.reader, at, limit)
         {
             if chunk.in_use {
-                self.block(chunk.user, chunk.len, Source::Malloc);
+                self.block(self.memory.reader.tail(chunk.user), chunk.user, chunk.len, Source::Malloc);
             }
             at = chunk.next;
         }
@@ -266,8 +271,8 @@ impl<'s> Scanner<'s> {
 
     /// Looks for the object of a live block: at its beginning, behind a GC header, behind a pre-header too.
     #[inline]
-    fn block(&mut self, block: Addr, len: u64, source: Source) {
-        let Some(bytes) = self.memory.reader.slice(block, len.min(48) as usize) else { return };
+    fn block(&mut self, memory: &[u8], block: Addr, len: u64, source: Source) {
+        let Some(bytes) = memory.get(..len.min(48) as usize) else { return };
         for head in [16, 0, 32] {
             let Some(word) = bytes.get(head + 8..).and_then(|b| b.first_chunk()) else { continue };
             let Some(id) = self.types.id_of(Addr(u64::from_le_bytes(*word))) else { continue };
@@ -285,11 +290,27 @@ impl<'s> Scanner<'s> {
             if self.is_address(count.unwrap_or(0)) && !(head > 0 && self.is_linked(addr)) {
                 continue;
             }
-            if let Some(size) = self.memory.shallow_size(addr, ty)
+            // a dict's size lies in its keys, elsewhere: those are asked for together, so that the waits overlap
+            let later = ty.size_rule == SizeRule::Dict;
+            let size = if later { Some(ty.head + ty.basicsize) } else { self.memory.shallow_size(addr, ty) };
+            if let Some(size) = size
                 && self.fits(addr, ty, size, len, source)
             {
-                self.count(addr, id, size);
+                self.count(addr, id, if later { 0 } else { size });
+                if later {
+                    self.dicts.push((addr, id));
+                }
                 return;
+            }
+        }
+    }
+
+    /// Adds the sizes of the dicts that were found.
+    fn dict_sizes(&mut self) {
+        for (addr, id) in self.dicts.drain(..) {
+            let size = self.memory.shallow_size(addr, self.types.get(id)).unwrap_or(0);
+            if let Some(entry) = self.counts.get_mut(id.0 as usize) {
+                entry.1 += size;
             }
         }
     }

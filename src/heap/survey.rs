@@ -60,22 +60,36 @@ impl Survey {
     pub fn of(snapshot: &Snapshot, interpreter: &Interpreter, progress: &Progress) -> Result<Survey, Cancelled> {
         let mut data: Vec<(Addr, Addr)> = interpreter.images.iter().flat_map(|i| i.data.iter().copied()).collect();
         data.sort_unstable();
-        let parts: Result<Vec<Survey>, Cancelled> = snapshot
-            .regions()
+        let new_walk = || Walk {
+            memory: Memory { reader: snapshot.reader(), layout: interpreter.layout },
+            geometry: pymalloc::Geometry::of(interpreter.version.minor),
+            metatypes: Metatypes::default(),
+            out: Survey::default(),
+        };
+        let reader = snapshot.reader();
+        let regions = snapshot.regions().iter().filter(|r| may_hold_objects(r));
+        let stretches: Vec<Stretch<'_>> = regions.flat_map(|r| stretches(&reader, r, &data)).collect();
+        let parts: Result<Vec<(Survey, Addr)>, Cancelled> = stretches
             .par_iter()
-            .filter(|r| may_hold_objects(r))
-            .map(|region| {
+            .map(|stretch| {
                 progress.check()?;
-                let memory = Memory { reader: snapshot.reader(), layout: interpreter.layout };
-                let geometry = pymalloc::Geometry::of(interpreter.version.minor);
-                let mut walk =
-                    Walk { memory: &memory, geometry, metatypes: Metatypes::default(), out: Survey::default() };
-                walk.region(region, &data);
-                Ok(walk.out)
+                let mut walk = new_walk();
+                let reached = walk.stretch(stretch, stretch.start);
+                Ok((walk.out, reached))
             })
             .collect();
+        let mut parts = parts?;
+        // something that began in one stretch may reach into the next ones: those are walked again from its end
+        for i in 1..parts.len() {
+            let reached = parts[i - 1].1;
+            if stretches[i].continues && reached > stretches[i].start {
+                let mut walk = new_walk();
+                let end = walk.stretch(&stretches[i], reached);
+                parts[i] = (walk.out, end.max(reached));
+            }
+        }
         let mut all = Survey::default();
-        for part in parts? {
+        for (part, _) in parts {
             all.pieces.extend(part.pieces);
             all.candidates.extend(part.candidates);
         }
@@ -93,27 +107,78 @@ fn may_hold_objects(region: &Region) -> bool {
     }
 }
 
-struct Walk<'m, 's> {
-    memory: &'m Memory<'s>,
+/// A part of a region that is walked at a time.
+#[derive(Debug, Clone, Copy)]
+struct Stretch<'r> {
+    region: &'r Region,
+    start: Addr,
+    end: Addr,
+    /// Data of an executable or library.
+    image: bool,
+    /// What lies before may reach into it.
+    continues: bool,
+}
+
+/// Large regions are walked in stretches of this size. A heap of a thread lies within one.
+const STRETCH: u64 = glibc::HEAP_ALIGNMENT;
+
+/// The stretches of a region: images' data, and what lies between. What else is in a mapped file is its contents.
+fn stretches<'r>(reader: &Reader<'_>, region: &'r Region, data: &[(Addr, Addr)]) -> Vec<Stretch<'r>> {
+    let mut found = Vec::new();
+    // chunks lead from one to the next, there is no beginning in the middle
+    let whole = glibc::main_heap(reader, region.start, region.end);
+    let anonymous = |start: Addr, end: Addr, found: &mut Vec<Stretch<'r>>| {
+        let mut at = start;
+        while at < end && !region.is_file() {
+            let border = if whole { end } else { Addr((at.0 | (STRETCH - 1)).saturating_add(1)).min(end) };
+            found.push(Stretch { region, start: at, end: border, image: false, continues: at > start });
+            at = border;
+        }
+    };
+    let mut at = region.start;
+    let first = data.partition_point(|(_, end)| *end <= region.start);
+    for (start, end) in data[first..].iter().take_while(|(start, _)| *start < region.end) {
+        let (start, end) = ((*start).max(at), (*end).min(region.end));
+        anonymous(at, start, &mut found);
+        if start < end {
+            found.push(Stretch { region, start, end, image: true, continues: false });
+        }
+        at = end.max(at);
+    }
+    anonymous(at, region.end, &mut found);
+    found
+}
+
+struct Walk<'s> {
+    memory: Memory<'s>,
     geometry: pymalloc::Geometry,
     metatypes: Metatypes,
     out: Survey,
 }
 
-impl Walk<'_, '_> {
-    fn region(&mut self, region: &Region, data: &[(Addr, Addr)]) {
-        let mut at = region.start;
-        let first = data.partition_point(|(_, end)| *end <= region.start);
-        for (start, end) in data[first..].iter().take_while(|(start, _)| *start < region.end) {
-            let (start, end) = ((*start).max(at), (*end).min(region.end));
-            self.anonymous(region, at, start);
-            self.image(start, end);
-            at = end.max(at);
+impl<'s> Walk<'s> {
+    /// Walks a stretch from `from` on; returns where the last thing in it ends.
+    fn stretch(&mut self, stretch: &Stretch<'_>, from: Addr) -> Addr {
+        if stretch.image {
+            self.image(from, stretch.end);
+            return stretch.end;
         }
-        self.anonymous(region, at, region.end);
+        let mut at = from;
+        for extent in stretch.region.extents() {
+            let start = stretch.region.start + extent.start;
+            if start >= stretch.end {
+                break;
+            }
+            at = at.max(start);
+            let to = (stretch.region.start + extent.end).min(stretch.end);
+            while at < to {
+                at = self.step(at, to, stretch);
+            }
+        }
+        at
     }
 
-    fn reader(&self) -> &Reader<'_> {
+    fn reader(&self) -> &Reader<'s> {
         &self.memory.reader
     }
 
@@ -144,7 +209,8 @@ impl Walk<'_, '_> {
     fn words(&mut self, start: Addr, end: Addr, step: usize) {
         let ob_type = self.memory.layout.structs.object.ob_type;
         // a type may begin in an image's file-backed part and end in its zeroed one, which is another region
-        for (at, bytes) in self.memory.reader.chunks(start + ob_type, end.0 - start.0) {
+        let chunks: Vec<_> = self.memory.reader.chunks(start + ob_type, end.0 - start.0).collect();
+        for (at, bytes) in chunks {
             for (i, word) in bytes.chunks(step).enumerate() {
                 let Some(word) = word.first_chunk::<8>() else { continue };
                 self.candidate(at + (i * step) as u64 - ob_type, Addr(u64::from_le_bytes(*word)));
@@ -154,28 +220,14 @@ impl Walk<'_, '_> {
 
     #[inline]
     fn candidate(&mut self, at: Addr, metatype: Addr) {
-        if !metatype.is_null() && metatype.0.is_multiple_of(8) && self.metatypes.maybe(self.memory, metatype) {
+        if !metatype.is_null() && metatype.0.is_multiple_of(8) && self.metatypes.maybe(&self.memory, metatype) {
             self.out.candidates.push((at, metatype));
         }
     }
 
-    fn anonymous(&mut self, region: &Region, start: Addr, end: Addr) {
-        if start >= end || region.is_file() {
-            return; // read-only data, or a file's contents
-        }
-        let mut at = start;
-        for extent in region.extents() {
-            let (from, to) = (region.start + extent.start, (region.start + extent.end).min(end));
-            at = at.max(from);
-            while at < to {
-                at = self.step(at, to, start, end);
-            }
-        }
-    }
-
-    /// What is at `at`, and where the next thing begins. `to`: where touched memory ends for now; `start`, `end`: the
-    /// whole stretch.
-    fn step(&mut self, at: Addr, to: Addr, start: Addr, end: Addr) -> Addr {
+    /// What is at `at`, and where the next thing begins. `to`: where touched memory ends for now.
+    fn step(&mut self, at: Addr, to: Addr, stretch: &Stretch<'_>) -> Addr {
+        let end = stretch.region.end;
         if at.0.is_multiple_of(self.geometry.pool_size)
             && self.geometry.pool(self.reader(), &self.memory.layout.structs.pool, at).is_some()
         {
@@ -183,7 +235,7 @@ impl Walk<'_, '_> {
             self.push(at, next.min(end), Kind::Pools);
             return next;
         }
-        if at == start && glibc::main_heap(self.reader(), at, end) {
+        if at == stretch.start && !stretch.continues && glibc::main_heap(self.reader(), at, end) {
             return self.chunks(at, end);
         }
         if at.0.is_multiple_of(glibc::HEAP_ALIGNMENT)
