@@ -80,7 +80,11 @@ fn check_build(build: &Build) -> String {
         }
     }
     let compared: u32 = counts.iter().filter(|(k, _)| !OPAQUE.contains(k)).map(|(_, n)| n).sum();
-    println!("{}: {compared} values of {} lines compared, {made} lines are of objects made by looking; {counts:?}", build.name, expected.len());
+    println!(
+        "{}: {compared} values of {} lines compared, {made} lines are of objects made by looking; {counts:?}",
+        build.name,
+        expected.len()
+    );
     wrong
 }
 
@@ -360,8 +364,7 @@ fn to_hex(decimal: &str) -> String {
 }
 
 fn lossy_utf32(hex: &str) -> String {
-    let bytes: Vec<u8> =
-        (0..hex.len() / 2).map(|i| u8::from_str_radix(&hex[2 * i..2 * i + 2], 16).unwrap()).collect();
+    let bytes: Vec<u8> = (0..hex.len() / 2).map(|i| u8::from_str_radix(&hex[2 * i..2 * i + 2], 16).unwrap()).collect();
     let wide = |c: &[u8]| char::from_u32(u32::from_le_bytes(c.try_into().unwrap()));
     bytes.chunks_exact(4).map(|c| wide(c).unwrap_or(char::REPLACEMENT_CHARACTER)).collect()
 }

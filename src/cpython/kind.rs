@@ -136,7 +136,10 @@ fn by_name(ty: &Type, base: &Type, layout: &Layout) -> Option<Kind> {
         "function" => Kind::Function,
         "method" => Kind::Method,
         "builtin_function_or_method" | "builtin_method" => Kind::Builtin,
-        "method_descriptor" | "classmethod_descriptor" | "wrapper_descriptor" | "getset_descriptor"
+        "method_descriptor"
+        | "classmethod_descriptor"
+        | "wrapper_descriptor"
+        | "getset_descriptor"
         | "member_descriptor" => Kind::Descriptor,
         "cell" => Kind::Cell,
         "generator" => Kind::Generator,

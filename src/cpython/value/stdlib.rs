@@ -148,7 +148,8 @@ impl Memory<'_> {
         let ty = types.get(types.id_of(self.type_of(zone)?)?);
         let t = &self.layout.structs.timedelta;
         let delta = self.field(zone, ty, "offset").filter(|_| ty.name == "datetime.timezone")?;
-        let seconds = i64::from(self.reader.i32(delta + t.days)?) * 86400 + i64::from(self.reader.i32(delta + t.seconds)?);
+        let seconds =
+            i64::from(self.reader.i32(delta + t.days)?) * 86400 + i64::from(self.reader.i32(delta + t.seconds)?);
         let micro = self.reader.i32(delta + t.microseconds)?;
         if seconds.abs() > 86400 || !(0..1_000_000).contains(&micro) {
             return None;

@@ -16,7 +16,14 @@ const MEMORYVIEW_RELEASED: u32 = 1;
 const ACCUMULATING: u32 = 2;
 
 impl Memory<'_> {
-    pub(super) fn stream_value(&self, addr: Addr, ty: &Type, types: &TypeTable, kind: Kind, limits: Limits) -> Option<Value> {
+    pub(super) fn stream_value(
+        &self,
+        addr: Addr,
+        ty: &Type,
+        types: &TypeTable,
+        kind: Kind,
+        limits: Limits,
+    ) -> Option<Value> {
         let s = &self.layout.structs;
         let r = &self.reader;
         Some(match kind {
@@ -26,7 +33,12 @@ impl Memory<'_> {
                 let len = u64::try_from(self.ob_size(addr)?).ok().filter(|n| *n < MAX_ITEMS)?;
                 let items = r.pointer(addr + s.array.ob_item?)?;
                 let typecode = char::from(r.u8(descr + s.array_descr.typecode?)?);
-                Value::Array { typecode, itemsize, len, data: self.data(items, len.checked_mul(itemsize)?, limits.chars) }
+                Value::Array {
+                    typecode,
+                    itemsize,
+                    len,
+                    data: self.data(items, len.checked_mul(itemsize)?, limits.chars),
+                }
             }
             Kind::MemoryView => self.memoryview(addr, limits.chars)?,
             Kind::BytesIo => {
@@ -60,18 +72,12 @@ impl Memory<'_> {
         let r = &self.reader;
         let released = r.u32(addr + v.flags)? & MEMORYVIEW_RELEASED != 0;
         if released {
-            return Some(Value::MemoryView {
-                format: String::new(),
-                dimensions: 0,
-                data: Data::default(),
-                released,
-            });
+            return Some(Value::MemoryView { format: String::new(), dimensions: 0, data: Data::default(), released });
         }
         let format = r.pointer(addr + v.view_format).filter(|p| !p.is_null());
-        let format = format.and_then(|p| r.c_string(p, 100)).map_or_else(
-            || "B".to_owned(),
-            |text| String::from_utf8_lossy(text).into_owned(),
-        );
+        let format = format
+            .and_then(|p| r.c_string(p, 100))
+            .map_or_else(|| "B".to_owned(), |text| String::from_utf8_lossy(text).into_owned());
         let dimensions = u64::try_from(r.i32(addr + v.view_ndim)?).ok().filter(|n| *n <= MAX_DIMENSIONS)?;
         let itemsize = r.u64(addr + v.view_itemsize)?.min(MAX_ITEMS);
         let len = r.u64(addr + v.view_len)?;
