@@ -9,9 +9,14 @@
 
 pub mod alloc;
 pub mod analysis;
+pub mod capture;
+pub mod cli;
 pub mod cpython;
+pub mod heap;
 pub mod image;
 pub mod progress;
+pub mod report;
 pub mod snapshot;
+pub mod sys;
 pub mod text;
 pub mod worker;

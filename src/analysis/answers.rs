@@ -248,3 +248,123 @@ fn as_hex<S: serde::Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S:
     }
     serializer.serialize_str(&text)
 }
+
+/// A capture that was made.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct CaptureReport {
+    /// Where the snapshot lies.
+    pub path: String,
+    /// How it was captured: `plain`.
+    pub mode: String,
+    /// How long the process stood still, in milliseconds.
+    pub pause_ms: Option<f64>,
+    /// Bytes copied.
+    pub bytes: u64,
+    /// Pages that were never touched, and so neither read nor stored.
+    pub pages_skipped: u64,
+    /// How many threads the process had.
+    pub threads: u64,
+    /// What should have been copied and could not be read.
+    pub unreadable: Vec<crate::snapshot::meta::Unreadable>,
+}
+
+/// One run of captured memory.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct RegionRow {
+    /// First address.
+    pub start: Addr,
+    /// One past the last address.
+    pub end: Addr,
+    /// Length.
+    pub bytes: u64,
+    /// Bytes in memory when the process was stopped; `null` when that is not known.
+    pub resident_bytes: Option<u64>,
+    /// `rw-p`; `null` when the snapshot does not say.
+    pub permissions: Option<String>,
+    /// The mapped file or pseudo-name, likewise.
+    pub file: Option<String>,
+    /// `heap`, `stack`, `anonymous`, `image` (program text and data), `file`, `shared`, `special`, `unknown`.
+    pub kind: &'static str,
+    /// Whether its memory is in the snapshot.
+    pub captured: bool,
+}
+
+/// The captured memory.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Regions {
+    /// In address order.
+    pub regions: Vec<RegionRow>,
+}
+
+/// One place where a pattern was found.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Hit {
+    /// Where it begins.
+    pub address: Addr,
+    /// The region it lies in, by its first address.
+    pub region: Addr,
+    /// That region's file or pseudo-name.
+    pub file: Option<String>,
+    /// The object it lies in; `null` when it lies in none.
+    pub object: Option<Addr>,
+    /// That object's type.
+    #[serde(rename = "type")]
+    pub type_name: Option<String>,
+    /// The bytes around it as text, sanitised.
+    pub summary: String,
+}
+
+/// Where a pattern was found.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Found {
+    /// In address order.
+    pub hits: Vec<Hit>,
+    /// How many there are in all.
+    pub total: u64,
+}
+
+/// A module's globals.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ModuleReport {
+    /// The module object.
+    pub address: Addr,
+    /// Its `__name__`.
+    pub name: String,
+    /// Its `__file__`.
+    pub file: Option<String>,
+    /// Its globals.
+    pub fields: Vec<Field>,
+    /// How many globals there are, those not shown included.
+    pub fields_total: u64,
+}
+
+/// Strings of a range of lengths.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct LengthRow {
+    /// The longest length that counts here.
+    pub max_length: u64,
+    /// Strings.
+    pub count: u64,
+    /// Their shallow sizes.
+    pub bytes: u64,
+}
+
+/// Strings of equal value.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct DuplicateRow {
+    /// The value in one line.
+    pub summary: String,
+    /// Strings that have it.
+    pub count: u64,
+    /// What all but one of them take.
+    pub wasted_bytes: u64,
+}
+
+/// How long strings are, and which values there are more than once.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Strings {
+    /// By length, shortest first.
+    pub histogram: Vec<LengthRow>,
+    /// Most wasteful first.
+    pub duplicates: Vec<DuplicateRow>,
+}

@@ -214,6 +214,7 @@ pub enum DecoderName {
     Generator,
     Weakref,
     LruCache,
+    Module,
     HamtBitmap,
     HamtArray,
     HamtCollision,
@@ -327,7 +328,8 @@ structs! {
     "PyMethodObject" => method: Method { im_func, im_self; }
     "PyCFunctionObject" => cfunction: CFunction { m_ml, m_self, m_module; }
     "PyCellObject" => cell: Cell { ob_ref; }
-    "PyModuleObject" => module: Module { md_dict, md_name; }
+    "PyModuleObject" => module: Module { md_dict, md_name, md_state; md_def, md_state_size }
+    "PyModuleDef" => module_def: ModuleDef { m_size; }
     "PyGenObject" => generator: Generator {
         gi_name, gi_qualname, gi_weakreflist; gi_running, gi_frame, gi_code, gi_iframe, gi_frame_state, gi_exc_value, gi_exc_type,
         gi_exc_traceback, gi_origin_or_finalizer
@@ -361,6 +363,8 @@ structs! {
     "buffered" => buffered: Buffered { buffer, buffer_size; }
     "PyDecObject" => decimal: Decimal { dec_flags, dec_exp, dec_len, dec_alloc, dec_data; dec_digits }
     "PyStructObject" => struct_object: StructObject { s_codes, s_format; }
+    "StgInfo" => stg_info: StgInfo { ; initialized, format, ndim, length, ffi_elements }
+    "StgDictObject" => stg_dict: StgDict { ; format, ndim, length, ffi_elements }
     "combinationsobject" => combinations: Combinations { r; }
     "permutationsobject" => permutations: Permutations { r, pool; }
     "productobject" => product: Product { pools; }

@@ -7,11 +7,16 @@
 
 mod addr;
 pub mod meta;
+mod find;
 mod open;
 mod reader;
+pub mod save;
+pub mod spool;
+pub mod store;
 
 pub use addr::Addr;
 pub use meta::Metadata;
+pub use find::find_bytes;
 pub use open::{OpenError, region_file_name};
 pub use reader::{Reader, Unreadable};
 

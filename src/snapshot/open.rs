@@ -66,13 +66,19 @@ impl Snapshot {
         if !info.is_file() {
             return Err(io_error(io::Error::other("it is neither a directory nor a regular file")));
         }
-        let file = File::open(path).map_err(io_error)?;
-        let records = stream_records(&file, info.len()).map_err(|e| match e {
+        Snapshot::open_stream(File::open(path).map_err(io_error)?, path)
+    }
+
+    /// Opens a stream that is held already (one that was piped in has no name of its own); `name` is what it is called.
+    pub fn open_stream(file: File, name: &Path) -> Result<Snapshot, OpenError> {
+        let io_error = |error| OpenError::Io { path: name.to_owned(), error };
+        let size = file.metadata().map_err(io_error)?.len();
+        let records = stream_records(&file, size).map_err(|e| match e {
             StreamError::Io(error) => io_error(error),
-            StreamError::Shape(reason) => OpenError::NotAStream { path: path.to_owned(), reason },
+            StreamError::Shape(reason) => OpenError::NotAStream { path: name.to_owned(), reason },
         })?;
         let mut snapshot = Snapshot::from_parts(file, &records, None).map_err(io_error)?;
-        snapshot.source = path.to_owned();
+        snapshot.source = name.to_owned();
         Ok(snapshot)
     }
 

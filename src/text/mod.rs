@@ -38,7 +38,7 @@ pub fn push_escaped(out: &mut String, c: char) {
 }
 
 /// Whether a terminal shows `c` as itself, in its own place, and does nothing else.
-fn is_plain(c: char) -> bool {
+pub fn is_plain(c: char) -> bool {
     if c.is_control() {
         return false; // C0, DEL and C1: 8-bit CSI and OSC are among the latter
     }

@@ -1,0 +1,261 @@
+//! The command line: one definition that parsing, help, man page and completions share.
+//!
+//! Arguments are checked here as far as their text goes (numbers, addresses, which ones exclude each other). Nothing
+//! is opened or run.
+
+use crate::snapshot::Addr;
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, error::ErrorKind};
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+const EXAMPLES: &str = "\
+Examples:
+  pymem-tui demo leak                       watch a bundled program with a leak
+  sudo pymem-tui --pid 4242                 capture a process and explore it
+  sudo pymem-tui capture --pid 4242 -o dump capture only
+  pymem-tui types dump/ --json              answer one question for a script
+
+Give a snapshot whose name is a command's as ./NAME.";
+
+/// Explore the heap of running CPython processes.
+///
+/// Without a command: opens the explorer, on a snapshot or on a running process, which is captured first. Captured
+/// from outside: no code runs in the process, and it stands still for a moment only.
+#[derive(Debug, Parser)]
+#[command(name = "pymem-tui", version, after_help = EXAMPLES, max_term_width = 100)]
+pub struct Cli {
+    #[command(flatten)]
+    pub entry: Entry,
+    #[command(flatten)]
+    pub common: Common,
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// What to explore, when no command is given.
+#[derive(Debug, Args)]
+pub struct Entry {
+    /// Snapshot to open: a directory or a stream file
+    #[arg(value_name = "SNAPSHOT")]
+    pub snapshot: Option<PathBuf>,
+    /// Capture this process and open it
+    #[arg(long, value_name = "PID", conflicts_with = "snapshot")]
+    pub pid: Option<i32>,
+    /// Keep the snapshot of --pid in this new directory
+    #[arg(short, long, value_name = "PATH", requires = "pid")]
+    pub output: Option<PathBuf>,
+}
+
+/// Options of every command.
+#[derive(Debug, Clone, Args)]
+pub struct Common {
+    /// Print one JSON object
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Rows to print; without it text shows 50, JSON all
+    #[arg(long, value_name = "N", global = true)]
+    pub limit: Option<u64>,
+    /// Threads to work with; without it, one for each processor
+    #[arg(long, value_name = "N", global = true, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub threads: Option<u16>,
+    /// When to use colour; `auto` minds NO_COLOR
+    #[arg(long, value_name = "WHEN", global = true, default_value = "auto")]
+    pub color: ColorWhen,
+    /// No progress and no warnings
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+}
+
+/// When to use colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ColorWhen {
+    Auto,
+    Always,
+    Never,
+}
+
+/// Where a command finds its snapshot.
+#[derive(Debug, Clone, Args)]
+pub struct Source {
+    /// Snapshot: a directory, a stream file, or `-` for a stream on standard input
+    #[arg(value_name = "SOURCE", required_unless_present = "pid", conflicts_with = "pid")]
+    pub source: Option<PathBuf>,
+    /// Capture this process instead
+    #[arg(long, value_name = "PID")]
+    pub pid: Option<i32>,
+}
+
+/// The questions that are answered on standard output.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Write a snapshot of a running process
+    Capture(Capture),
+    /// Count and size of the objects of every type
+    #[command(visible_alias = "count-by-type")]
+    Types {
+        #[command(flatten)]
+        source: Source,
+    },
+    /// The objects of a type, or all
+    #[command(visible_alias = "find-all-objects")]
+    Objects(Objects),
+    /// One object: value, attributes, items, locals
+    #[command(visible_alias = "repr", allow_missing_positional = true)]
+    Show(Show),
+    /// What an object holds
+    #[command(allow_missing_positional = true)]
+    Referents(At),
+    /// What holds an object
+    #[command(visible_alias = "find-references", allow_missing_positional = true)]
+    Referrers(At),
+    /// The captured memory, mapping by mapping
+    Regions {
+        #[command(flatten)]
+        source: Source,
+        /// Mappings that were not captured too
+        #[arg(long)]
+        all: bool,
+    },
+    /// Memory around an address
+    #[command(visible_alias = "context", allow_missing_positional = true)]
+    Hex(Hex),
+    /// Where bytes occur in memory
+    #[command(allow_missing_positional = true)]
+    Find(Find),
+    /// A module's globals
+    #[command(visible_alias = "find-module", allow_missing_positional = true)]
+    Module(Module),
+    /// How long strings are, and which ones there are more than once
+    #[command(visible_alias = "aggregate-strings")]
+    Strings {
+        #[command(flatten)]
+        source: Source,
+        /// Look at bytes objects instead of str
+        #[arg(long)]
+        bytes: bool,
+    },
+    /// Start a bundled program with a problem, capture it and open it
+    Demo {
+        /// Which one; without it they are listed
+        name: Option<String>,
+        /// Size, for programs that take one
+        size: Option<String>,
+    },
+}
+
+/// Write a snapshot.
+#[derive(Debug, Args)]
+pub struct Capture {
+    /// The process
+    #[arg(long, value_name = "PID")]
+    pub pid: i32,
+    /// Directory to make, which must not exist; `-` writes a stream to standard output
+    #[arg(short, long, value_name = "PATH")]
+    pub output: PathBuf,
+}
+
+/// Which objects.
+#[derive(Debug, Args)]
+pub struct Objects {
+    #[command(flatten)]
+    pub source: Source,
+    /// Only objects of this type, by name or address
+    #[arg(long = "type", value_name = "NAME or ADDR")]
+    pub type_: Option<String>,
+    /// Objects of its subclasses too
+    #[arg(long, requires = "type_")]
+    pub subclasses: bool,
+    /// Print one JSON object a line, as they are found
+    #[arg(long, conflicts_with = "json")]
+    pub jsonl: bool,
+}
+
+/// An address in a snapshot.
+#[derive(Debug, Args)]
+pub struct At {
+    #[command(flatten)]
+    pub source: Source,
+    /// Address, with or without 0x
+    #[arg(value_name = "ADDR", value_parser = address, required = true)]
+    pub address: Addr,
+}
+
+/// One object in full.
+#[derive(Debug, Args)]
+pub struct Show {
+    #[command(flatten)]
+    pub at: At,
+    /// How deep to look into what it holds
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub depth: u32,
+    /// Entries of each container to show
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    pub max_entries: u64,
+    /// Characters of each string to show
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    pub max_string: u64,
+}
+
+/// A stretch of memory.
+#[derive(Debug, Args)]
+pub struct Hex {
+    #[command(flatten)]
+    pub at: At,
+    /// Bytes to show
+    #[arg(long, value_name = "N", default_value_t = 256)]
+    pub length: u64,
+    /// Bytes to show before the address
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub before: u64,
+}
+
+/// Bytes to look for.
+#[derive(Debug, Args)]
+pub struct Find {
+    #[command(flatten)]
+    pub source: Source,
+    /// Text, as UTF-8
+    #[arg(value_name = "PATTERN", required = true)]
+    pub pattern: OsString,
+    /// PATTERN is bytes as hex digits
+    #[arg(long)]
+    pub hex: bool,
+    /// PATTERN is an address: find the words that hold it
+    #[arg(long, conflicts_with = "hex")]
+    pub address: bool,
+}
+
+/// A module by name.
+#[derive(Debug, Args)]
+pub struct Module {
+    #[command(flatten)]
+    pub source: Source,
+    /// Its `__name__`
+    #[arg(value_name = "NAME", required = true)]
+    pub name: String,
+    /// Globals to show
+    #[arg(long, value_name = "N")]
+    pub max_entries: Option<u64>,
+}
+
+fn address(text: &str) -> Result<Addr, String> {
+    Addr::parse(text).ok_or_else(|| "an address is hex digits, with or without 0x".into())
+}
+
+/// Reads the arguments. `Err` carries its own text and exit code.
+pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
+    let cli = Cli::try_parse_from(arguments)?;
+    let entry = &cli.entry;
+    if cli.command.is_some() && (entry.snapshot.is_some() || entry.pid.is_some()) {
+        let text = "SNAPSHOT and --pid come after the command";
+        return Err(Cli::command().error(ErrorKind::ArgumentConflict, text));
+    }
+    if cli.command.is_none() && entry.snapshot.is_none() && entry.pid.is_none() {
+        let text = "give a snapshot, --pid PID, or a command; `pymem-tui demo leak` shows what it is about";
+        return Err(Cli::command().error(ErrorKind::MissingRequiredArgument, text));
+    }
+    Ok(cli)
+}
+
+#[cfg(test)]
+mod tests;

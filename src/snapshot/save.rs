@@ -1,0 +1,60 @@
+//! Writing an open snapshot as a directory: what keeps a temporary one, and what turns a stream into region files.
+
+use super::store::{Store, Stored, WriteError};
+use super::Snapshot;
+use crate::progress::Progress;
+use std::path::{Path, PathBuf};
+
+/// Bytes between two looks at the cancellation token.
+const CHUNK: u64 = 2 << 20;
+
+/// Writes `snapshot` to the directory `path`, which must not exist. Holes stay holes; on an error, or when cancelled,
+/// nothing is left.
+pub fn write_directory(snapshot: &Snapshot, path: &Path, progress: &Progress) -> Result<PathBuf, WriteError> {
+    let total = snapshot.data_bytes();
+    progress.begin(total);
+    let mut store = Store::directory(path, total)?;
+    store.lay_out(snapshot.regions().iter().map(|r| (r.start, r.len())))?;
+    let mut writer = store.writer();
+    for (index, region) in snapshot.regions().iter().enumerate() {
+        for extent in region.extents() {
+            let mut at = extent.start;
+            while at < extent.end {
+                progress.check()?;
+                // chunks end on multiples of their size, so that pages stay whole
+                let end = extent.end.min((at / CHUNK + 1) * CHUNK);
+                writer.write(index, at, region.bytes().get(at as usize..end as usize).unwrap_or(&[]))?;
+                progress.advance(end - at);
+                at = end;
+            }
+        }
+    }
+    match store.finish(snapshot.metadata())? {
+        Stored::Directory(path) => Ok(path),
+        Stored::Unnamed { .. } => Ok(path.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::snapshot::Addr;
+
+    #[test]
+    fn what_was_saved_opens_as_it_was() {
+        let dir = tempfile::tempdir().unwrap();
+        let pieces = vec![(Addr(0x1000), vec![1; 5000]), (Addr(0x10_0000), vec![0; 0x5000])];
+        let snapshot = Snapshot::from_memory(pieces, None);
+        let path = write_directory(&snapshot, &dir.path().join("kept"), &Progress::default()).unwrap();
+        let kept = Snapshot::open(&path).unwrap();
+        assert_eq!(kept.problems(), [] as [String; 0]);
+        for (old, new) in snapshot.regions().iter().zip(kept.regions()) {
+            assert_eq!((old.start, old.bytes()), (new.start, new.bytes()));
+        }
+        let cancelled = Progress::default();
+        cancelled.cancel();
+        let error = write_directory(&snapshot, &dir.path().join("again"), &cancelled).unwrap_err();
+        assert!(matches!(error, WriteError::Cancelled(_)));
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+}

@@ -1,0 +1,67 @@
+//! A file without a name, on a real disk.
+//!
+//! A temporary snapshot is as big as the heap it was taken from: on a memory file system it would eat the memory the
+//! process needs. So those are passed over, and a file system must have the room before it is chosen.
+
+use super::store::WriteError;
+use nix::sys::statfs::{FsType, TMPFS_MAGIC, statfs};
+use nix::sys::statvfs::statvfs;
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+const RAMFS_MAGIC: FsType = FsType(0x8584_58f6);
+
+/// Left free on the disk we put a temporary file on.
+const MARGIN: u64 = 64 << 20;
+
+/// An open file that no folder lists, with room for `needed` bytes, and the folder whose disk it is on.
+pub fn unnamed_file(needed: u64) -> Result<(File, PathBuf), WriteError> {
+    for folder in candidates() {
+        if is_memory(&folder) || free_bytes(&folder).is_ok_and(|free| free < needed.saturating_add(MARGIN)) {
+            continue;
+        }
+        if let Ok(file) = tempfile::tempfile_in(&folder) {
+            return Ok((file, folder));
+        }
+    }
+    Err(WriteError::NoRoom { needed })
+}
+
+/// Copies `input` to its end into an unnamed file.
+pub fn spool(mut input: impl io::Read) -> Result<File, WriteError> {
+    let (mut file, folder) = unnamed_file(0)?;
+    io::copy(&mut input, &mut file).map_err(|error| WriteError::io(&folder, 0, error))?;
+    Ok(file)
+}
+
+/// Bytes an unprivileged user may still write where `folder` lies.
+pub(super) fn free_bytes(folder: &Path) -> io::Result<u64> {
+    let info = statvfs(folder)?;
+    Ok(info.blocks_available().saturating_mul(info.fragment_size()))
+}
+
+fn candidates() -> impl Iterator<Item = PathBuf> {
+    let var = |name| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+    let cache = var("XDG_CACHE_HOME").or_else(|| var("HOME").map(|home| home.join(".cache")));
+    [var("TMPDIR"), Some("/var/tmp".into()), Some("/tmp".into()), cache, std::env::current_dir().ok()]
+        .into_iter()
+        .flatten()
+}
+
+fn is_memory(folder: &Path) -> bool {
+    statfs(folder).is_ok_and(|info| [TMPFS_MAGIC, RAMFS_MAGIC].contains(&info.filesystem_type()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_file_systems_are_known() {
+        assert!(!is_memory(Path::new("/proc")));
+        if let Ok(true) = std::fs::read_to_string("/proc/mounts").map(|m| m.contains(" /dev/shm tmpfs ")) {
+            assert!(is_memory(Path::new("/dev/shm")));
+        }
+    }
+}

@@ -1,0 +1,361 @@
+//! Writing a snapshot: region files in a directory that appears whole or not at all, or one unnamed file.
+//!
+//! A directory is made under a hidden name beside its place and renamed at the end, so that nothing half-written ever
+//! has the name that was asked for. Pages of zeros are not written: they become holes. Where the bytes come from is
+//! not known here.
+
+use super::{Addr, Metadata, OpenError, Snapshot, meta, region_file_name, spool};
+use crate::progress::Cancelled;
+use crate::text;
+use nix::errno::Errno;
+use std::fs::{File, OpenOptions, Permissions};
+use std::io;
+use std::os::unix::fs::{FileExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+const PAGE: usize = 4096;
+
+/// Why a snapshot could not be written; each is one sentence that says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// The output is there already.
+    #[error("{0} exists already; give another path or remove it first")]
+    Exists(PathBuf),
+    /// The output's folder is missing or closed to us.
+    #[error("{path} cannot be written: {error}")]
+    Io {
+        /// What was to be written.
+        path: PathBuf,
+        /// The system's words.
+        error: io::Error,
+    },
+    /// Not enough room, known before or met on the way.
+    #[error("the disk of {path} is full: the snapshot needs {}, {}; nothing was kept", text::size(*needed),
+            free.map_or("which did not fit".into(), |free| format!("{} is free", text::size(free))))]
+    Full {
+        /// What was to be written.
+        path: PathBuf,
+        /// Bytes to be written.
+        needed: u64,
+        /// Bytes that were free, when that was looked at.
+        free: Option<u64>,
+    },
+    /// The file size limit of this process.
+    #[error("{0} would be larger than this process may write; raise the limit (ulimit -f unlimited)")]
+    TooLarge(PathBuf),
+    /// No disk with enough room for a temporary file.
+    #[error(
+        "there is no room for a temporary snapshot of {}: set TMPDIR to a folder on a disk with so much free space \
+         (memory file systems are not used), or keep the snapshot with -o PATH",
+        text::size(*needed)
+    )]
+    NoRoom {
+        /// Bytes to be written.
+        needed: u64,
+    },
+    /// Asked to stop.
+    #[error(transparent)]
+    Cancelled(#[from] Cancelled),
+}
+
+impl WriteError {
+    pub(super) fn io(path: &Path, needed: u64, error: io::Error) -> WriteError {
+        let path = path.to_owned();
+        match error.raw_os_error().map(Errno::from_raw) {
+            Some(Errno::ENOSPC | Errno::EDQUOT) => WriteError::Full { path, needed, free: None },
+            Some(Errno::EFBIG) => WriteError::TooLarge(path),
+            _ => WriteError::Io { path, error },
+        }
+    }
+}
+
+/// Where the bytes of each region go. Shared by the threads that write; each has its own [`Writer`].
+#[derive(Debug)]
+pub struct Store {
+    place: Place,
+    slots: Vec<Slot>,
+    needed: u64,
+}
+
+#[derive(Debug)]
+enum Place {
+    /// A hidden directory, and the name it gets in the end.
+    Directory { hidden: tempfile::TempDir, path: PathBuf },
+    /// One file without a name.
+    Unnamed { file: File, folder: PathBuf },
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Slot {
+    start: Addr,
+    len: u64,
+    /// Where it begins in [`Place::Unnamed`].
+    offset: u64,
+}
+
+impl Store {
+    /// Will become the directory `path`, which must not exist. About `needed` bytes are going to be written.
+    pub fn directory(path: &Path, needed: u64) -> Result<Store, WriteError> {
+        check_absent(path)?;
+        let Some(name) = path.file_name() else { return Err(WriteError::Exists(path.to_owned())) }; // `/`, `..`
+        let parent = folder_of(path);
+        let io_error = |error| WriteError::io(path, needed, error);
+        let free = spool::free_bytes(parent).map_err(io_error)?;
+        if free < needed {
+            return Err(WriteError::Full { path: path.to_owned(), needed, free: Some(free) });
+        }
+        let hidden = tempfile::Builder::new()
+            .prefix(&format!(".{}.partial-", name.to_string_lossy()))
+            .permissions(Permissions::from_mode(0o700))
+            .tempdir_in(parent)
+            .map_err(io_error)?;
+        Ok(Store { place: Place::Directory { hidden, path: path.to_owned() }, slots: Vec::new(), needed })
+    }
+
+    /// A file without a name, on a disk with room for `needed` bytes.
+    pub fn temporary(needed: u64) -> Result<Store, WriteError> {
+        let (file, folder) = spool::unnamed_file(needed)?;
+        Ok(Store { place: Place::Unnamed { file, folder }, slots: Vec::new(), needed })
+    }
+
+    /// Says which regions there are, by first address and length; before any [`writer`](Self::writer) is made.
+    pub fn lay_out(&mut self, regions: impl IntoIterator<Item = (Addr, u64)>) -> Result<(), WriteError> {
+        let mut offset = 0;
+        self.slots.clear();
+        for (start, len) in regions {
+            self.slots.push(Slot { start, len, offset });
+            offset += len.next_multiple_of(PAGE as u64);
+        }
+        match &self.place {
+            Place::Directory { hidden, .. } => self.slots.iter().try_for_each(|slot| {
+                let path = hidden.path().join(slot.name());
+                let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+                file.set_len(slot.len)
+            }),
+            Place::Unnamed { file, .. } => file.set_len(offset),
+        }
+        .map_err(|error| self.error(error))
+    }
+
+    /// Writes into the regions; one for each thread.
+    pub fn writer(&self) -> Writer<'_> {
+        Writer { store: self, open: None }
+    }
+
+    /// Everything is written: adds `snapshot.json` and gives the directory its name, or opens the unnamed file.
+    pub fn finish(self, metadata: Option<&Metadata>) -> Result<Stored, WriteError> {
+        let needed = self.needed;
+        match self.place {
+            Place::Directory { hidden, path } => {
+                let io_error = |error| WriteError::io(&path, needed, error);
+                if let Some(metadata) = metadata {
+                    write_metadata(&hidden.path().join(meta::FILE_NAME), metadata).map_err(io_error)?;
+                }
+                rename_new(hidden.path(), &path).map_err(|error| match error.kind() {
+                    io::ErrorKind::AlreadyExists => WriteError::Exists(path.clone()),
+                    _ => io_error(error),
+                })?;
+                let _ = hidden.keep(); // it has its name: nothing is left to remove
+                Ok(Stored::Directory(path))
+            }
+            Place::Unnamed { file, .. } => {
+                let parts = self.slots.iter().map(|slot| (slot.start, slot.offset, slot.len)).collect();
+                Ok(Stored::Unnamed { file, parts, metadata: metadata.cloned().map(Box::new) })
+            }
+        }
+    }
+
+    fn error(&self, error: io::Error) -> WriteError {
+        let path = match &self.place {
+            Place::Directory { path, .. } => path,
+            Place::Unnamed { folder, .. } => folder,
+        };
+        WriteError::io(path, self.needed, error)
+    }
+}
+
+impl Slot {
+    fn name(&self) -> String {
+        region_file_name(self.start, self.start + self.len)
+    }
+}
+
+/// A snapshot that is written to its end.
+#[derive(Debug)]
+pub enum Stored {
+    /// It lies here.
+    Directory(PathBuf),
+    /// It goes when this is dropped.
+    Unnamed {
+        /// The only handle to the file.
+        file: File,
+        /// Its regions: first address, offset in the file, length.
+        parts: Vec<(Addr, u64, u64)>,
+        /// What is known of the process.
+        metadata: Option<Box<Metadata>>,
+    },
+}
+
+impl Stored {
+    /// The directory's path.
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Stored::Directory(path) => Some(path),
+            Stored::Unnamed { .. } => None,
+        }
+    }
+
+    /// Opens it for reading.
+    pub fn open(self) -> Result<Snapshot, OpenError> {
+        match self {
+            Stored::Directory(path) => Snapshot::open(&path),
+            Stored::Unnamed { file, parts, metadata } => Snapshot::from_parts(file, &parts, metadata.map(|m| *m))
+                .map_err(|error| OpenError::Io { path: PathBuf::from("the temporary snapshot"), error }),
+        }
+    }
+}
+
+/// One thread's way into a [`Store`].
+pub struct Writer<'s> {
+    store: &'s Store,
+    /// The region file that was written last: work comes region by region.
+    open: Option<(usize, File)>,
+}
+
+impl Writer<'_> {
+    /// Writes at an offset within a region; both offset and length are whole pages. Pages of zeros become holes.
+    pub fn write(&mut self, region: usize, offset: u64, bytes: &[u8]) -> Result<(), WriteError> {
+        let mut at = 0;
+        while at < bytes.len() {
+            let zeros = run(&bytes[at..], true);
+            at += zeros;
+            let data = run(&bytes[at..], false);
+            if data > 0 {
+                self.put(region, offset + at as u64, &bytes[at..at + data]).map_err(|error| self.store.error(error))?;
+            }
+            at += data;
+        }
+        Ok(())
+    }
+
+    fn put(&mut self, region: usize, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        let slot = self.store.slots.get(region).ok_or_else(|| io::Error::other("no such region"))?;
+        match &self.store.place {
+            Place::Unnamed { file, .. } => file.write_all_at(bytes, slot.offset + offset),
+            Place::Directory { hidden, .. } => {
+                if self.open.as_ref().is_none_or(|(open, _)| *open != region) {
+                    let file = OpenOptions::new().write(true).open(hidden.path().join(slot.name()))?;
+                    self.open = Some((region, file));
+                }
+                self.open.as_ref().map_or(Ok(()), |(_, file)| file.write_all_at(bytes, offset))
+            }
+        }
+    }
+}
+
+/// How many bytes of whole pages at the beginning of `bytes` are all zero (or not).
+fn run(bytes: &[u8], zero: bool) -> usize {
+    let pages = bytes.chunks(PAGE).take_while(|page| is_zero(page) == zero);
+    pages.map(<[u8]>::len).sum()
+}
+
+fn is_zero(page: &[u8]) -> bool {
+    let (words, rest) = page.as_chunks::<64>();
+    words.iter().all(|word| *word == [0; 64]) && rest.iter().all(|b| *b == 0)
+}
+
+/// Says so when something, if only a dangling link, has this name.
+pub fn check_absent(path: &Path) -> Result<(), WriteError> {
+    match std::fs::symlink_metadata(path) {
+        Ok(_) => Err(WriteError::Exists(path.to_owned())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => match folder_of(path).metadata() {
+            Ok(info) if info.is_dir() => Ok(()),
+            Ok(_) => Err(WriteError::Io { path: path.to_owned(), error: io::Error::from(io::ErrorKind::NotADirectory) }),
+            Err(error) => Err(WriteError::Io { path: path.to_owned(), error }),
+        },
+        Err(error) => Err(WriteError::Io { path: path.to_owned(), error }),
+    }
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+fn write_metadata(path: &Path, metadata: &Metadata) -> io::Result<()> {
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    let mut out = io::BufWriter::new(file);
+    serde_json::to_writer_pretty(&mut out, metadata)?;
+    io::Write::flush(&mut out)
+}
+
+/// Renames, but never onto something that came into being meanwhile (rename(2) replaces an empty directory).
+fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
+    #[cfg(target_env = "gnu")]
+    {
+        use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
+        match renameat2(AT_FDCWD, from, AT_FDCWD, to, RenameFlags::RENAME_NOREPLACE) {
+            Err(Errno::EINVAL | Errno::ENOSYS) => {} // a file system without it
+            done => return Ok(done?),
+        }
+    }
+    if to.symlink_metadata().is_ok() {
+        return Err(io::Error::from(io::ErrorKind::AlreadyExists));
+    }
+    std::fs::rename(from, to)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::MetadataExt;
+
+    #[test]
+    fn a_directory_appears_whole_with_holes_and_private() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("dump");
+        let mut store = Store::directory(&path, 100).unwrap();
+        store.lay_out([(Addr(0x1000), 0x10_0000), (Addr(0x40_0000), 0x1000)]).unwrap();
+        let mut writer = store.writer();
+        let mut bytes = vec![0; 0x10_0000];
+        bytes[0x8_0000] = 7;
+        writer.write(0, 0, &bytes).unwrap();
+        writer.write(1, 0, &[9; 0x1000]).unwrap();
+        assert!(!path.exists());
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+        let stored = store.finish(Some(&Metadata { mode: "plain".into(), ..Metadata::default() })).unwrap();
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+        assert_eq!(path.metadata().unwrap().mode() & 0o777, 0o700);
+        let file = path.join(region_file_name(Addr(0x1000), Addr(0x10_1000))).metadata().unwrap();
+        assert_eq!(file.mode() & 0o777, 0o600);
+        assert!(file.blocks() * 512 < 0x8000, "{} blocks", file.blocks());
+        let snapshot = stored.open().unwrap();
+        assert_eq!(snapshot.reader().u8(Addr(0x8_1000)), Some(7));
+        assert_eq!(snapshot.reader().u8(Addr(0x40_0fff)), Some(9));
+        assert_eq!(snapshot.metadata().map(|m| m.mode.as_str()), Some("plain"));
+    }
+
+    #[test]
+    fn an_output_that_exists_is_never_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("dump");
+        let store = Store::directory(&path, 0).unwrap();
+        std::fs::create_dir(&path).unwrap();
+        assert!(matches!(Store::directory(&path, 0), Err(WriteError::Exists(_))));
+        assert!(matches!(store.finish(None), Err(WriteError::Exists(_))));
+        std::os::unix::fs::symlink("nowhere", dir.path().join("link")).unwrap();
+        assert!(matches!(Store::directory(&dir.path().join("link"), 0), Err(WriteError::Exists(_))));
+        let error = Store::directory(&dir.path().join("none/dump"), 0).unwrap_err().to_string();
+        assert!(error.contains("No such file"), "{error}");
+        let names: Vec<_> = std::fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+        assert_eq!(names.len(), 2, "{names:?}");
+    }
+
+    #[test]
+    fn too_little_room_is_told_before_anything_is_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let error = Store::directory(&dir.path().join("dump"), u64::MAX / 2).unwrap_err().to_string();
+        assert!(error.contains("is full") && error.contains("is free"), "{error}");
+        assert!(matches!(Store::temporary(u64::MAX / 2), Err(WriteError::NoRoom { .. })));
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+}
