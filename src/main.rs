@@ -1,1 +1,23 @@
-fn main() {}
+//! Parse, run, exit code: 0 answered, 1 could not (one sentence on standard error), 2 wrong usage.
+
+use pymem_tui::{cli, command, sys};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    sys::signals::file_size_limit_is_an_error();
+    let cli = match cli::parse(std::env::args_os()) {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    match command::run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if command::is_broken_pipe(&error) => ExitCode::SUCCESS, // `| head` has seen enough
+        Err(error) => {
+            eprintln!("pymem-tui: {}", command::one_sentence(&error));
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -60,8 +60,7 @@ impl Memory {
 
     fn read_vm(&self, job: &Job, done: u64, rest: &mut [u8]) -> Result<usize, Errno> {
         let from = pieces_from(job, done);
-        let remote: Vec<_> =
-            from.map(|(start, len)| RemoteIoVec { base: start as usize, len: len as usize }).collect();
+        let remote: Vec<_> = from.map(|(start, len)| RemoteIoVec { base: start as usize, len: len as usize }).collect();
         process_vm_readv(self.via, &mut [IoSliceMut::new(rest)], &remote)
     }
 

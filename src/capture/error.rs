@@ -134,12 +134,16 @@ impl Us {
                 format!("it belongs to {}; use sudo, or run as that user", user(owner))
             }
             (_, Some(2)) => "kernel.yama.ptrace_scope is 2, which asks for CAP_SYS_PTRACE; use sudo".into(),
-            (_, Some(1)) => "kernel.yama.ptrace_scope is 1, which lets a process trace its children only; use sudo, or \
+            (_, Some(1)) => {
+                "kernel.yama.ptrace_scope is 1, which lets a process trace its children only; use sudo, or \
                              `sudo sysctl kernel.yama.ptrace_scope=0`"
-                .into(),
-            _ => "it is protected (it changed its user, has capabilities, or forbids core dumps); use sudo, which gives \
+                    .into()
+            }
+            _ => {
+                "it is protected (it changed its user, has capabilities, or forbids core dumps); use sudo, which gives \
                   CAP_SYS_PTRACE"
-                .into(),
+                    .into()
+            }
         }
     }
 }

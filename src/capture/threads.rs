@@ -120,7 +120,12 @@ impl Stopped {
     /// A thread through which the memory can be reached: the leader may have ended before the others.
     pub(super) fn any_tid(&self) -> i32 {
         let alive = |t: &&Tracee| t.hold != Hold::Gone;
-        self.threads.iter().find(|t| t.tid == self.pid).filter(alive).or_else(|| self.threads.iter().find(alive)).map_or(self.pid, |t| t.tid)
+        self.threads
+            .iter()
+            .find(|t| t.tid == self.pid)
+            .filter(alive)
+            .or_else(|| self.threads.iter().find(alive))
+            .map_or(self.pid, |t| t.tid)
     }
 
     /// The threads as they stand.

@@ -427,9 +427,7 @@ impl Memory<'_> {
                         let values = r.pointer(addr - 32)?;
                         if values.is_null() { or_nothing(Addr(word)) } else { AttributeStore::Values(values) }
                     }
-                    AttributesVariant::Tagged if word & 1 != 0 => {
-                        AttributeStore::Values(Addr(word.wrapping_add(1)))
-                    }
+                    AttributesVariant::Tagged if word & 1 != 0 => AttributeStore::Values(Addr(word.wrapping_add(1))),
                     AttributesVariant::Tagged => or_nothing(Addr(word)),
                     // a dict that was asked for shows the object's own values, and holds them as its own
                     _ if word != 0 => AttributeStore::Dict(Addr(word)),

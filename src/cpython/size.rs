@@ -16,6 +16,26 @@ impl Memory<'_> {
         if ty.is_metatype() { Some(body + self.type_pre(addr, ty)?) } else { Some(body + ty.head) }
     }
 
+    /// How much of an object's shallow size lies in its own block, headers included; at least.
+    #[inline]
+    pub fn block_size(&self, addr: Addr, ty: &Type, shallow: u64) -> Option<u64> {
+        Some(match ty.size_rule {
+            SizeRule::Str => match self.str_at(addr)? {
+                text if text.compact => {
+                    let s = &self.layout.structs;
+                    let header = if text.ascii { s.ascii.size } else { s.compact.size };
+                    header + (text.len + 1) * u64::from(text.width.max(1))
+                }
+                _ => ty.basicsize,
+            },
+            SizeRule::Int => shallow,
+            SizeRule::Code if ty.itemsize > 0 => shallow,
+            // a naive datetime is allocated without its last pointer
+            SizeRule::Generic => shallow.saturating_sub(8),
+            _ => ty.head + ty.basicsize.min(shallow),
+        })
+    }
+
     /// A type object's share for headers it may not even have.
     fn type_pre(&self, addr: Addr, ty: &Type) -> Option<u64> {
         let type_flags = self.reader.u64(addr + self.layout.structs.type_object.tp_flags)?;

@@ -174,8 +174,9 @@ impl Index {
         window.find(addr).map(|n| ObjectId(window.first + n))
     }
 
+    /// An object's window, and its place in it.
     #[inline]
-    fn window_of(&self, id: ObjectId) -> Option<&Window> {
+    pub fn place(&self, id: ObjectId) -> Option<(usize, usize)> {
         if id.0 >= self.len {
             return None;
         }
@@ -183,7 +184,11 @@ impl Index {
         while self.windows.get(i + 1).is_some_and(|w| w.first <= id.0) {
             i += 1;
         }
-        self.windows.get(i)
+        Some((i, (id.0 - self.windows.get(i)?.first) as usize))
+    }
+
+    fn window_of(&self, id: ObjectId) -> Option<&Window> {
+        self.place(id).and_then(|(i, _)| self.windows.get(i))
     }
 
     /// Where an object begins. Numbers that do not exist have the null address.

@@ -3,10 +3,12 @@
 //! A [`Heap`] is a snapshot with the index of its objects; everything that people ask is answered from it, so that no
 //! two screens disagree. Nothing here knows how an answer looks.
 
+pub mod edges;
 pub mod index;
 pub mod scan;
 pub mod survey;
 
+pub use edges::Edges;
 pub use index::{Index, ObjectId};
 pub use scan::{Plan, ScanError, Tally};
 pub use survey::{Kind, Piece};
@@ -14,9 +16,9 @@ pub use survey::{Kind, Piece};
 use crate::cpython::Memory;
 use crate::cpython::runtime::{Interpreter, NotPython};
 use crate::cpython::types::{Type, TypeId, TypeTable};
-use crate::progress::Progress;
+use crate::progress::{Cancelled, Progress};
 use crate::snapshot::{Addr, Snapshot};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// A snapshot whose objects are indexed.
 #[derive(Debug)]
@@ -25,6 +27,7 @@ pub struct Heap {
     interpreter: Interpreter,
     plan: Plan,
     index: Index,
+    edges: OnceLock<Edges>,
 }
 
 /// Why a snapshot's objects cannot be indexed.
@@ -54,7 +57,7 @@ impl Heap {
         progress: &Progress,
     ) -> Result<Heap, HeapError> {
         let index = plan.scan(&snapshot, &interpreter, progress)?;
-        Ok(Heap { snapshot, interpreter, plan, index })
+        Ok(Heap { snapshot, interpreter, plan, index, edges: OnceLock::new() })
     }
 
     /// The memory.
@@ -85,6 +88,30 @@ impl Heap {
     /// Every object.
     pub fn objects(&self) -> &Index {
         &self.index
+    }
+
+    /// The references both ways; built when they are first asked for.
+    pub fn edges(&self, progress: &Progress) -> Result<&Edges, Cancelled> {
+        if let Some(edges) = self.edges.get() {
+            return Ok(edges);
+        }
+        let built = Edges::build(self, progress)?;
+        Ok(self.edges.get_or_init(|| built))
+    }
+
+    /// The references, when they are built.
+    pub fn built_edges(&self) -> Option<&Edges> {
+        self.edges.get()
+    }
+
+    /// The object that the memory at an address belongs to: one that begins there, or around it.
+    pub fn object_around(&self, addr: Addr) -> Option<(ObjectId, Addr, &Type)> {
+        let id = self.index.object_before(addr)?;
+        let start = self.index.address(id);
+        let (_, ty) = self.type_of(id)?;
+        let memory = self.memory();
+        let size = memory.block_size(start, ty, memory.shallow_size(start, ty)?)?.saturating_sub(ty.head).max(16);
+        (addr.0 - start.0 < size).then_some((id, start, ty))
     }
 
     /// A reader with the version's offsets, one per thread.

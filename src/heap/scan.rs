@@ -305,32 +305,12 @@ impl<'s> Scanner<'s> {
                 return false;
             }
         }
-        let Some(needed) = self.in_place(addr, ty, size) else { return false };
+        let Some(needed) = self.memory.block_size(addr, ty, size) else { return false };
         if needed > room {
             return false;
         }
         // objects so small that many a pair of words could pass for one have their exact size
         !matches!(ty.decoder, DecoderName::Float | DecoderName::Complex) || room - size < 32
-    }
-
-    /// How much of an object's size lies in its own block, headers included.
-    #[inline]
-    fn in_place(&self, addr: Addr, ty: &Type, size: u64) -> Option<u64> {
-        Some(match ty.size_rule {
-            SizeRule::Str => match self.memory.str_at(addr)? {
-                text if text.compact => {
-                    let s = &self.memory.layout.structs;
-                    let header = if text.ascii { s.ascii.size } else { s.compact.size };
-                    header + (text.len + 1) * u64::from(text.width.max(1))
-                }
-                _ => ty.basicsize,
-            },
-            SizeRule::Int => size,
-            SizeRule::Code if ty.itemsize > 0 => size,
-            // a naive datetime is allocated without its last pointer
-            SizeRule::Generic => size.saturating_sub(8),
-            _ => ty.head + ty.basicsize.min(size),
-        })
     }
 
     /// Objects that a compiler placed: static types are known already; the others have no GC header that counts.
@@ -357,7 +337,7 @@ impl<'s> Scanner<'s> {
                     && self.static_makes_sense(at, ty, size, piece.end)
                 {
                     self.count(at, id, size);
-                    let own = self.in_place(at, ty, size).unwrap_or(0).saturating_sub(ty.head);
+                    let own = self.memory.block_size(at, ty, size).unwrap_or(0).saturating_sub(ty.head);
                     next = Addr((at + own.max(16)).0.next_multiple_of(8));
                 }
             }

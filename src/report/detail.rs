@@ -69,4 +69,3 @@ fn fields(page: &mut Page, all: &[Field], depth: usize) -> io::Result<()> {
     }
     Ok(())
 }
-

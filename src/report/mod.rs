@@ -10,6 +10,7 @@ mod memory;
 mod table;
 
 pub use json::ObjectWriter;
+pub(crate) use memory::pause;
 
 use crate::analysis::answers::SnapshotInfo;
 use serde::Serialize;

@@ -6,8 +6,8 @@
 //! not known here.
 
 mod addr;
-pub mod meta;
 mod find;
+pub mod meta;
 mod open;
 mod reader;
 pub mod save;
@@ -15,8 +15,8 @@ pub mod spool;
 pub mod store;
 
 pub use addr::Addr;
-pub use meta::Metadata;
 pub use find::find_bytes;
+pub use meta::Metadata;
 pub use open::{OpenError, region_file_name};
 pub use reader::{Reader, Unreadable};
 

@@ -1,8 +1,10 @@
-//! Writing an open snapshot as a directory: what keeps a temporary one, and what turns a stream into region files.
+//! Writing an open snapshot: as a directory, which keeps a temporary one and turns a stream into region files, or as a
+//! stream.
 
-use super::store::{Store, Stored, WriteError};
 use super::Snapshot;
+use super::store::{Store, Stored, WriteError};
 use crate::progress::Progress;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 /// Bytes between two looks at the cancellation token.
@@ -33,6 +35,16 @@ pub fn write_directory(snapshot: &Snapshot, path: &Path, progress: &Progress) ->
         Stored::Directory(path) => Ok(path),
         Stored::Unnamed { .. } => Ok(path.to_owned()),
     }
+}
+
+/// Writes `snapshot` as a stream of records, one for each region; holes become zeros.
+pub fn write_stream(snapshot: &Snapshot, out: &mut impl Write) -> io::Result<()> {
+    for region in snapshot.regions() {
+        out.write_all(&region.start.0.to_le_bytes())?;
+        out.write_all(&region.end.0.to_le_bytes())?;
+        out.write_all(region.bytes())?;
+    }
+    out.flush()
 }
 
 #[cfg(test)]

@@ -270,7 +270,9 @@ pub fn check_absent(path: &Path) -> Result<(), WriteError> {
         Ok(_) => Err(WriteError::Exists(path.to_owned())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => match folder_of(path).metadata() {
             Ok(info) if info.is_dir() => Ok(()),
-            Ok(_) => Err(WriteError::Io { path: path.to_owned(), error: io::Error::from(io::ErrorKind::NotADirectory) }),
+            Ok(_) => {
+                Err(WriteError::Io { path: path.to_owned(), error: io::Error::from(io::ErrorKind::NotADirectory) })
+            }
             Err(error) => Err(WriteError::Io { path: path.to_owned(), error }),
         },
         Err(error) => Err(WriteError::Io { path: path.to_owned(), error }),

@@ -1,0 +1,92 @@
+//! One file per subcommand: open a source, ask, hand the answer to a report.
+//!
+//! What a heap means is asked of `analysis`; how answers look is `report`'s. Results go to standard output; progress,
+//! warnings and the one sentence of a failure to standard error.
+
+mod ask;
+mod capture;
+mod demo;
+mod explore;
+mod heap;
+mod memory;
+mod source;
+mod watch;
+
+use crate::analysis::answers::SnapshotInfo;
+use crate::cli::{Cli, ColorWhen, Command, Common};
+use crate::report::{self, Report};
+use crate::text;
+use std::io::{self, IsTerminal, Write};
+
+/// Runs what the arguments ask for.
+pub fn run(cli: Cli) -> anyhow::Result<()> {
+    let common = cli.common;
+    if let Some(threads) = common.threads {
+        // the scans' pool; it exists once, and nothing has used it yet
+        let _ = rayon::ThreadPoolBuilder::new().num_threads(threads.into()).build_global();
+    }
+    match cli.command {
+        None => explore::run(cli.entry, &common),
+        Some(Command::Capture(args)) => capture::run(args, &common),
+        Some(Command::Types { source }) => heap::types(&source, &common),
+        Some(Command::Objects(args)) => heap::objects(&args, &common),
+        Some(Command::Show(args)) => heap::show(&args, &common),
+        Some(Command::Referents(at)) => heap::edges(&at, crate::analysis::answers::Direction::Referents, &common),
+        Some(Command::Referrers(at)) => heap::edges(&at, crate::analysis::answers::Direction::Referrers, &common),
+        Some(Command::Regions { source, all }) => memory::regions(&source, all, &common),
+        Some(Command::Hex(args)) => memory::hex(&args, &common),
+        Some(Command::Find(args)) => memory::find(&args, &common),
+        Some(Command::Module(args)) => heap::module(&args, &common),
+        Some(Command::Strings { source, bytes }) => heap::strings(&source, bytes, &common),
+        Some(Command::Demo { name, size }) => demo::run(name.as_deref(), size.as_deref(), &common),
+    }
+}
+
+/// Whether the reader of our output has gone.
+pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let broken = |e: &io::Error| e.kind() == io::ErrorKind::BrokenPipe;
+    error.chain().any(|cause| cause.downcast_ref::<io::Error>().is_some_and(broken))
+}
+
+/// An error as the one line a person reads. Names of files and processes may be in it, so it is made harmless.
+pub fn one_sentence(error: &anyhow::Error) -> String {
+    text::sanitize(&format!("{error:#}")).into_owned()
+}
+
+/// Prints an answer about `snapshot` to standard output, and what was wrong to standard error (JSON carries it).
+fn print<R: Report>(answer: R, info: &SnapshotInfo, problems: &[String], common: &Common) -> anyhow::Result<()> {
+    warn(problems, common);
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    report::print(answer, info, &harmless(problems), report_options(common), &mut out)?;
+    Ok(out.flush()?)
+}
+
+fn harmless(problems: &[String]) -> Vec<String> {
+    problems.iter().map(|p| text::sanitize(p).into_owned()).collect()
+}
+
+fn warn(problems: &[String], common: &Common) {
+    if common.quiet || common.json {
+        return;
+    }
+    for problem in problems.iter().take(20) {
+        eprintln!("pymem-tui: warning: {}", text::sanitize(problem));
+    }
+    if problems.len() > 20 {
+        eprintln!("pymem-tui: warning: {} more", problems.len() - 20);
+    }
+}
+
+fn report_options(common: &Common) -> report::Options {
+    let variable = |name| std::env::var_os(name).filter(|v| !v.is_empty());
+    let color = match common.color {
+        ColorWhen::Always => true,
+        ColorWhen::Never => false,
+        ColorWhen::Auto => {
+            io::stdout().is_terminal()
+                && variable("NO_COLOR").is_none()
+                && variable("TERM").is_some_and(|term| term != "dumb")
+        }
+    };
+    report::Options { json: common.json, limit: common.limit, color }
+}
