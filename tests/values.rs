@@ -2,10 +2,10 @@
 
 mod support;
 
-use pymem_tui::analysis::describe::{describe, value_text};
+use pymem_tui::analysis::describe::{describe, edge_name, value_text};
 use pymem_tui::cpython::types::{Type, TypeTable};
 use pymem_tui::cpython::value::{Data, FutureState, Part};
-use pymem_tui::cpython::{GeneratorState, Limits, Memory, Value};
+use pymem_tui::cpython::{EdgeKind, EdgeName, GeneratorState, Limits, Memory, Value};
 use pymem_tui::heap::Heap;
 use pymem_tui::progress::Progress;
 use pymem_tui::snapshot::{Addr, Snapshot};
@@ -147,7 +147,21 @@ impl Check<'_> {
                 problems.push(format!("does not fit {width} columns: {line:?}"));
             }
         }
-        value_text(self.memory, self.types, addr, ty, 100);
+        self.memory.visit_edges(addr, ty, self.types, &mut |name: EdgeName<'_>, _: EdgeKind, _: Addr| {
+            let shown = edge_name(self.memory, self.types, name);
+            if shown.is_empty() || shown.chars().count() > 70 || shown.chars().any(char::is_control) {
+                problems.push(format!("has an edge called {shown:?}"));
+            }
+            if let EdgeName::Value(key) = name
+                && let Value::Str(text) = self.value_at(key)
+                && text.text.bytes().all(|b| b.is_ascii_alphanumeric())
+                && text.len < 50
+                && self.memory.type_of(key) == self.types.iter().find(|(_, t)| t.name == "str").map(|(_, t)| t.address)
+                && shown != format!("['{}']", text.text)
+            {
+                problems.push(format!("has an edge called {shown} for the key {:?}", text.text));
+            }
+        });
         problems
     }
 
