@@ -10,7 +10,7 @@ use crate::cpython::value::{Attribute, Data, FutureState, Origin, Part, Text};
 use crate::cpython::{EdgeName, GeneratorState, Kind, Limits, Memory, Value};
 use crate::snapshot::Addr;
 use crate::text::{self, repr};
-use parts::{Line, base_name, bracketed, file_line, short_name};
+use parts::{Line, bracketed, file_line, short_name};
 
 /// Columns of a line when nobody says otherwise.
 pub const DEFAULT_WIDTH: usize = 80;
@@ -135,7 +135,7 @@ impl Describer<'_, '_> {
             },
             Value::Instance(part) => self.instance_line(&part, ty, width, depth),
             Value::Exception(part) => {
-                let args = self.items(&part, width, depth);
+                let args = self.items(&part, width.saturating_sub(class.len() + 5), depth);
                 format!("{class}({args})")
             }
             other => self.named_line(other, ty, width, depth),
@@ -160,9 +160,9 @@ impl Describer<'_, '_> {
     }
 
     fn items(&self, part: &Part<Addr>, width: usize, depth: usize) -> String {
-        let mut line = Line::new(width.saturating_sub(12));
+        let mut line = Line::new(width);
         for item in &part.items {
-            if !line.push(&self.item(*item, ITEM_WIDTH.min(width), depth.saturating_sub(1))) {
+            if !line.push(&self.item(*item, ITEM_WIDTH, depth.saturating_sub(1))) {
                 break;
             }
         }
@@ -189,10 +189,13 @@ impl Describer<'_, '_> {
             return match (kind, part.len) {
                 (Kind::List, 0) if !own_class => "[]".to_owned(),
                 (Kind::Tuple, 0) if !own_class => "()".to_owned(),
+                (Kind::Tuple, _) if !own_class => "(…)".to_owned(),
                 _ => bracketed(kind, class, own_class, "…", part.len),
             };
         }
-        let shown = self.items(part, width, depth);
+        // brackets, the class's name, and how many there are need their place as well
+        let around = format!("{class}(frozenset({{}})) {} items", text::count(part.len)).len();
+        let shown = self.items(part, width.saturating_sub(around), depth);
         let line = self.in_class_if(own_class, bracketed(kind, class, own_class, &shown, part.len), addr, ty, kind);
         if shown.ends_with('…') { format!("{line} {} items", text::count(part.len)) } else { line }
     }
@@ -220,6 +223,9 @@ impl Describer<'_, '_> {
             }
         }
         let shown = line.finish(part.len);
+        if part.len == 0 && !plain {
+            return format!("{class}()");
+        }
         if shown.ends_with('…') {
             return format!("{class}, {} entries", text::count(part.len));
         }
@@ -337,10 +343,9 @@ impl Describer<'_, '_> {
             Value::MemoryView { data, .. } => format!("<memoryview {}>", text::size(data.len)),
             Value::Buffer(data) => format!("<{class} {}>", bytes_line(&data, width.saturating_sub(12), ("", ""))),
             Value::TextBuffer(text) => format!("<{class} {}>", str_line(&text, width.saturating_sub(12))),
-            Value::Pattern { pattern, .. } => match pattern {
-                Some(pattern) => format!("re.compile({})", self.item(pattern, width.saturating_sub(14), 0)),
-                None => format!("<{class}>"),
-            },
+            Value::Pattern { pattern: Some(pattern), .. } => {
+                format!("re.compile({})", self.item(pattern, width.saturating_sub(14), 0))
+            }
             Value::Match { start, end, .. } => format!("<{class} span=({start}, {end})>"),
             Value::Lock { locked, count } => {
                 let name = if count.is_some() { "RLock" } else { "Lock" };
@@ -414,7 +419,7 @@ impl Describer<'_, '_> {
             Value::Function { origin, .. } => origin.name,
             Value::Generator { qualname, .. } => qualname,
             Value::Builtin { name, .. } | Value::Descriptor { name, .. } => name,
-            Value::Type(name) => base_name(&name).to_owned(),
+            Value::Type(name) => short_name(&name).to_owned(),
             Value::Method { function, .. } | Value::Wrapper(function) => {
                 let ty = self.type_of(function)?;
                 match self.memory.value(function, ty, self.types, Limits { chars: 0, items: 0 }) {
@@ -456,4 +461,23 @@ fn bytes_line(data: &Data, width: usize, around: (&str, &str)) -> String {
         kept = shorter;
     }
     format!("{before}{}{after}{note}", repr::bytes(kept, "…"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(text: &str, len: u64) -> Text {
+        Text { text: text.to_owned(), len }
+    }
+
+    #[test]
+    fn long_text_is_cut_and_says_how_long_it_is() {
+        assert_eq!(str_line(&text("short", 5), 20), "'short'");
+        assert_eq!(str_line(&text("0123456789012345678901234", 8200), 26), "'012345678…' (8,200 chars)");
+        // escapes take their columns
+        assert_eq!(str_line(&text(&"\n".repeat(30), 30), 26), "'\\n\\n\\n\\n\\n\\n…' (30 chars)");
+        let data = Data { bytes: vec![0; 40], len: 8200 };
+        assert_eq!(bytes_line(&data, 24, ("", "")), "b'\\x00\\x00…' (8.20 kB)");
+    }
 }

@@ -40,12 +40,8 @@ impl Line {
     }
 }
 
-/// `Class` of `package.module.Class`; `<locals>` and what precedes it go as well.
+/// `Class` of `package.module.Class` and of `function.<locals>.Class`.
 pub(super) fn short_name(name: &str) -> &str {
-    base_name(name)
-}
-
-pub(super) fn base_name(name: &str) -> &str {
     name.rsplit('.').next().unwrap_or(name)
 }
 
@@ -61,13 +57,8 @@ pub(super) fn bracketed(kind: Kind, class: &str, own_class: bool, shown: &str, l
         Kind::List => format!("[{shown}]"),
         Kind::Tuple if len == 1 => format!("({shown},)"),
         Kind::Tuple => format!("({shown})"),
-        Kind::Set if len == 0 => {
-            if own_class {
-                String::new()
-            } else {
-                "set()".to_owned()
-            }
-        }
+        Kind::Set | Kind::FrozenSet if len == 0 && own_class => String::new(),
+        Kind::Set if len == 0 => "set()".to_owned(),
         Kind::Set => format!("{{{shown}}}"),
         Kind::FrozenSet if own_class => format!("{{{shown}}}"),
         Kind::FrozenSet if len == 0 => "frozenset()".to_owned(),

@@ -1,6 +1,7 @@
 //! Integers of any size in decimal, and `decimal.Decimal`.
 
 use super::{Memory, Value};
+use crate::cpython::memory::MAX_ITEMS;
 use crate::snapshot::Addr;
 
 /// More decimal digits than this are not worked out: the time grows with their square.
@@ -15,7 +16,7 @@ impl Memory<'_> {
         if let Some(small) = self.small_int(addr) {
             return Some(Value::Int(small.to_string()));
         }
-        let (count, sign) = self.int_digits(addr)?;
+        let (count, sign) = self.int_digits(addr).filter(|(count, _)| *count < MAX_ITEMS)?;
         let first = addr + self.layout.structs.long.ob_digit;
         let digit = |i: u64| self.reader.u32(first + i * 4).map(|d| d & 0x3fff_ffff);
         let high = count.checked_sub(1)?;
