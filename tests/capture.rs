@@ -27,7 +27,7 @@ print(ctypes.addressof(pattern), address(sparse), address(shared))
 "#;
 
 fn pattern() -> Vec<u8> {
-    (0..1u64 << 20).map(|i| (i * i >> 3) as u8).collect()
+    (0..1u64 << 20).map(|i| ((i * i) >> 3) as u8).collect()
 }
 
 fn take(pid: i32, destination: Destination) -> Result<Captured, CaptureError> {

@@ -10,6 +10,24 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, error::ErrorKind
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+/// Words are split by hand (see [`split`]), so clap cannot write this itself.
+macro_rules! usage {
+    ($command:literal, $what:literal) => {
+        concat!(
+            "pymem-tui ",
+            $command,
+            " [OPTIONS] <SOURCE> <",
+            $what,
+            ">\n",
+            "       pymem-tui ",
+            $command,
+            " [OPTIONS] --pid <PID> <",
+            $what,
+            ">"
+        )
+    };
+}
+
 const EXAMPLES: &str = "\
 Examples:
   pymem-tui demo leak                       watch a bundled program with a leak
@@ -102,12 +120,21 @@ pub enum Command {
     #[command(visible_alias = "find-all-objects")]
     Objects(Objects),
     /// One object: value, attributes, items, locals
-    #[command(visible_alias = "repr")]
+    #[command(
+        visible_alias = "repr",
+        override_usage = usage!("show", "ADDR")
+    )]
     Show(Show),
     /// What an object holds
+    #[command(
+        override_usage = usage!("referents", "ADDR")
+    )]
     Referents(At),
     /// What holds an object
-    #[command(visible_alias = "find-references")]
+    #[command(
+        visible_alias = "find-references",
+        override_usage = usage!("referrers", "ADDR")
+    )]
     Referrers(At),
     /// The captured memory, mapping by mapping
     Regions {
@@ -118,12 +145,21 @@ pub enum Command {
         all: bool,
     },
     /// Memory around an address
-    #[command(visible_alias = "context")]
+    #[command(
+        visible_alias = "context",
+        override_usage = usage!("hex", "ADDR")
+    )]
     Hex(Hex),
     /// Where bytes occur in memory
+    #[command(
+        override_usage = usage!("find", "PATTERN")
+    )]
     Find(Find),
     /// A module's globals
-    #[command(visible_alias = "find-module")]
+    #[command(
+        visible_alias = "find-module",
+        override_usage = usage!("module", "NAME")
+    )]
     Module(Module),
     /// How long strings are, and which ones there are more than once
     #[command(visible_alias = "aggregate-strings")]
@@ -174,7 +210,7 @@ pub struct Objects {
 #[derive(Debug, Args)]
 pub struct At {
     /// Snapshot (left out with --pid), then an address, with or without 0x
-    #[arg(value_names = ["SOURCE", "ADDR"], num_args = 1.., required = true)]
+    #[arg(value_names = ["SOURCE", "ADDR"], num_args = 0..)]
     words: Vec<OsString>,
     /// Capture this process instead
     #[arg(long)]
@@ -218,7 +254,7 @@ pub struct Hex {
 #[derive(Debug, Args)]
 pub struct Find {
     /// Snapshot (left out with --pid), then the text to look for, as UTF-8
-    #[arg(value_names = ["SOURCE", "PATTERN"], num_args = 1.., required = true)]
+    #[arg(value_names = ["SOURCE", "PATTERN"], num_args = 0..)]
     words: Vec<OsString>,
     /// Capture this process instead
     #[arg(long)]
@@ -240,7 +276,7 @@ pub struct Find {
 #[derive(Debug, Args)]
 pub struct Module {
     /// Snapshot (left out with --pid), then the module's `__name__`
-    #[arg(value_names = ["SOURCE", "NAME"], num_args = 1.., required = true)]
+    #[arg(value_names = ["SOURCE", "NAME"], num_args = 0..)]
     words: Vec<OsString>,
     /// Capture this process instead
     #[arg(long)]
