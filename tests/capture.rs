@@ -163,6 +163,32 @@ fn a_stopped_process_is_captured_and_stays_stopped() {
 }
 
 #[test]
+fn a_thread_that_cannot_be_stopped_is_let_be() {
+    // vfork, and a child that sleeps: its parent waits in the kernel, uninterruptibly
+    let mut python = Target::python(
+        "import ctypes, mmap, threading\n\
+         code = bytes.fromhex('b83a0000000f0585c0750eb8220000000f05b83c0000000f05c3')\n\
+         page = mmap.mmap(-1, 4096, prot=7)\npage.write(code)\n\
+         vfork = ctypes.CFUNCTYPE(ctypes.c_int)(ctypes.addressof(ctypes.c_char.from_buffer(page)))\n\
+         t = threading.Thread(target=lambda: print('forked', vfork() > 0, flush=True))\nt.start()\nprint(t.native_id)\n",
+    );
+    let waiter: i32 = python.line().parse().unwrap();
+    until("it waits in the kernel", || target::state(waiter) == Some('D'));
+    let captured = take(python.pid(), Destination::Temporary).unwrap();
+    let metadata = &captured.metadata;
+    let described = metadata.threads.iter().find(|t| t.tid == waiter).unwrap();
+    assert_eq!((described.state.as_str(), described.registers.len()), ("D", 0));
+    assert!(metadata.problems.iter().any(|p| p.contains(&waiter.to_string())), "{:?}", metadata.problems);
+    assert!(captured.pause.as_millis() < 1000);
+    assert!(target::all_run(python.pid()));
+    let children = format!("/proc/{}/task/{waiter}/children", python.pid());
+    let child: i32 = std::fs::read_to_string(children).unwrap().trim().parse().unwrap();
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(child), nix::sys::signal::Signal::SIGKILL).unwrap();
+    assert_eq!(python.line(), "forked True");
+    python.answers();
+}
+
+#[test]
 fn signals_that_come_meanwhile_arrive() {
     // one byte for each run of the handler; real-time signals are queued, so that none is merged with another
     let mut python = Target::python(
