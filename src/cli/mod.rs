@@ -3,10 +3,30 @@
 //! Arguments are checked here as far as their text goes (numbers, addresses, which ones exclude each other). Nothing
 //! is opened or run.
 
+mod split;
+
 use crate::snapshot::Addr;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, error::ErrorKind};
 use std::ffi::OsString;
 use std::path::PathBuf;
+
+/// Words are split by hand (see [`split`]), so clap cannot write this itself.
+macro_rules! usage {
+    ($command:literal, $what:literal) => {
+        concat!(
+            "pymem-tui ",
+            $command,
+            " [OPTIONS] <SOURCE> <",
+            $what,
+            ">\n",
+            "       pymem-tui ",
+            $command,
+            " [OPTIONS] --pid <PID> <",
+            $what,
+            ">"
+        )
+    };
+}
 
 const EXAMPLES: &str = "\
 Examples:
@@ -42,7 +62,7 @@ pub struct Entry {
     #[arg(long, value_name = "PID", conflicts_with = "snapshot")]
     pub pid: Option<i32>,
     /// Keep the snapshot of --pid in this new directory
-    #[arg(short, long, value_name = "PATH", requires = "pid")]
+    #[arg(short, long, value_name = "PATH")]
     pub output: Option<PathBuf>,
 }
 
@@ -75,7 +95,7 @@ pub enum ColorWhen {
 }
 
 /// Where a command finds its snapshot.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub struct Source {
     /// Snapshot: a directory, a stream file, or `-` for a stream on standard input
     #[arg(value_name = "SOURCE", required_unless_present = "pid", conflicts_with = "pid")]
@@ -100,13 +120,21 @@ pub enum Command {
     #[command(visible_alias = "find-all-objects")]
     Objects(Objects),
     /// One object: value, attributes, items, locals
-    #[command(visible_alias = "repr", allow_missing_positional = true)]
+    #[command(
+        visible_alias = "repr",
+        override_usage = usage!("show", "ADDR")
+    )]
     Show(Show),
     /// What an object holds
-    #[command(allow_missing_positional = true)]
+    #[command(
+        override_usage = usage!("referents", "ADDR")
+    )]
     Referents(At),
     /// What holds an object
-    #[command(visible_alias = "find-references", allow_missing_positional = true)]
+    #[command(
+        visible_alias = "find-references",
+        override_usage = usage!("referrers", "ADDR")
+    )]
     Referrers(At),
     /// The captured memory, mapping by mapping
     Regions {
@@ -117,13 +145,21 @@ pub enum Command {
         all: bool,
     },
     /// Memory around an address
-    #[command(visible_alias = "context", allow_missing_positional = true)]
+    #[command(
+        visible_alias = "context",
+        override_usage = usage!("hex", "ADDR")
+    )]
     Hex(Hex),
     /// Where bytes occur in memory
-    #[command(allow_missing_positional = true)]
+    #[command(
+        override_usage = usage!("find", "PATTERN")
+    )]
     Find(Find),
     /// A module's globals
-    #[command(visible_alias = "find-module", allow_missing_positional = true)]
+    #[command(
+        visible_alias = "find-module",
+        override_usage = usage!("module", "NAME")
+    )]
     Module(Module),
     /// How long strings are, and which ones there are more than once
     #[command(visible_alias = "aggregate-strings")]
@@ -173,10 +209,15 @@ pub struct Objects {
 /// An address in a snapshot.
 #[derive(Debug, Args)]
 pub struct At {
-    #[command(flatten)]
+    /// Snapshot (left out with --pid), then an address, with or without 0x
+    #[arg(value_names = ["SOURCE", "ADDR"], num_args = 0..)]
+    words: Vec<OsString>,
+    /// Capture this process instead
+    #[arg(long)]
+    pid: Option<i32>,
+    #[arg(skip)]
     pub source: Source,
-    /// Address, with or without 0x
-    #[arg(value_name = "ADDR", value_parser = address, required = true)]
+    #[arg(skip)]
     pub address: Addr,
 }
 
@@ -212,43 +253,54 @@ pub struct Hex {
 /// Bytes to look for.
 #[derive(Debug, Args)]
 pub struct Find {
-    #[command(flatten)]
-    pub source: Source,
-    /// Text, as UTF-8
-    #[arg(value_name = "PATTERN", required = true)]
-    pub pattern: OsString,
+    /// Snapshot (left out with --pid), then the text to look for, as UTF-8
+    #[arg(value_names = ["SOURCE", "PATTERN"], num_args = 0..)]
+    words: Vec<OsString>,
+    /// Capture this process instead
+    #[arg(long)]
+    pid: Option<i32>,
     /// PATTERN is bytes as hex digits
     #[arg(long)]
     pub hex: bool,
     /// PATTERN is an address: find the words that hold it
     #[arg(long, conflicts_with = "hex")]
     pub address: bool,
+    #[arg(skip)]
+    pub source: Source,
+    /// As bytes; never empty.
+    #[arg(skip)]
+    pub pattern: Vec<u8>,
 }
 
 /// A module by name.
 #[derive(Debug, Args)]
 pub struct Module {
-    #[command(flatten)]
-    pub source: Source,
-    /// Its `__name__`
-    #[arg(value_name = "NAME", required = true)]
-    pub name: String,
+    /// Snapshot (left out with --pid), then the module's `__name__`
+    #[arg(value_names = ["SOURCE", "NAME"], num_args = 0..)]
+    words: Vec<OsString>,
+    /// Capture this process instead
+    #[arg(long)]
+    pid: Option<i32>,
     /// Globals to show
     #[arg(long, value_name = "N")]
     pub max_entries: Option<u64>,
-}
-
-fn address(text: &str) -> Result<Addr, String> {
-    Addr::parse(text).ok_or_else(|| "an address is hex digits, with or without 0x".into())
+    #[arg(skip)]
+    pub source: Source,
+    #[arg(skip)]
+    pub name: String,
 }
 
 /// Reads the arguments. `Err` carries its own text and exit code.
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
-    let cli = Cli::try_parse_from(arguments)?;
+    let mut cli = Cli::try_parse_from(arguments)?;
+    split::settle(&mut cli.command)?;
     let entry = &cli.entry;
     if cli.command.is_some() && (entry.snapshot.is_some() || entry.pid.is_some()) {
         let text = "SNAPSHOT and --pid come after the command";
         return Err(Cli::command().error(ErrorKind::ArgumentConflict, text));
+    }
+    if entry.output.is_some() && entry.pid.is_none() {
+        return Err(Cli::command().error(ErrorKind::MissingRequiredArgument, "-o goes with --pid"));
     }
     if cli.command.is_none() && entry.snapshot.is_none() && entry.pid.is_none() {
         let text = "give a snapshot, --pid PID, or a command; `pymem-tui demo leak` shows what it is about";

@@ -16,6 +16,7 @@ fn the_source_is_a_path_or_a_pid_and_the_address_stays_itself() {
         ("show --pid 42 0x7f00", None, Some(42)),
         ("show 7F00 --pid 42", None, Some(42)),
         ("repr - 7f00 --json", Some("-"), None),
+        ("show memdump/ --depth 2 7f00", Some("memdump/"), None),
         ("--json show memdump/ 7f00", Some("memdump/"), None),
     ] {
         let cli = parsed(line).unwrap_or_else(|e| panic!("{line}: {e}"));
@@ -33,6 +34,8 @@ fn wrong_usage_is_refused() {
         "show 7f00",
         "show --pid 42 memdump/ 7f00",
         "show memdump/ 7xyz",
+        "show memdump/ 7f00 7f01",
+        "find memdump/ --hex 7",
         "types",
         "--pid 42 types memdump/",
         "-o out memdump/",

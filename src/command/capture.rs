@@ -29,7 +29,8 @@ pub(super) fn run(args: Capture, common: &Common) -> anyhow::Result<()> {
         unreadable: metadata.unreadable.clone(),
     };
     let mut info = crate::analysis::info::of_metadata(Some(&metadata));
-    info.bytes = metadata.bytes;
+    let captured = metadata.regions.iter().filter(|m| m.captured);
+    info.bytes = captured.map(|m| m.end.0.saturating_sub(m.start.0)).sum();
     info.source = path;
     let mut out = io::stdout().lock();
     report::print(answer, &info, &super::harmless(&metadata.problems), super::report_options(common), &mut out)?;

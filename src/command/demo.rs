@@ -3,16 +3,17 @@
 //! The programs are within the binary. Each runs from a private folder that goes with it, ends with us, and is left
 //! running while it is explored.
 
-use super::{explore, source};
+use super::{explore, source, watch};
 use crate::capture::Destination;
 use crate::cli::Common;
+use crate::progress::Progress;
 use crate::sys::child;
 use anyhow::{Context, bail};
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 struct Program {
     name: &'static str,
@@ -79,7 +80,7 @@ pub(super) fn run(name: Option<&str>, size: Option<&str>, common: &Common) -> an
             None => bail!("demo {name} takes no size"),
         }
     }
-    let running = Running::start(program, size)?;
+    let running = Running::start(program, size, common)?;
     let captured = source::take(running.pid(), Destination::Temporary, common)?;
     source::tell(&captured, common);
     explore::explore(captured.open()?, common)
@@ -92,7 +93,7 @@ struct Running {
 }
 
 impl Running {
-    fn start(program: &Program, size: Option<&str>) -> anyhow::Result<Running> {
+    fn start(program: &Program, size: Option<&str>, common: &Common) -> anyhow::Result<Running> {
         let interpreter = interpreter()?;
         let folder = tempfile::Builder::new().prefix("pymem-tui-demo-").tempdir().context("no folder for the demo")?;
         let path = folder.path().join(program.file);
@@ -102,7 +103,9 @@ impl Running {
         let child = child::ends_with_us(&mut command).spawn();
         let child = child.with_context(|| format!("{} cannot be started", interpreter.display()))?;
         let mut running = Running { child, _folder: folder };
-        running.wait_until_ready(program.name)?;
+        // Ctrl-C ends the wait, not us: the folder and the program go when `running` is dropped
+        let label = format!("starting demo {}", program.name);
+        watch::cancellable(&label, common.quiet, |progress| running.wait_until_ready(program.name, progress))?;
         Ok(running)
     }
 
@@ -111,7 +114,7 @@ impl Running {
     }
 
     /// Until it prints `ready`; both pipes are read to their end by threads, so that it never blocks on them.
-    fn wait_until_ready(&mut self, name: &str) -> anyhow::Result<()> {
+    fn wait_until_ready(&mut self, name: &str, progress: &Progress) -> anyhow::Result<()> {
         let (Some(output), Some(mut errors)) = (self.child.stdout.take(), self.child.stderr.take()) else {
             bail!("demo {name} has no output");
         };
@@ -130,13 +133,18 @@ impl Running {
             let _ = complained.send(String::from_utf8_lossy(&text).into_owned());
             let _ = std::io::copy(&mut errors, &mut std::io::sink());
         });
-        match ready.recv_timeout(PATIENCE) {
-            Ok(()) => Ok(()),
-            Err(mpsc::RecvTimeoutError::Timeout) => bail!("demo {name} is not ready after {PATIENCE:?}"),
-            Err(mpsc::RecvTimeoutError::Disconnected) => {
-                let text = complaints.recv_timeout(Duration::from_secs(1)).unwrap_or_default();
-                let last = text.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("it said nothing");
-                bail!("demo {name} ended before it was ready: {last}")
+        let begun = Instant::now();
+        loop {
+            progress.check()?;
+            match ready.recv_timeout(Duration::from_millis(50)) {
+                Ok(()) => return Ok(()),
+                Err(mpsc::RecvTimeoutError::Timeout) if begun.elapsed() < PATIENCE => {}
+                Err(mpsc::RecvTimeoutError::Timeout) => bail!("demo {name} is not ready after {PATIENCE:?}"),
+                Err(mpsc::RecvTimeoutError::Disconnected) => {
+                    let text = complaints.recv_timeout(Duration::from_secs(1)).unwrap_or_default();
+                    let last = text.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("it said nothing");
+                    bail!("demo {name} ended before it was ready: {last}")
+                }
             }
         }
     }

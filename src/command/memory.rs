@@ -89,39 +89,14 @@ pub(super) fn hex(args: &cli::Hex, common: &Common) -> anyhow::Result<()> {
 }
 
 pub(super) fn find(args: &cli::Find, common: &Common) -> anyhow::Result<()> {
-    let pattern = pattern(args)?;
     let snapshot = source::open(&args.source, common)?;
     let rows = report_options(common).rows().unwrap_or(u64::MAX);
-    let mut found = search(&snapshot, &pattern, rows);
+    let mut found = search(&snapshot, &args.pattern, rows);
     let (asked, info, problems) = ask::raw(snapshot, common);
     if let Some(asked) = asked {
         ask::name_hits(&asked, &mut found.hits);
     }
     print(found, &info, &problems, common)
-}
-
-fn pattern(args: &cli::Find) -> anyhow::Result<Vec<u8>> {
-    let bytes = args.pattern.as_encoded_bytes();
-    if bytes.is_empty() {
-        bail!("the pattern is empty; give the text to look for");
-    }
-    if args.address {
-        let Some(address) = args.pattern.to_str().and_then(Addr::parse) else {
-            bail!("the pattern is not an address; give hex digits, with or without 0x");
-        };
-        return Ok(address.0.to_le_bytes().to_vec());
-    }
-    if !args.hex {
-        return Ok(bytes.to_vec());
-    }
-    let digits: Vec<u8> = bytes.iter().copied().filter(|b| !b.is_ascii_whitespace()).collect();
-    let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
-    let whole = digits.len() % 2 == 0 && digits.iter().all(u8::is_ascii_hexdigit);
-    let decoded: Option<Vec<u8>> = digits.chunks(2).map(byte).collect();
-    match decoded.filter(|_| whole && !digits.is_empty()) {
-        Some(decoded) => Ok(decoded),
-        None => bail!("the pattern is not bytes; give pairs of hex digits"),
-    }
 }
 
 /// Every occurrence, overlapping ones too, and across regions that touch; the first `rows` of them in full.
@@ -216,22 +191,5 @@ mod tests {
         assert!(!found.hits[1].summary.contains('\x1b'), "{}", found.hits[1].summary);
         let overlapping = search(&snapshot(), b"aa", 1);
         assert_eq!((overlapping.total, overlapping.hits.len()), (2, 1));
-    }
-
-    #[test]
-    fn patterns_are_text_bytes_or_addresses() {
-        let args = |text: &str, hex, address| cli::Find {
-            source: Source { source: None, pid: None },
-            pattern: text.into(),
-            hex,
-            address,
-        };
-        assert_eq!(pattern(&args("7f00", false, false)).unwrap(), b"7f00");
-        assert_eq!(pattern(&args("7f 00", true, false)).unwrap(), [0x7f, 0]);
-        assert_eq!(pattern(&args("0x7f00", false, true)).unwrap(), [0, 0x7f, 0, 0, 0, 0, 0, 0]);
-        for (text, hex, address) in [("", false, false), ("7", true, false), ("+1", true, false), ("xyz", false, true)]
-        {
-            assert!(pattern(&args(text, hex, address)).is_err(), "{text:?}");
-        }
     }
 }

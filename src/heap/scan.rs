@@ -183,7 +183,12 @@ impl<'s> Scanner<'s> {
                 Kind::Pools => self.pools(piece),
                 Kind::Chunks { limit } => self.chunks(piece, limit),
                 Kind::Mapped => {
-                    self.block(self.memory.reader.tail(piece.start), piece.start, piece.end.0 - piece.start.0, Source::Malloc);
+                    self.block(
+                        self.memory.reader.tail(piece.start),
+                        piece.start,
+                        piece.end.0 - piece.start.0,
+                        Source::Malloc,
+                    );
                 }
                 Kind::Image => self.image(piece),
                 Kind::Unknown => self.unknown(piece),

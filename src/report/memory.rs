@@ -17,7 +17,8 @@ impl Report for CaptureReport {
     fn text(&self, page: &mut Page) -> io::Result<()> {
         let pause = self.pause_ms.map(|ms| format!("paused {} ms, ", pause(ms))).unwrap_or_default();
         let path = sanitize(&self.path);
-        page.line(&format!("{pause}{} in {path}, {} threads", size(self.bytes), count(self.threads)))?;
+        let threads = if self.threads == 1 { "1 thread".into() } else { format!("{} threads", count(self.threads)) };
+        page.line(&format!("{pause}{} in {path}, {threads}", size(self.bytes)))?;
         for range in &self.unreadable {
             page.line(&format!("not readable: {}-{} ({})", range.start, range.end, sanitize(&range.reason)))?;
         }
