@@ -9,6 +9,7 @@ use crate::snapshot::{Addr, Reader};
 /// Bits of the size word.
 const PREV_INUSE: u64 = 1;
 const IS_MMAPPED: u64 = 2;
+const NON_MAIN_ARENA: u64 = 4;
 const FLAGS: u64 = 7;
 
 const ALIGNMENT: u64 = 16;
@@ -20,8 +21,8 @@ pub const HEAP_ALIGNMENT: u64 = 64 << 20;
 /// The user's part of a chunk begins here.
 pub const HEAD: u64 = 16;
 
-/// The first chunk of an arena is the thread's cache: 0x290 bytes from 2.30 on, 0x250 before.
-const CACHE_SIZES: [u64; 2] = [0x290, 0x250];
+/// So many chunks in a row are no accident.
+const CONVINCING: usize = 16;
 
 /// How far into a thread's heap its first chunk may lie: behind `heap_info` (32 or 48 bytes) and `malloc_state`
 /// (2,200 bytes).
@@ -69,10 +70,14 @@ pub fn chunk_at(reader: &Reader<'_>, at: Addr, end: Addr) -> Option<Chunk> {
     Some(Chunk { user: at + HEAD, len, in_use, next })
 }
 
-/// The first chunk of the main heap, when one begins at `start`: where malloc's first chunk is the cache of the main
-/// thread.
-pub fn main_heap(reader: &Reader<'_>, start: Addr) -> bool {
-    reader.u64(start + 8).is_some_and(|word| CACHE_SIZES.contains(&(word & !FLAGS)) && word & PREV_INUSE != 0)
+/// Whether the main heap begins at `start`: chunk follows chunk from there on. (Its first chunk is the cache of the
+/// main thread, whose size changed in 2.30 and again in 2.42.)
+pub fn main_heap(reader: &Reader<'_>, start: Addr, end: Addr) -> bool {
+    let first = reader.u64(start).zip(reader.u64(start + 8));
+    let begins = first.is_some_and(|(before, word)| before == 0 && word & FLAGS == PREV_INUSE);
+    let mut seen = 0;
+    let last = if begins { chunks(reader, start, end).take(CONVINCING).inspect(|_| seen += 1).last() } else { None };
+    last.is_some_and(|c| seen == CONVINCING || end.0 - c.next.0 < MIN_CHUNK)
 }
 
 /// The heap of a thread's arena at `at` (a multiple of [`HEAP_ALIGNMENT`]): first chunk and end. `limit` is how far
@@ -89,10 +94,9 @@ pub fn thread_heap(reader: &Reader<'_>, at: Addr, limit: Addr) -> Option<(Addr, 
     let first = if inside == 0x20 || inside == 0x30 {
         // the heap that holds the arena itself
         let starts = (inside..MAX_STATE).step_by(16).map(|o| at + o);
-        let cache = |a: &Addr| {
-            reader.u64(*a + 8).is_some_and(|w| CACHE_SIZES.contains(&(w & !FLAGS)) && w & FLAGS & !PREV_INUSE == 4)
-        };
-        starts.clone().find(cache).filter(|a| walks(*a)).or_else(|| starts.skip(1).find(|a| walks(*a)))?
+        // the thread's cache comes first; the words before it are pointers and counters, no sizes that lead anywhere
+        let marked = |a: &Addr| reader.u64(*a + 8).is_some_and(|w| w & FLAGS == PREV_INUSE | NON_MAIN_ARENA);
+        starts.skip(1).filter(marked).find(|a| walks(*a))?
     } else if (arena & (HEAP_ALIGNMENT - 1)) == 0x20 || (arena & (HEAP_ALIGNMENT - 1)) == 0x30 {
         // a further heap of the same arena: only `heap_info` precedes the chunks
         [0x20, 0x30].map(|o| at + o).into_iter().find(|a| walks(*a))?
@@ -130,7 +134,7 @@ mod tests {
         let snapshot =
             heap(&[(0x8, 0x291), (0x298, 0x41), (0x2d8, 0x51), (0x328, 0x20), (0x348, 0x1000 - 0x340 + 1)], 0x1000);
         let reader = snapshot.reader();
-        assert!(main_heap(&reader, Addr(0x10000)));
+        assert!(main_heap(&reader, Addr(0x10000), Addr(0x11000)));
         let found: Vec<_> =
             chunks(&reader, Addr(0x10000), Addr(0x11000)).map(|c| (c.user.0 - 0x10000, c.len, c.in_use)).collect();
         assert_eq!(

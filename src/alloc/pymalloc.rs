@@ -10,6 +10,9 @@ use crate::snapshot::{Addr, Reader};
 /// The granularity of blocks, and of their sizes.
 pub const ALIGNMENT: u64 = 16;
 
+/// Requests of more bytes go to malloc (`SMALL_REQUEST_THRESHOLD`).
+pub const LARGEST: u64 = 512;
+
 /// Blocks of a pool begin after its header.
 const HEADER: u64 = 48;
 

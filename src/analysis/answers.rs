@@ -238,6 +238,9 @@ pub struct Hex {
     /// The region: what is mapped there, and its permissions.
     #[serde(skip)]
     pub region: String,
+    /// First address, and the one past the last, of the memory captured around `address` without a gap.
+    #[serde(skip)]
+    pub within: (Addr, Addr),
 }
 
 fn as_hex<S: serde::Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {

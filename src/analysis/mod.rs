@@ -1,3 +1,13 @@
 //! The questions people ask of a heap, each answered as plain data.
+//!
+//! One file a question. The answers' shapes are in [`answers`]; how they look on paper or on a screen is not known
+//! here. Everything reads the same index.
 
 pub mod answers;
+pub mod describe;
+pub mod detail;
+pub mod info;
+pub mod links;
+pub mod raw;
+pub mod strings;
+pub mod types;

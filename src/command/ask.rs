@@ -1,67 +1,114 @@
 //! The seam to `heap` and `analysis`: what each command asks, in one place.
 
+use super::watch;
 use crate::analysis::answers::{
     Direction, Edges, Hex, Hit, ModuleReport, ObjectDetail, Objects, SnapshotInfo, Strings, Types,
 };
-use crate::cli::Show;
+use crate::analysis::{detail, info, links, raw, strings, types};
+use crate::cli::{Common, Show};
+use crate::heap::{Heap, ObjectId};
 use crate::snapshot::{Addr, Snapshot};
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
+use std::sync::Arc;
 
 /// A heap that was indexed, with what could not be read.
 pub(super) struct Asked {
-    pub snapshot: Snapshot,
+    heap: Heap,
+    pub info: SnapshotInfo,
     pub problems: Vec<String>,
-}
-
-/// What heads every answer.
-pub(super) fn info(snapshot: &Snapshot) -> SnapshotInfo {
-    super::info_from_metadata(snapshot)
+    quiet: bool,
 }
 
 /// Indexes every object.
-pub(super) fn heap(snapshot: Snapshot) -> Result<Asked> {
-    let problems = snapshot.problems().to_vec();
-    Ok(Asked { snapshot, problems })
+pub(super) fn heap(snapshot: Snapshot, common: &Common) -> Result<Asked> {
+    let snapshot = Arc::new(snapshot);
+    let shared = snapshot.clone();
+    let heap = watch::cancellable("scanning", common.quiet, move |progress| Heap::index(shared, progress))
+        .with_context(|| format!("{} cannot be read", snapshot.source().display()))?;
+    let mut problems = snapshot.problems().to_vec();
+    problems.extend(heap.problems());
+    let info = info::info(&snapshot, Some(heap.interpreter()));
+    Ok(Asked { heap, info, problems, quiet: common.quiet })
 }
 
-fn not_wired<T>(_: &Asked) -> Result<T> {
-    bail!("this question is not wired to the index yet")
+/// What is known when raw memory is all that is asked for: no interpreter need be in it.
+pub(super) fn raw(snapshot: Snapshot, common: &Common) -> (Option<Asked>, SnapshotInfo, Vec<String>) {
+    let alone = info::info(&snapshot, None);
+    let mut problems = snapshot.problems().to_vec();
+    match heap(snapshot, common) {
+        Ok(asked) => {
+            let (info, problems) = (asked.info.clone(), asked.problems.clone());
+            (Some(asked), info, problems)
+        }
+        Err(error) => {
+            problems.push(format!("objects are not named: {error:#}"));
+            (None, alone, problems)
+        }
+    }
 }
 
-pub(super) fn types(asked: &Asked) -> Result<Types> {
-    not_wired(asked)
+impl Asked {
+    fn object(&self, address: Addr) -> Result<ObjectId> {
+        if let Some(id) = self.heap.objects().object_at(address) {
+            return Ok(id);
+        }
+        match self.heap.object_around(address) {
+            Some((_, start, ty)) => {
+                bail!("no object begins at {address}; it lies in {start}, a {}", ty.name)
+            }
+            None => bail!("no object begins at {address}; `pymem-tui hex` shows what is there"),
+        }
+    }
 }
 
-/// `type_name`: name or address; a window of at most `limit` rows from `offset`.
-pub(super) fn objects(
-    asked: &Asked,
-    _type_name: Option<&str>,
-    _subclasses: bool,
-    _offset: u64,
-    _limit: u64,
-) -> Result<Objects> {
-    not_wired(asked)
+pub(super) fn types(asked: &Asked) -> Types {
+    types::types(asked.heap.types(), asked.heap.tally())
 }
 
-pub(super) fn show(asked: &Asked, _address: Addr, _how: &Show) -> Result<ObjectDetail> {
-    not_wired(asked)
+/// The objects of a type, by its name or address; of all types without one.
+pub(super) fn select(asked: &Asked, type_name: Option<&str>, subclasses: bool) -> Result<Vec<ObjectId>> {
+    let Some(name) = type_name else { return Ok(types::select(&asked.heap, None)) };
+    let found = types::find_types(&asked.heap, name, subclasses);
+    if found.is_empty() {
+        bail!("there is no type {name}; `pymem-tui types` lists them");
+    }
+    Ok(types::select(&asked.heap, Some(&found)))
 }
 
-pub(super) fn edges(asked: &Asked, _address: Addr, _direction: Direction, _limit: Option<u64>) -> Result<Edges> {
-    not_wired(asked)
+/// A window of at most `limit` rows from `offset`.
+pub(super) fn objects(asked: &Asked, ids: &[ObjectId], offset: u64, limit: u64) -> Objects {
+    types::rows(&asked.heap, ids, offset, limit)
 }
 
-pub(super) fn module(asked: &Asked, _name: &str, _max_entries: Option<u64>) -> Result<ModuleReport> {
-    not_wired(asked)
+pub(super) fn show(asked: &Asked, address: Addr, how: &Show) -> Result<ObjectDetail> {
+    let chars = usize::try_from(how.max_string).unwrap_or(usize::MAX);
+    let depth = detail::Depth { levels: how.depth, entries: how.max_entries, chars };
+    let id = asked.object(address)?;
+    detail::object(&asked.heap, id, depth).context("the object cannot be read")
 }
 
-pub(super) fn strings(asked: &Asked, _bytes: bool) -> Result<Strings> {
-    not_wired(asked)
+pub(super) fn edges(asked: &Asked, address: Addr, direction: Direction, limit: Option<u64>) -> Result<Edges> {
+    let id = asked.object(address)?;
+    let limit = limit.unwrap_or(u64::MAX);
+    let work = |progress: &_| links::edges(&asked.heap, id, direction, 0, limit, progress);
+    Ok(watch::cancellable("linking", asked.quiet, work)?)
 }
 
-/// Adds the objects that words of `hex` point to, and the one its address lies in. Raw memory is shown without them
-/// when no interpreter is found.
-pub(super) fn name_words(_asked: &Asked, _hex: &mut Hex) {}
+pub(super) fn module(asked: &Asked, name: &str, max_entries: Option<u64>) -> Result<ModuleReport> {
+    let entries = max_entries.unwrap_or(u64::MAX);
+    detail::module(&asked.heap, name, entries).with_context(|| format!("there is no module {name}"))
+}
+
+pub(super) fn strings(asked: &Asked, bytes: bool) -> Strings {
+    strings::strings(&asked.heap, bytes)
+}
+
+/// Adds the objects that words of `hex` point to, and the one its address lies in.
+pub(super) fn name_words(asked: &Asked, hex: &mut Hex) {
+    raw::name_words(&asked.heap, hex);
+}
 
 /// Adds the objects that hits lie in.
-pub(super) fn name_hits(_asked: &Asked, _hits: &mut [Hit]) {}
+pub(super) fn name_hits(asked: &Asked, hits: &mut [Hit]) {
+    raw::name_hits(&asked.heap, hits);
+}

@@ -28,7 +28,7 @@ pub(super) fn run(args: Capture, common: &Common) -> anyhow::Result<()> {
         threads: metadata.threads.len() as u64,
         unreadable: metadata.unreadable.clone(),
     };
-    let mut info = super::info_of(Some(&metadata));
+    let mut info = crate::analysis::info::of_metadata(Some(&metadata));
     let captured = metadata.regions.iter().filter(|m| m.captured);
     info.bytes = captured.map(|m| m.end.0.saturating_sub(m.start.0)).sum();
     info.source = path;

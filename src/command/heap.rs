@@ -11,50 +11,50 @@ use std::io::{self, Write};
 const WINDOW: u64 = 4096;
 
 fn open(source: &Source, common: &Common) -> anyhow::Result<Asked> {
-    ask::heap(source::open(source, common)?)
+    ask::heap(source::open(source, common)?, common)
 }
 
 pub(super) fn types(source: &Source, common: &Common) -> anyhow::Result<()> {
     let asked = open(source, common)?;
-    print(ask::types(&asked)?, &asked.snapshot, &asked.problems, common)
+    print(ask::types(&asked), &asked.info, &asked.problems, common)
 }
 
 pub(super) fn show(args: &Show, common: &Common) -> anyhow::Result<()> {
     let asked = open(&args.at.source, common)?;
-    print(ask::show(&asked, args.at.address, args)?, &asked.snapshot, &asked.problems, common)
+    print(ask::show(&asked, args.at.address, args)?, &asked.info, &asked.problems, common)
 }
 
 pub(super) fn edges(at: &At, direction: Direction, common: &Common) -> anyhow::Result<()> {
     let asked = open(&at.source, common)?;
     let rows = report_options(common).rows();
-    print(ask::edges(&asked, at.address, direction, rows)?, &asked.snapshot, &asked.problems, common)
+    print(ask::edges(&asked, at.address, direction, rows)?, &asked.info, &asked.problems, common)
 }
 
 pub(super) fn module(args: &Module, common: &Common) -> anyhow::Result<()> {
     let asked = open(&args.source, common)?;
-    print(ask::module(&asked, &args.name, args.max_entries)?, &asked.snapshot, &asked.problems, common)
+    print(ask::module(&asked, &args.name, args.max_entries)?, &asked.info, &asked.problems, common)
 }
 
 pub(super) fn strings(source: &Source, bytes: bool, common: &Common) -> anyhow::Result<()> {
     let asked = open(source, common)?;
-    print(ask::strings(&asked, bytes)?, &asked.snapshot, &asked.problems, common)
+    print(ask::strings(&asked, bytes), &asked.info, &asked.problems, common)
 }
 
 pub(super) fn objects(args: &Objects, common: &Common) -> anyhow::Result<()> {
     let asked = open(&args.source, common)?;
-    let window = |offset, rows| ask::objects(&asked, args.type_.as_deref(), args.subclasses, offset, rows);
+    let ids = ask::select(&asked, args.type_.as_deref(), args.subclasses)?;
+    let window = |offset, rows| ask::objects(&asked, &ids, offset, rows);
     if !common.json && !args.jsonl {
         let rows = report_options(common).rows().unwrap_or(u64::MAX);
-        return print(window(0, rows)?, &asked.snapshot, &asked.problems, common);
+        return print(window(0, rows), &asked.info, &asked.problems, common);
     }
     if args.jsonl {
         warn(&asked.problems, common);
     }
     let mut left = common.limit.unwrap_or(u64::MAX);
-    let mut objects = window(0, left.min(WINDOW))?; // an unknown type is told before anything is printed
+    let mut objects = window(0, left.min(WINDOW));
     let mut out = io::BufWriter::with_capacity(64 << 10, io::stdout().lock());
-    let info = ask::info(&asked.snapshot);
-    let mut writer = ObjectWriter::begin(&mut out, args.jsonl, &info, &harmless(&asked.problems))?;
+    let mut writer = ObjectWriter::begin(&mut out, args.jsonl, &asked.info, &harmless(&asked.problems))?;
     let mut offset = 0;
     loop {
         writer.rows(&objects)?;
@@ -64,7 +64,7 @@ pub(super) fn objects(args: &Objects, common: &Common) -> anyhow::Result<()> {
         if got == 0 || left == 0 || offset >= objects.total {
             break;
         }
-        objects = window(offset, left.min(WINDOW))?;
+        objects = window(offset, left.min(WINDOW));
     }
     writer.end(objects.total)?;
     Ok(out.flush()?)

@@ -1,7 +1,8 @@
 //! The commands about raw memory: `regions`, `hex`, `find`.
 
 use super::{ask, print, report_options, source};
-use crate::analysis::answers::{Found, Hex, Hit, RegionRow, Regions};
+use crate::analysis::answers::{Found, Hit, RegionRow, Regions};
+use crate::analysis::{info, raw};
 use crate::cli;
 use crate::cli::{Common, Source};
 use crate::snapshot::{Addr, Region, Snapshot, find_bytes};
@@ -18,7 +19,7 @@ const MAX_HEX: u64 = 64 << 20;
 pub(super) fn regions(source: &Source, all: bool, common: &Common) -> anyhow::Result<()> {
     let snapshot = source::open(source, common)?;
     let problems = snapshot.problems().to_vec();
-    print(list(&snapshot, all), &snapshot, &problems, common)
+    print(list(&snapshot, all), &info::info(&snapshot, None), &problems, common)
 }
 
 fn list(snapshot: &Snapshot, all: bool) -> Regions {
@@ -76,37 +77,26 @@ pub(super) fn hex(args: &cli::Hex, common: &Common) -> anyhow::Result<()> {
     }
     let snapshot = source::open(&args.at.source, common)?;
     let address = args.at.address;
-    let Some(mut hex) = around(&snapshot, address, args.before, args.length) else {
+    let start = Addr(address.0.saturating_sub(args.before));
+    let Some(mut hex) = raw::hex(&snapshot, address, start, args.length.saturating_add(address.0 - start.0)) else {
         bail!("{address} is not in the snapshot; `pymem-tui regions` lists what is");
     };
-    let asked = ask::heap(snapshot)?;
-    ask::name_words(&asked, &mut hex);
-    print(hex, &asked.snapshot, &asked.problems, common)
-}
-
-fn around(snapshot: &Snapshot, address: Addr, before: u64, len: u64) -> Option<Hex> {
-    let region = snapshot.region_of(address)?;
-    let start = Addr(address.0.saturating_sub(before)).max(region.start);
-    let mut bytes = Vec::new();
-    for (_, piece) in snapshot.reader().chunks(start, len.saturating_add(address.0 - start.0)) {
-        bytes.extend_from_slice(piece);
+    let (asked, info, problems) = ask::raw(snapshot, common);
+    if let Some(asked) = asked {
+        ask::name_words(&asked, &mut hex);
     }
-    Some(Hex { address, start, bytes, words: Vec::new(), object: None, region: describe(region) })
-}
-
-fn describe(region: &Region) -> String {
-    let permissions = region.permissions.as_deref().unwrap_or("????");
-    let file = region.file.as_deref().unwrap_or("anonymous");
-    sanitize(&format!("{}-{} {permissions} {file}", region.start, region.end)).into_owned()
+    print(hex, &info, &problems, common)
 }
 
 pub(super) fn find(args: &cli::Find, common: &Common) -> anyhow::Result<()> {
     let snapshot = source::open(&args.source, common)?;
     let rows = report_options(common).rows().unwrap_or(u64::MAX);
     let mut found = search(&snapshot, &args.pattern, rows);
-    let asked = ask::heap(snapshot)?;
-    ask::name_hits(&asked, &mut found.hits);
-    print(found, &asked.snapshot, &asked.problems, common)
+    let (asked, info, problems) = ask::raw(snapshot, common);
+    if let Some(asked) = asked {
+        ask::name_hits(&asked, &mut found.hits);
+    }
+    print(found, &info, &problems, common)
 }
 
 /// Every occurrence, overlapping ones too, and across regions that touch; the first `rows` of them in full.
@@ -201,14 +191,5 @@ mod tests {
         assert!(!found.hits[1].summary.contains('\x1b'), "{}", found.hits[1].summary);
         let overlapping = search(&snapshot(), b"aa", 1);
         assert_eq!((overlapping.total, overlapping.hits.len()), (2, 1));
-    }
-
-    #[test]
-    fn memory_before_and_after_an_address_is_shown_as_far_as_there_is_some() {
-        let hex = around(&snapshot(), Addr(0x1002), 0x10, 4).unwrap();
-        assert_eq!((hex.start, hex.bytes.len()), (Addr(0x1000), 6));
-        let hex = around(&snapshot(), Addr(0x1fff), 0, 8).unwrap();
-        assert_eq!(hex.bytes, b"edle nee");
-        assert!(around(&snapshot(), Addr(0x5000), 0, 8).is_none());
     }
 }

@@ -15,7 +15,6 @@ mod watch;
 use crate::analysis::answers::SnapshotInfo;
 use crate::cli::{Cli, ColorWhen, Command, Common};
 use crate::report::{self, Report};
-use crate::snapshot::{Metadata, Snapshot};
 use crate::text;
 use std::io::{self, IsTerminal, Write};
 
@@ -55,10 +54,10 @@ pub fn one_sentence(error: &anyhow::Error) -> String {
 }
 
 /// Prints an answer about `snapshot` to standard output, and what was wrong to standard error (JSON carries it).
-fn print<R: Report>(answer: R, snapshot: &Snapshot, problems: &[String], common: &Common) -> anyhow::Result<()> {
+fn print<R: Report>(answer: R, info: &SnapshotInfo, problems: &[String], common: &Common) -> anyhow::Result<()> {
     warn(problems, common);
     let mut out = io::BufWriter::new(io::stdout().lock());
-    report::print(answer, &ask::info(snapshot), &harmless(problems), report_options(common), &mut out)?;
+    report::print(answer, info, &harmless(problems), report_options(common), &mut out)?;
     Ok(out.flush()?)
 }
 
@@ -90,27 +89,4 @@ fn report_options(common: &Common) -> report::Options {
         }
     };
     report::Options { json: common.json, limit: common.limit, color }
-}
-
-/// What heads every answer about `snapshot`, as far as the kernel's own words go.
-fn info_from_metadata(snapshot: &Snapshot) -> SnapshotInfo {
-    let source = text::sanitize(&snapshot.source().to_string_lossy()).into_owned();
-    SnapshotInfo { bytes: snapshot.bytes(), source, ..info_of(snapshot.metadata()) }
-}
-
-fn info_of(metadata: Option<&Metadata>) -> SnapshotInfo {
-    let program = metadata.and_then(|m| {
-        let arguments = &m.process.command_line;
-        // the script, when there is one: `python -u x.py` is x.py to people
-        let script = arguments.iter().skip(1).find(|a| !a.starts_with('-') && a.ends_with(".py"));
-        script.or(arguments.first()).map(|p| text::sanitize(p).into_owned())
-    });
-    SnapshotInfo {
-        pid: metadata.map(|m| m.process.pid),
-        implementation: "CPython".into(),
-        captured_at: metadata.and_then(|m| m.captured_at.as_deref()).map(|at| text::sanitize(at).into_owned()),
-        program,
-        pause_ms: metadata.and_then(|m| m.pause_ms),
-        ..SnapshotInfo::default()
-    }
 }

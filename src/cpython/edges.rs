@@ -67,6 +67,9 @@ impl<F: FnMut(EdgeName<'_>, EdgeKind, Addr)> Visitor for F {
 /// Nodes of a list that are followed.
 const MAX_NODES: u64 = 1 << 32;
 
+/// A module's C state is not larger than this.
+const MAX_STATE: u64 = 1 << 20;
+
 impl Memory<'_> {
     /// Hands every reference of the object at `addr`, whose type is `ty`, to `visitor`. Time is proportional to the
     /// memory of the object; what cannot be read is left out.
@@ -172,10 +175,13 @@ impl Memory<'_> {
             DecoderName::Type => self.visit_type(addr, types, visitor)?,
             DecoderName::Frame => self.visit_frame_object(addr, visitor)?,
             DecoderName::Generator => {
-                if let Some(iframe) = s.generator.gi_iframe
-                    && self.generator_has_frame(addr)
-                {
-                    self.visit_embedded_frame(addr + iframe, visitor)?;
+                if let Some(iframe) = s.generator.gi_iframe {
+                    if self.generator_has_frame(addr) {
+                        self.visit_embedded_frame(addr + iframe, visitor)?;
+                    } else if s.generator.gi_code.is_none() {
+                        // the code outlives the rest of the frame
+                        visitor.edge(EdgeName::Field("gi_code"), Strong, self.frame_code(addr + iframe)?);
+                    }
                 }
             }
             DecoderName::HamtBitmap => {
@@ -188,6 +194,19 @@ impl Memory<'_> {
             DecoderName::HamtCollision => {
                 let count = u64::try_from(self.ob_size(addr)?).ok()?;
                 self.array_edges(addr + s.hamt_collision.c_array, count, Strong, EdgeName::Index, visitor)?;
+            }
+            DecoderName::Module => {
+                // what a module's C state holds is known to its m_traverse only
+                let state = r.pointer(addr + s.module.md_state)?;
+                let size = match (s.module.md_def, s.module.md_state_size) {
+                    (_, Some(offset)) => r.u64(addr + offset)?,
+                    (Some(offset), None) => r.u64(r.pointer(addr + offset)? + s.module_def.m_size)?,
+                    (None, None) => 0,
+                };
+                if !state.is_null() && size < MAX_STATE {
+                    let name = |i| EdgeName::FieldItem("state", i);
+                    self.array_edges(state, size / 8, EdgeKind::Guessed, name, visitor)?;
+                }
             }
             DecoderName::Teedataobject => {
                 let count = u64::from(r.u32(addr + s.teedata.numread)?).min(1 << 10);
@@ -408,8 +427,9 @@ impl Memory<'_> {
                         let values = r.pointer(addr - 32)?;
                         if values.is_null() { or_nothing(Addr(word)) } else { AttributeStore::Values(values) }
                     }
-                    AttributesVariant::Tagged if word & 1 != 0 => AttributeStore::Values(Addr(word + 1)),
+                    AttributesVariant::Tagged if word & 1 != 0 => AttributeStore::Values(Addr(word.wrapping_add(1))),
                     AttributesVariant::Tagged => or_nothing(Addr(word)),
+                    // a dict that was asked for shows the object's own values, and holds them as its own
                     _ if word != 0 => AttributeStore::Dict(Addr(word)),
                     _ => match inline_at.map(|offset| addr + offset) {
                         Some(values) if r.u8(values + self.layout.structs.values.valid?)? != 0 => {

@@ -54,7 +54,8 @@ impl Memory<'_> {
         };
         match self.layout.variants.frame_state {
             FrameStateVariant::None => false,
-            FrameStateVariant::V311 | FrameStateVariant::V313 => (state as i8) < 1,
+            // 1 is completed, 4 cleared
+            FrameStateVariant::V311 | FrameStateVariant::V313 => (state as i8) < 4,
             FrameStateVariant::V315 => state < 5,
         }
     }

@@ -214,6 +214,7 @@ pub enum DecoderName {
     Generator,
     Weakref,
     LruCache,
+    Module,
     HamtBitmap,
     HamtArray,
     HamtCollision,
@@ -327,9 +328,10 @@ structs! {
     "PyMethodObject" => method: Method { im_func, im_self; }
     "PyCFunctionObject" => cfunction: CFunction { m_ml, m_self, m_module; }
     "PyCellObject" => cell: Cell { ob_ref; }
-    "PyModuleObject" => module: Module { md_dict, md_name; }
+    "PyModuleObject" => module: Module { md_dict, md_name, md_state; md_def, md_state_size }
+    "PyModuleDef" => module_def: ModuleDef { m_size; }
     "PyGenObject" => generator: Generator {
-        gi_name, gi_qualname, gi_weakreflist; gi_frame, gi_code, gi_iframe, gi_frame_state, gi_exc_value, gi_exc_type,
+        gi_name, gi_qualname, gi_weakreflist; gi_running, gi_frame, gi_code, gi_iframe, gi_frame_state, gi_exc_value, gi_exc_type,
         gi_exc_traceback, gi_origin_or_finalizer
     }
     "PyFrameObject" => frame_object: FrameObject {
@@ -348,7 +350,7 @@ structs! {
     "PyMemberDescrObject" => member_descr: MemberDescr { d_member; }
     "PyMemberDef" => member_def: MemberDef { r#type, offset; name }
     "PyDescrObject" => descr: Descr { d_type, d_name; }
-    "lru_cache_object" => lru_cache: LruCache { root_prev, root_next, cache; }
+    "lru_cache_object" => lru_cache: LruCache { root_prev, root_next, cache; hits, misses }
     "lru_list_elem" => lru_elem: LruElem { key, result; prev, next }
     "teedataobject" => teedata: TeeData { numread, values; nextlink, it }
     "simplequeueobject" => simplequeue: SimpleQueue { ; lst, items, get_idx, num_items, items_cap }
@@ -361,6 +363,8 @@ structs! {
     "buffered" => buffered: Buffered { buffer, buffer_size; }
     "PyDecObject" => decimal: Decimal { dec_flags, dec_exp, dec_len, dec_alloc, dec_data; dec_digits }
     "PyStructObject" => struct_object: StructObject { s_codes, s_format; }
+    "StgInfo" => stg_info: StgInfo { ; initialized, format, ndim, length, ffi_elements }
+    "StgDictObject" => stg_dict: StgDict { ; format, ndim, length, ffi_elements }
     "combinationsobject" => combinations: Combinations { r; }
     "permutationsobject" => permutations: Permutations { r, pool; }
     "productobject" => product: Product { pools; }
@@ -374,6 +378,20 @@ structs! {
     "_PyRuntimeState" => runtime: Runtime { interpreters_head; interpreters_main }
     "PyInterpreterState" => interpreter: Interpreter { next, id, threads_head, modules; types_builtins, types_extensions, gc }
     "managed_static_type_state" => static_state: StaticState { ; r#type, tp_dict, tp_subclasses }
+    "PyMethodDef" => method_def: MethodDef { ml_name; }
+    "PyDateTime_DateTime" => datetime: DateTime { hastzinfo, data; }
+    "PyDateTime_Delta" => timedelta: TimeDelta { days, seconds, microseconds; }
+    "FutureObj" => future: Future { fut_state; }
+    "rlockobject" => rlock: RLock { ; rlock_count, lock, lock_level }
+    "lockobject" => lock: Lock { ; locked, lock }
+    "PyMemoryViewObject" => memoryview: MemoryView {
+        flags, view_buf, view_len, view_itemsize, view_ndim, view_format, view_shape, view_strides;
+    }
+    "PatternObject" => pattern: Pattern { groups, flags; }
+    "MatchObject" => r#match: Match { mark; }
+    "stringio" => stringio: StringIo { buf, string_size, state; accu_large, accu_small, writer, writer_buffer }
+    "fileio" => fileio: FileIo { fd, dict; }
+    "PySocketSockObject" => socket: Socket { sock_fd; }
 }
 
 const TABLES: [(&str, &str); 8] = [

@@ -4,12 +4,19 @@
 
 mod edges;
 mod frame;
+mod generator;
+mod kind;
 pub mod layout;
+mod lines;
 mod memory;
 pub mod runtime;
 mod size;
 pub mod types;
+pub mod value;
 
 pub use edges::{AttributeStore, EdgeKind, EdgeName, Visitor};
 pub use frame::FrameSlots;
+pub use generator::GeneratorState;
+pub use kind::Kind;
 pub use memory::{Count, Keys, MAX_ITEMS, Memory, Str};
+pub use value::{Limits, Value};

@@ -3,7 +3,7 @@
 //! The rules, and on which versions each was verified, are in `assets/layouts/SIZEOF.md`. What an object owns beyond
 //! what `getsizeof` counts (attributes, buffers of foreign types) is not counted here either.
 
-use super::layout::{FrameVariant, IntVariant, KeysVariant, SizeRule, ValuesVariant};
+use super::layout::{FrameVariant, IntVariant, KeysVariant, SizeRule, StgInfo, ValuesVariant};
 use super::memory::{MAX_ITEMS, Memory};
 use super::types::{Type, flags};
 use crate::snapshot::Addr;
@@ -14,6 +14,26 @@ impl Memory<'_> {
     pub fn shallow_size(&self, addr: Addr, ty: &Type) -> Option<u64> {
         let body = self.body_size(addr, ty)?;
         if ty.is_metatype() { Some(body + self.type_pre(addr, ty)?) } else { Some(body + ty.head) }
+    }
+
+    /// How much of an object's shallow size lies in its own block, headers included; at least.
+    #[inline]
+    pub fn block_size(&self, addr: Addr, ty: &Type, shallow: u64) -> Option<u64> {
+        Some(match ty.size_rule {
+            SizeRule::Str => match self.str_at(addr)? {
+                text if text.compact => {
+                    let s = &self.layout.structs;
+                    let header = if text.ascii { s.ascii.size } else { s.compact.size };
+                    header + (text.len + 1) * u64::from(text.width.max(1))
+                }
+                _ => ty.basicsize,
+            },
+            SizeRule::Int => shallow,
+            SizeRule::Code if ty.itemsize > 0 => shallow,
+            // a naive datetime is allocated without its last pointer
+            SizeRule::Generic => shallow.saturating_sub(8),
+            _ => ty.head + ty.basicsize.min(shallow),
+        })
     }
 
     /// A type object's share for headers it may not even have.
@@ -278,11 +298,40 @@ impl Memory<'_> {
                     base + e.size + if own { 8 * r.u64(extra + e.allocated)?.min(MAX_ITEMS) } else { 0 }
                 }
             }
-            // 3.13's ctypes types count their own basic size; what their StgInfo owns is left out
-            SizeRule::TypeCtypes => base,
-            SizeRule::Stgdict => self.dict_size(addr, base)?,
+            // a ctypes type keeps its StgInfo behind the type object (3.13), or in its dict (StgDict, up to 3.12)
+            SizeRule::TypeCtypes => {
+                let (i, info) = (&s.stg_info, addr + s.heap_type.size);
+                let initialized = r.i32(info + i.initialized?)? != 0;
+                let extras = |o: &StgInfo| self.ctypes_extras(info, o.format, o.ndim, o.length, o.ffi_elements);
+                base + if initialized { extras(i)? } else { 0 }
+            }
+            SizeRule::Stgdict => {
+                let d = &s.stg_dict;
+                // the added fields are counted twice: that is what it says
+                let own = d.size.saturating_sub(s.dict.size);
+                let extras = self.ctypes_extras(addr, d.format, d.ndim, d.length, d.ffi_elements)?;
+                self.dict_size(addr, base)? + own + extras
+            }
             // what a user's __sizeof__ says is beyond this
             _ => self.generic(addr, ty)?,
         })
+    }
+
+    /// What ctypes counts of the format and the element types of a structure.
+    fn ctypes_extras(
+        &self,
+        at: Addr,
+        format: Option<u64>,
+        ndim: Option<u64>,
+        length: Option<u64>,
+        elements: Option<u64>,
+    ) -> Option<u64> {
+        let r = &self.reader;
+        let format = r.pointer(at + format?)?;
+        let text = if format.is_null() { 0 } else { r.c_string(format, 1 << 16)?.len() as u64 + 1 };
+        let dimensions = 8 * u64::try_from(r.i32(at + ndim?)?).ok()?;
+        let none = r.pointer(at + elements?)?.is_null();
+        let elements = if none { 0 } else { 8 * (r.u64(at + length?)?.min(MAX_ITEMS) + 1) };
+        Some(text + dimensions + elements)
     }
 }

@@ -491,6 +491,7 @@ fn resolve_one(layout: &'static Layout, raw: &Raw, ty: &mut Type, base: Option<&
     } else if let Some(base) = base {
         ty.decoder = base.decoder;
         ty.size_rule = base.size_rule;
+        ty.estimated = base.estimated;
         ty.fields = base.fields;
         ty.unknown_items = base.unknown_items;
         ty.unknown_words.clone_from(&base.unknown_words);
@@ -516,8 +517,6 @@ fn resolve_one(layout: &'static Layout, raw: &Raw, ty: &mut Type, base: Option<&
     }
     if ty.size_rule == SizeRule::Unknown {
         ty.size_rule = SizeRule::Generic;
+        ty.estimated = true;
     }
-    // ctypes' own additions to its types are not followed
-    ty.estimated =
-        matches!(entry.map(|e| e.sizeof), Some(SizeRule::Unknown | SizeRule::Stgdict | SizeRule::TypeCtypes));
 }

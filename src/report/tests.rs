@@ -142,6 +142,7 @@ fn memory_is_shown_with_what_its_words_point_to() {
         words: vec![word],
         object: None,
         region: "heap".into(),
+        within: (Addr(0x1000), Addr(0x1013)),
     };
     let text = printed(hex.clone(), Options::default());
     let expected = "heap\n0x1000  70 79 6d 65 6d 2d 74 75  69 00 7f 00 00 00 00 00  pymem-tui.......  → dict 0x7f00\n\

@@ -7,7 +7,8 @@ use std::cell::Cell;
 /// instructions; make one per thread, it is cheap.
 pub struct Reader<'s> {
     regions: &'s [Region],
-    recent: [Cell<u32>; SLOTS],
+    /// First address and bytes of regions seen lately, by bits of the address.
+    recent: [Cell<(u64, &'s [u8])>; SLOTS],
 }
 
 const SLOTS: usize = 64;
@@ -19,27 +20,27 @@ pub struct Unreadable(pub Addr);
 
 impl<'s> Reader<'s> {
     pub(super) fn new(snapshot: &'s Snapshot) -> Self {
-        Reader { regions: &snapshot.regions, recent: [const { Cell::new(0) }; SLOTS] }
+        Reader { regions: &snapshot.regions, recent: [const { Cell::new((0, &[] as &[u8])) }; SLOTS] }
     }
 
     /// The captured bytes from `addr` to the end of its region; empty when `addr` is not captured.
     #[inline]
     pub fn tail(&self, addr: Addr) -> &'s [u8] {
         let slot = &self.recent[(addr.0 >> 20) as usize % SLOTS];
-        if let Some(region) = self.regions.get(slot.get() as usize)
-            && region.contains(addr)
-        {
-            return region.bytes().get((addr.0 - region.start.0) as usize..).unwrap_or(&[]);
+        let (start, bytes) = slot.get();
+        let offset = addr.0.wrapping_sub(start);
+        if offset < bytes.len() as u64 {
+            return &bytes[offset as usize..];
         }
         self.find(addr, slot)
     }
 
     #[cold]
-    fn find(&self, addr: Addr, slot: &Cell<u32>) -> &'s [u8] {
+    fn find(&self, addr: Addr, slot: &Cell<(u64, &'s [u8])>) -> &'s [u8] {
         let Some(i) = self.regions.partition_point(|r| r.start <= addr).checked_sub(1) else { return &[] };
         match self.regions.get(i) {
             Some(region) if region.contains(addr) => {
-                slot.set(i as u32);
+                slot.set((region.start.0, region.bytes()));
                 region.bytes().get((addr.0 - region.start.0) as usize..).unwrap_or(&[])
             }
             _ => &[],

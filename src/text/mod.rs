@@ -3,6 +3,8 @@
 //! Every string that comes out of a snapshot is hostile: it passes through [`sanitize`] before it is shown or
 //! printed. This module knows nothing of snapshots, terminals or colours; it turns values into plain text.
 
+pub mod repr;
+
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
@@ -78,7 +80,7 @@ pub fn count(n: u64) -> String {
     let digits = n.to_string();
     let mut out = String::with_capacity(digits.len() + digits.len() / 3);
     for (i, c) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i) % 3 == 0 {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
             out.push(',');
         }
         out.push(c);

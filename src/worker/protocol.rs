@@ -77,7 +77,8 @@ pub enum Request {
         /// At most so many rows.
         limit: u64,
     },
-    /// Memory around an address: `len` bytes from `start`; `address` is where the person wants to be.
+    /// Memory around an address: `len` bytes from `start`; `address` is where the person wants to be. Answered with
+    /// the part of that range which is captured around `address` without a gap.
     Hex {
         /// The address of interest.
         address: Addr,
@@ -100,6 +101,19 @@ pub enum Request {
         /// The directory.
         path: PathBuf,
     },
+}
+
+impl Request {
+    /// Whether this request, once asked, makes the answer to an `older` one of the same source useless. Both sides
+    /// decide with it: the explorer what it need not send, the worker what it may drop.
+    pub fn supersedes(&self, older: &Request) -> bool {
+        use Request::{Edges, Find, Hex, Objects};
+        match (self, older) {
+            (Objects { .. }, Objects { .. }) | (Hex { .. }, Hex { .. }) | (Find { .. }, Find { .. }) => true,
+            (Edges { address: a, direction: x, .. }, Edges { address: b, direction: y, .. }) => a == b && x == y,
+            (new, old) => new == old,
+        }
+    }
 }
 
 /// An answer to one [`Request`].

@@ -92,6 +92,11 @@ def _walk_and_write(path):
     os.rename(path + ".part", path)
 
 
+def _is_ours(o, kind):
+    """Whether walking changes its size: our own code is warmed up by running it (3.10), our class gets its keys."""
+    return o is _Walk or (kind is types.CodeType and o.co_filename == OWN_CODE)
+
+
 class _Walk:
     """The state of one walk; lives in the child only, and its own parts never become truth."""
 
@@ -139,17 +144,18 @@ class _Walk:
             order.append(o)
             kind = type(o)
             kinds[id(kind)] = kind
+            try:
+                # Up to 3.9 some static types are made ready only when first asked for something: this must not ask.
+                # Asked before the referents are in our hands: a BytesIO counts its buffer only when nobody shares it.
+                size = NO_SIZE if _TYPE["dict"](kind) is None or _is_ours(o, kind) else getsizeof(o)
+            except Exception:
+                size = NO_SIZE
             refs = referents(o)
             stack.append(kind)
             stack += refs
             addresses = array("Q", map(id, refs))
             if not hidden.isdisjoint(addresses):
                 addresses = array("Q", [a for a in addresses if a not in hidden])
-            try:
-                # Up to 3.9 some static types are made ready only when first asked for something: this must not ask.
-                size = getsizeof(o) if _TYPE["dict"](kind) is not None else NO_SIZE
-            except Exception:
-                size = NO_SIZE
             flags = marks | (1 if tracked(o) else 0) | (4 if address in listed else 0)
             self.records += pack(address, id(kind), size, flags, len(addresses))
             self.records += addresses

@@ -1,0 +1,169 @@
+//! One object in full, and a module's globals: named parts, as deep as is asked for.
+
+use super::answers::{Field, ModuleReport, ObjectDetail};
+use super::describe::{DEFAULT_WIDTH, describe, edge_name, value_text};
+use super::types::{is_estimate, refcount};
+use crate::cpython::types::{Type, flags};
+use crate::cpython::{EdgeKind, EdgeName, Memory};
+use crate::heap::{Heap, ObjectId};
+use crate::snapshot::Addr;
+use crate::text;
+
+/// How much of an object is shown.
+#[derive(Debug, Clone, Copy)]
+pub struct Depth {
+    /// Levels of fields: 0 is none.
+    pub levels: u32,
+    /// Fields of each object.
+    pub entries: u64,
+    /// Characters of its value.
+    pub chars: usize,
+}
+
+/// Fields of all levels together are not more than this.
+const MAX_FIELDS: usize = 1_000_000;
+
+/// One object in full.
+pub fn object(heap: &Heap, id: ObjectId, depth: Depth) -> Option<ObjectDetail> {
+    let memory = heap.memory();
+    let address = heap.objects().address(id);
+    let (_, ty) = heap.type_of(id)?;
+    let mut budget = MAX_FIELDS;
+    let mut above = vec![address];
+    let (fields, fields_total) = fields(heap, &memory, address, ty, depth, &mut above, &mut budget);
+    Some(ObjectDetail {
+        address,
+        type_name: ty.name.clone(),
+        type_address: ty.address,
+        refcount: refcount(&memory, address),
+        shallow_bytes: memory.shallow_size(address, ty).unwrap_or(0),
+        estimated: is_estimate(heap, ty),
+        reachable: None,
+        value: value_text(&memory, heap.types(), address, ty, depth.chars),
+        summary: describe(&memory, heap.types(), address, ty, DEFAULT_WIDTH),
+        fields,
+        fields_total,
+        facts: facts(heap, &memory, id, address, ty),
+    })
+}
+
+/// Attributes (those of the instance's dict among them), items, locals and fields; what a dict is keyed by is told by
+/// its values' names.
+fn fields(
+    heap: &Heap,
+    memory: &Memory<'_>,
+    address: Addr,
+    ty: &Type,
+    depth: Depth,
+    above: &mut Vec<Addr>,
+    budget: &mut usize,
+) -> (Vec<Field>, u64) {
+    let mut found: Vec<(String, Addr)> = Vec::new();
+    let mut total = 0;
+    if depth.levels == 0 {
+        return (Vec::new(), 0);
+    }
+    let types = heap.types();
+    let mut attribute_dict = None;
+    {
+        let mut add = |name: String, target: Addr| {
+            if total < depth.entries && *budget > 0 {
+                *budget -= 1;
+                found.push((name, target));
+            }
+            total += 1;
+        };
+        let mut each = |name: EdgeName<'_>, kind: EdgeKind, target: Addr| {
+            if kind == EdgeKind::Guessed || heap.objects().object_at(target).is_none() {
+                return;
+            }
+            match name {
+                EdgeName::Dict => attribute_dict = Some(target),
+                EdgeName::Key | EdgeName::Class => {}
+                name => add(edge_name(memory, types, name), target),
+            }
+        };
+        memory.visit_edges(address, ty, types, &mut each);
+        if let Some(dict) = attribute_dict {
+            memory.dict_entries(dict, |_, key, value| {
+                if heap.objects().object_at(value).is_some() {
+                    add(edge_name(memory, types, EdgeName::Attribute(key)), value);
+                }
+                true
+            });
+        }
+    }
+    let below = Depth { levels: depth.levels - 1, ..depth };
+    let fields = found
+        .into_iter()
+        .filter_map(|(name, address)| {
+            let (_, ty) = heap.object_at(address)?;
+            let inner = if above.contains(&address) {
+                Vec::new() // a cycle
+            } else {
+                above.push(address);
+                let inner = fields(heap, memory, address, ty, below, above, budget).0;
+                above.pop();
+                inner
+            };
+            let summary = describe(memory, heap.types(), address, ty, DEFAULT_WIDTH);
+            Some(Field { name, address, type_name: ty.name.clone(), summary, fields: inner })
+        })
+        .collect();
+    (fields, total)
+}
+
+/// What a side panel tells of any object.
+fn facts(heap: &Heap, memory: &Memory<'_>, id: ObjectId, address: Addr, ty: &Type) -> Vec<(String, String)> {
+    let mut facts = Vec::new();
+    let mut add = |name: &str, value: String| facts.push((name.to_owned(), value));
+    let region = heap.snapshot().region_of(address);
+    let place = region.and_then(|r| r.file.clone()).unwrap_or_else(|| "anonymous memory".to_owned());
+    add("in", text::sanitize(&place).into_owned());
+    let tracked = ty.head >= 16 && !ty.is_metatype() && memory.reader.u64(address - 16).is_some_and(|w| w != 0);
+    let gc = match (ty.has(flags::HAVE_GC), tracked) {
+        (false, _) => "not collected",
+        (true, _) if ty.is_metatype() => "collected when a heap type",
+        (true, true) => "tracked",
+        (true, false) => "untracked",
+    };
+    add("gc", gc.to_owned());
+    if let Some(edges) = heap.built_edges() {
+        add("referrers", text::count(edges.referrers(id).len() as u64));
+        add("referents", text::count(edges.referents(heap, id).len() as u64));
+    }
+    facts
+}
+
+/// A module's globals, by the module's name; the first one of that name. `None` when there is none.
+pub fn module(heap: &Heap, name: &str, entries: u64) -> Option<ModuleReport> {
+    let memory = heap.memory();
+    let module_types = super::types::find_types(heap, "module", true);
+    let s = &memory.layout.structs.module;
+    let named = |id: &ObjectId| {
+        let name_at = memory.reader.pointer(heap.objects().address(*id) + s.md_name);
+        name_at.is_some_and(|n| memory.text(n, 4096).is_some_and(|(text, _)| text == name))
+    };
+    let id = super::types::select(heap, Some(&module_types)).into_iter().find(named)?;
+    let address = heap.objects().address(id);
+    let (_, ty) = heap.type_of(id)?;
+    let depth = Depth { levels: 1, entries, chars: 0 };
+    let dict = memory.reader.pointer(address + s.md_dict)?;
+    let (mut fields, _) =
+        fields(heap, &memory, dict, heap.object_at(dict)?.1, depth, &mut vec![address], &mut { MAX_FIELDS });
+    for field in &mut fields {
+        // the globals are the dict's values: `['x']` is the global x
+        let plain = field.name.strip_prefix("['").and_then(|n| n.strip_suffix("']")).map(str::to_owned);
+        field.name = plain.unwrap_or_else(|| std::mem::take(&mut field.name));
+    }
+    let fields_total = memory.reader.u64(dict + memory.layout.structs.dict.ma_used).unwrap_or(0);
+    let file = memory.dict_get(dict, "__file__").and_then(|f| memory.text(f, 4096));
+    let _ = ty;
+    Some(ModuleReport {
+        address,
+        name: text::sanitize(name).into_owned(),
+        file: file.map(|(f, _)| text::sanitize(&f).into_owned()),
+        fields,
+        fields_total,
+    })
+}

@@ -1,0 +1,126 @@
+//! What an object holds and what holds it, with the names of the references.
+
+use super::answers::{Direction, EdgeRow, Edges};
+use super::describe::{DEFAULT_WIDTH, describe, edge_name};
+use crate::cpython::types::Type;
+use crate::cpython::{EdgeKind, EdgeName, Memory};
+use crate::heap::{Heap, ObjectId};
+use crate::progress::{Cancelled, Progress};
+use crate::snapshot::Addr;
+
+/// References that are counted for the rows of one page, to tell whether they can be unfolded; what is beyond counts
+/// as one.
+const CHILDREN_BUDGET: u64 = 4_000_000;
+
+/// A window on the references of the object at `address`. Referrers need the edges of the whole heap, which are built
+/// when they are first asked for.
+pub fn edges(
+    heap: &Heap,
+    id: ObjectId,
+    direction: Direction,
+    offset: u64,
+    limit: u64,
+    progress: &Progress,
+) -> Result<Edges, Cancelled> {
+    let memory = heap.memory();
+    let mut page = Page { heap, memory: &memory, budget: CHILDREN_BUDGET };
+    Ok(match direction {
+        Direction::Referents => page.referents(id, offset, limit),
+        Direction::Referrers => {
+            heap.edges(progress)?;
+            page.referrers(id, offset, limit)
+        }
+    })
+}
+
+struct Page<'h, 'm> {
+    heap: &'h Heap,
+    memory: &'m Memory<'h>,
+    budget: u64,
+}
+
+impl Page<'_, '_> {
+    /// Calls `visit` for each reference to an object of the index.
+    fn visit(&self, address: Addr, ty: &Type, mut visit: impl FnMut(EdgeName<'_>, EdgeKind, ObjectId, Addr)) {
+        let index = self.heap.objects();
+        let mut each = |name: EdgeName<'_>, kind: EdgeKind, target: Addr| {
+            if let Some(id) = index.object_at(target) {
+                visit(name, kind, id, target);
+            }
+        };
+        self.memory.visit_edges(address, ty, self.heap.types(), &mut each);
+    }
+
+    fn referents(&mut self, id: ObjectId, offset: u64, limit: u64) -> Edges {
+        let Some((_, ty)) = self.heap.type_of(id) else { return Edges::default() };
+        let mut total = 0;
+        let mut found = Vec::new();
+        self.visit(self.heap.objects().address(id), ty, |name, kind, target, address| {
+            if total >= offset && total - offset < limit {
+                found.push((edge_name(self.memory, self.heap.types(), name), kind, target, address));
+            }
+            total += 1;
+        });
+        let rows = found.into_iter();
+        let edges = rows.filter_map(|(n, k, t, a)| self.row(t, a, n, k, Direction::Referents)).collect();
+        Edges { edges, total, offset }
+    }
+
+    fn referrers(&mut self, id: ObjectId, offset: u64, limit: u64) -> Edges {
+        let Some(all) = self.heap.built_edges().map(|e| e.referrers(id)) else { return Edges::default() };
+        let from = usize::try_from(offset).unwrap_or(usize::MAX).min(all.len());
+        let to = from.saturating_add(usize::try_from(limit).unwrap_or(usize::MAX)).min(all.len());
+        // a holder of several references stands there as often, one after the other
+        let mut i = from - all[..from].iter().rev().take_while(|h| all.get(from) == Some(h)).count();
+        let mut edges = Vec::new();
+        while let Some(holder) = all.get(i).copied().filter(|_| i < to) {
+            let address = self.heap.objects().address(holder);
+            let mut names = Vec::new();
+            if let Some((_, ty)) = self.heap.type_of(holder) {
+                self.visit(address, ty, |name, kind, target, _| {
+                    if target == id {
+                        names.push((edge_name(self.memory, self.heap.types(), name), kind));
+                    }
+                });
+            }
+            for (n, (name, kind)) in names.iter().enumerate() {
+                if (from..to).contains(&(i + n)) {
+                    edges.extend(self.row(holder, address, name.clone(), *kind, Direction::Referrers));
+                }
+            }
+            i += names.len().max(1);
+        }
+        Edges { edges, total: all.len() as u64, offset }
+    }
+
+    fn row(
+        &mut self,
+        id: ObjectId,
+        address: Addr,
+        edge: String,
+        kind: EdgeKind,
+        direction: Direction,
+    ) -> Option<EdgeRow> {
+        let (_, ty) = self.heap.type_of(id)?;
+        let children = match (direction, self.heap.built_edges()) {
+            (Direction::Referrers, Some(edges)) => edges.referrers(id).len() as u64,
+            (Direction::Referents, Some(edges)) => edges.referents(self.heap, id).len() as u64,
+            (_, None) if self.budget == 0 => 1,
+            (_, None) => {
+                let mut n = 0;
+                self.visit(address, ty, |_, _, _, _| n += 1);
+                self.budget = self.budget.saturating_sub(n + 1);
+                n
+            }
+        };
+        Some(EdgeRow {
+            address,
+            type_name: ty.name.clone(),
+            edge,
+            kind,
+            summary: describe(self.memory, self.heap.types(), address, ty, DEFAULT_WIDTH),
+            shallow_bytes: self.memory.shallow_size(address, ty).unwrap_or(0),
+            children,
+        })
+    }
+}

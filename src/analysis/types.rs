@@ -1,0 +1,114 @@
+//! Types with their objects, and the objects of a type.
+
+use super::answers::{ObjectRow, Objects, RefCount, Total, TypeRow, Types};
+use super::describe::{DEFAULT_WIDTH, describe};
+use crate::cpython::types::{Type, TypeId, TypeTable};
+use crate::cpython::{Count, Memory};
+use crate::heap::{Heap, ObjectId, Tally};
+use crate::snapshot::Addr;
+use rayon::prelude::*;
+
+/// Every type that has objects, biggest first. During a scan, as far as it has come.
+pub fn types(table: &TypeTable, tally: &Tally) -> Types {
+    let mut total = Total::default();
+    let mut rows: Vec<TypeRow> = Vec::new();
+    for (id, ty) in table.iter() {
+        let (count, shallow_bytes) = tally.get(id);
+        if count > 0 {
+            total.count += count;
+            total.shallow_bytes += shallow_bytes;
+            rows.push(TypeRow { name: ty.name.clone(), address: ty.address, count, shallow_bytes });
+        }
+    }
+    rows.sort_by(|a, b| b.shallow_bytes.cmp(&a.shallow_bytes).then_with(|| a.name.cmp(&b.name)));
+    Types { types: rows, total }
+}
+
+/// The types that a person means: one by its address, or all that have a name; with subclasses on demand.
+pub fn find_types(heap: &Heap, name: &str, subclasses: bool) -> Vec<TypeId> {
+    let table = heap.types();
+    let address = Addr::parse(name).and_then(|a| table.id_of(a));
+    let named = || table.iter().filter(|(_, t)| t.name == name).map(|(id, _)| id).collect::<Vec<_>>();
+    // a class may be called `abc`: the name goes before the address it could be read as
+    let mut found = named();
+    if found.is_empty() {
+        found.extend(address);
+    }
+    if subclasses {
+        let bases = found.clone();
+        let derived = table.iter().map(|(id, _)| id).filter(|id| bases.iter().any(|b| table.derives(*id, *b)));
+        found.extend(derived.collect::<Vec<_>>());
+        found.sort_unstable();
+        found.dedup();
+    }
+    found
+}
+
+/// The objects of some types (`None`: all objects), in address order. Reads no memory of the target.
+pub fn select(heap: &Heap, types: Option<&[TypeId]>) -> Vec<ObjectId> {
+    let index = heap.objects();
+    match types {
+        None => (0..index.len() as u32).map(ObjectId).collect(),
+        Some(types) => {
+            let mut wanted = vec![false; heap.types().len()];
+            for id in types {
+                wanted[id.0 as usize] = true;
+            }
+            let of_window = |i| index.window(i).filter(|(_, _, ty)| wanted[ty.0 as usize]).map(|(id, _, _)| id);
+            (0..index.window_count()).into_par_iter().flat_map_iter(of_window).collect()
+        }
+    }
+}
+
+/// The rows of a window on a list of objects.
+pub fn rows(heap: &Heap, ids: &[ObjectId], offset: u64, limit: u64) -> Objects {
+    let from = usize::try_from(offset).unwrap_or(usize::MAX).min(ids.len());
+    let to = from.saturating_add(usize::try_from(limit).unwrap_or(usize::MAX)).min(ids.len());
+    let memory = heap.memory();
+    let objects = ids[from..to].iter().filter_map(|id| object_row(heap, &memory, *id)).collect();
+    Objects { objects, total: ids.len() as u64, offset: from as u64 }
+}
+
+/// One object in a line.
+pub fn object_row(heap: &Heap, memory: &Memory<'_>, id: ObjectId) -> Option<ObjectRow> {
+    let address = heap.objects().address(id);
+    let (_, ty) = heap.type_of(id)?;
+    Some(ObjectRow {
+        address,
+        type_name: ty.name.clone(),
+        type_address: ty.address,
+        refcount: refcount(memory, address),
+        shallow_bytes: memory.shallow_size(address, ty).unwrap_or(0),
+        estimated: is_estimate(heap, ty),
+        summary: describe(memory, heap.types(), address, ty, DEFAULT_WIDTH),
+    })
+}
+
+/// A reference count as people read it.
+pub fn refcount(memory: &Memory<'_>, address: Addr) -> RefCount {
+    match memory.count(address) {
+        Some(Count::Live(n)) => RefCount::Count(i64::from(n)),
+        Some(Count::Immortal) => RefCount::Immortal,
+        _ => RefCount::Count(0),
+    }
+}
+
+/// Whether a size is only an estimate: its C type is unknown, or a class says its own `__sizeof__`.
+pub fn is_estimate(heap: &Heap, ty: &Type) -> bool {
+    if ty.estimated {
+        return true;
+    }
+    let memory = heap.memory();
+    let mut at = Some(ty);
+    for _ in 0..64 {
+        let Some(class) = at.filter(|t| t.is_heap_type() && t.cached_keys != Addr::NULL) else { return false };
+        let dict = memory.reader.pointer(class.address + memory.layout.structs.type_object.tp_dict);
+        let own = dict.and_then(|d| memory.dict_get(d, "__sizeof__"));
+        let function = own.and_then(|f| memory.type_of(f)).and_then(|t| heap.types().id_of(t));
+        if function.is_some_and(|f| heap.types().get(f).name == "function") {
+            return true;
+        }
+        at = class.base.map(|b| heap.types().get(b));
+    }
+    false
+}

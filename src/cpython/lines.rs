@@ -1,0 +1,168 @@
+//! Which line of the source an instruction belongs to.
+//!
+//! One decoder for each encoding: `co_lnotab` (3.8, 3.9), the line table of 3.10, the location table from 3.11 on.
+//! Columns are not worked out. Guides: `Objects/lnotab_notes.txt`, `Objects/locations.md`.
+
+use super::layout::{FrameVariant, LineTableVariant};
+use super::memory::Memory;
+use crate::snapshot::Addr;
+
+/// Longer tables are damage: a function of a million lines needs a few megabytes.
+const MAX_TABLE: u64 = 1 << 24;
+
+impl Memory<'_> {
+    /// The line that the code begins at.
+    pub fn first_line(&self, code: Addr) -> Option<u32> {
+        u32::try_from(self.reader.i32(code + self.layout.structs.code.co_firstlineno)?).ok()
+    }
+
+    /// The line of the instruction at the byte offset `at` of the code; `None` for instructions that have none. An
+    /// offset below 0 means that nothing ran yet.
+    pub fn line_at(&self, code: Addr, at: i64) -> Option<u32> {
+        let first = self.reader.i32(code + self.layout.structs.code.co_firstlineno)?;
+        let line = if at < 0 {
+            Some(i64::from(first))
+        } else {
+            let table = self.line_table(code)?;
+            match self.layout.variants.line_table {
+                LineTableVariant::Lnotab => lnotab(&table, first, at),
+                LineTableVariant::V310 => table_310(&table, first, at),
+                LineTableVariant::Locations => locations(&table, first, at),
+            }
+        };
+        line.and_then(|line| u32::try_from(line).ok())
+    }
+
+    /// The line that an embedded frame is at.
+    pub fn frame_line(&self, frame: Addr) -> Option<u32> {
+        let f = &self.layout.structs.frame;
+        let code = self.frame_code(frame)?;
+        let at = self.reader.pointer(frame + f.prev_instr.or(f.instr_ptr)?)?;
+        let start = code + self.layout.structs.code.co_code_adaptive?;
+        self.line_at(code, at.0.wrapping_sub(start.0) as i64)
+    }
+
+    /// The line that a frame object is at, in any version.
+    pub fn frame_object_line(&self, frame: Addr) -> Option<u32> {
+        let f = &self.layout.structs.frame_object;
+        match self.layout.variants.frame {
+            FrameVariant::Embedded => self.frame_line(self.reader.pointer(frame + f.f_frame?)?),
+            FrameVariant::Object => {
+                let code = self.reader.pointer(frame + f.f_code?)?;
+                let last = i64::from(self.reader.i32(frame + f.f_lasti?)?);
+                // counted in units of two bytes from 3.10 on
+                let unit = if self.layout.variants.line_table == LineTableVariant::Lnotab { 1 } else { 2 };
+                self.line_at(code, last * unit)
+            }
+        }
+    }
+
+    fn line_table(&self, code: Addr) -> Option<Vec<u8>> {
+        let c = &self.layout.structs.code;
+        let table = self.reader.pointer(code + c.co_linetable.or(c.co_lnotab)?)?;
+        let len = u64::try_from(self.ob_size(table)?).ok().filter(|n| *n <= MAX_TABLE)?;
+        self.bytes_at(table + self.layout.structs.bytes.ob_sval, len)
+    }
+
+    /// `len` bytes, however they lie; nothing is set aside for bytes that are not there.
+    pub(super) fn bytes_at(&self, at: Addr, len: u64) -> Option<Vec<u8>> {
+        let mut bytes = Vec::new();
+        for (_, piece) in self.reader.chunks(at, len) {
+            bytes.extend_from_slice(piece);
+        }
+        (bytes.len() as u64 == len).then_some(bytes)
+    }
+}
+
+/// Pairs of address and line increments; the line grows at the address that a pair ends at.
+fn lnotab(table: &[u8], first: i32, at: i64) -> Option<i64> {
+    let (mut address, mut line) = (0, i64::from(first));
+    for pair in table.chunks_exact(2) {
+        address += i64::from(pair[0]);
+        if address > at {
+            break;
+        }
+        line += i64::from(pair[1] as i8);
+    }
+    Some(line)
+}
+
+/// Pairs of address and line increments; the line holds for the range that the pair ends. -128: no line.
+fn table_310(table: &[u8], first: i32, at: i64) -> Option<i64> {
+    let (mut end, mut line) = (0, i64::from(first));
+    for pair in table.chunks_exact(2) {
+        end += i64::from(pair[0]);
+        let delta = pair[1] as i8;
+        if delta != -128 {
+            line += i64::from(delta);
+        }
+        if at < end {
+            return (delta != -128).then_some(line);
+        }
+    }
+    None
+}
+
+fn locations(table: &[u8], first: i32, at: i64) -> Option<i64> {
+    let (mut end, mut line) = (0, i64::from(first));
+    let mut rest = table;
+    while let Some((head, tail)) = rest.split_first() {
+        // entries begin with a byte that has the high bit, and no other byte of theirs has it
+        let len = tail.iter().position(|b| b & 0x80 != 0).unwrap_or(tail.len());
+        let (entry, following) = tail.split_at(len);
+        rest = following;
+        let kind = (head >> 3) & 15;
+        line += match kind {
+            13 | 14 => signed_varint(entry),
+            10..=12 => i64::from(kind) - 10,
+            _ => 0,
+        };
+        end += (i64::from(head & 7) + 1) * 2;
+        if at < end {
+            return (kind != 15).then_some(line);
+        }
+    }
+    None
+}
+
+fn signed_varint(bytes: &[u8]) -> i64 {
+    let mut value = 0;
+    for (i, b) in bytes.iter().take(6).enumerate() {
+        value |= i64::from(b & 63) << (6 * i);
+        if b & 64 == 0 {
+            break;
+        }
+    }
+    if value & 1 != 0 { -(value >> 1) } else { value >> 1 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn each_encoding_is_read_by_its_rules() {
+        // 3.8: 6 bytes in line 10, 4 in line 11, then back to line 9
+        let table = [6, 1, 4, 0xfe];
+        let lines: Vec<_> = [0, 5, 6, 9, 10].into_iter().map(|at| lnotab(&table, 10, at)).collect();
+        assert_eq!(lines, [10, 10, 11, 11, 9].map(Some));
+        // 3.10: the delta comes with the range
+        let table = [4, 1, 2, 0x80, 6, 2];
+        let lines: Vec<_> = [0, 3, 4, 6, 11, 12].into_iter().map(|at| table_310(&table, 10, at)).collect();
+        assert_eq!(lines, [Some(11), Some(11), None, Some(13), Some(13), None]);
+        // 3.11: no location (1 unit), +1 line short form (2 units), long form -2 lines (1 unit)
+        let table = [0xf8, 0xd9, 0, 0, 0xf0, 5, 0, 0, 0];
+        let lines: Vec<_> = [0, 2, 5, 6, 8].into_iter().map(|at| locations(&table, 10, at)).collect();
+        assert_eq!(lines, [None, Some(11), Some(11), Some(9), None]);
+    }
+
+    proptest! {
+        #[test]
+        fn any_table_is_read_without_a_panic(table: Vec<u8>, first: i32, at: i64) {
+            lnotab(&table, first, at);
+            table_310(&table, first, at);
+            locations(&table, first, at);
+        }
+    }
+}

@@ -1,0 +1,471 @@
+//! The scan: which live blocks hold an object, and of which type.
+//!
+//! An object is accepted where a block begins (or behind the block's GC header), when its type is known, its reference
+//! count and GC header make sense, and it fits the block. What sits in free lists has no references left; what is in
+//! the middle of a block is never looked at. Memory without blocks is searched more strictly. Edges are not followed.
+
+use super::index::{Index, TooMany, Window};
+use super::survey::{Kind, Piece, Survey, WINDOW};
+use crate::alloc::{glibc, pymalloc};
+use crate::cpython::layout::{DecoderName, RefCountVariant, SizeRule};
+use crate::cpython::runtime::Interpreter;
+use crate::cpython::types::{Attributes, Type, TypeId, TypeTable};
+use crate::cpython::{Count, Memory};
+use crate::progress::{Cancelled, Progress};
+use crate::snapshot::{Addr, Snapshot};
+use rayon::prelude::*;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// Objects and bytes of each type, as far as the scan has come. Shared with whoever shows them meanwhile.
+#[derive(Debug)]
+pub struct Tally {
+    counts: Vec<(AtomicU64, AtomicU64)>,
+    disagreeing_pools: AtomicU64,
+}
+
+impl Tally {
+    fn new(types: usize) -> Tally {
+        let counts = std::iter::repeat_with(Default::default).take(types).collect();
+        Tally { counts, disagreeing_pools: AtomicU64::new(0) }
+    }
+
+    /// Objects of a type, and the sum of their shallow sizes.
+    pub fn get(&self, id: TypeId) -> (u64, u64) {
+        self.counts.get(id.0 as usize).map_or((0, 0), |(n, b)| (n.load(Relaxed), b.load(Relaxed)))
+    }
+
+    /// Pools whose free list disagrees with their header: the process was stopped in the middle of an allocation.
+    pub fn disagreeing_pools(&self) -> u64 {
+        self.disagreeing_pools.load(Relaxed)
+    }
+}
+
+/// What the scan's result is made of, known before the scan begins.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// Every type.
+    pub types: Arc<TypeTable>,
+    /// Filled while the scan runs.
+    pub tally: Arc<Tally>,
+    pieces: Arc<Vec<Piece>>,
+}
+
+/// Why a scan ended early.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ScanError {
+    /// It was cancelled.
+    #[error(transparent)]
+    Cancelled(#[from] Cancelled),
+    /// There are more objects than numbers.
+    #[error(transparent)]
+    TooMany(#[from] TooMany),
+}
+
+impl Plan {
+    /// Surveys the memory and finds every type.
+    pub fn new(snapshot: &Snapshot, interpreter: &Interpreter, progress: &Progress) -> Result<Plan, Cancelled> {
+        let survey = Survey::of(snapshot, interpreter, progress)?;
+        let memory = Memory { reader: snapshot.reader(), layout: interpreter.layout };
+        let types = Arc::new(TypeTable::build(&memory, interpreter, survey.candidates));
+        let tally = Arc::new(Tally::new(types.len()));
+        Ok(Plan { types, tally, pieces: Arc::new(survey.pieces) })
+    }
+
+    /// The pieces of memory, by who manages them.
+    pub fn pieces(&self) -> &[Piece] {
+        &self.pieces
+    }
+
+    /// Finds every object, in parallel over windows. Time is that of reading the heads of all live blocks once.
+    pub fn scan(
+        &self,
+        snapshot: &Snapshot,
+        interpreter: &Interpreter,
+        progress: &Progress,
+    ) -> Result<Index, ScanError> {
+        progress.begin(self.pieces.iter().map(|p| p.end.0 - p.start.0).sum());
+        let mut types_by_window = self.types.iter().map(|(id, t)| (t.address, id)).collect::<Vec<_>>();
+        types_by_window.sort_unstable_by_key(|(addr, _)| *addr);
+        let windows: Vec<(&[Piece], &[(Addr, TypeId)])> = self.windows(&types_by_window);
+        let found: Result<Vec<(Window, Vec<(Addr, TypeId)>)>, Cancelled> = windows
+            .par_iter()
+            .map_init(
+                || Scanner::new(self, snapshot, interpreter),
+                |scanner, (pieces, types)| {
+                    progress.check()?;
+                    let window = scanner.window(pieces, types);
+                    progress.found(scanner.flush());
+                    progress.advance(pieces.iter().map(|p| p.end.0 - p.start.0).sum());
+                    Ok(window)
+                },
+            )
+            .collect();
+        let mut windows = Vec::with_capacity(windows.len());
+        let mut over = Vec::new();
+        for (window, beyond) in found? {
+            windows.push(window);
+            over.extend(beyond);
+        }
+        Ok(Index::new(with_stragglers(windows, over))?)
+    }
+
+    /// Pieces and type objects, window by window.
+    fn windows<'a>(&'a self, types: &'a [(Addr, TypeId)]) -> Vec<(&'a [Piece], &'a [(Addr, TypeId)])> {
+        let key = |addr: Addr| addr.0 / WINDOW;
+        let (mut pieces, mut types) = (self.pieces.as_slice(), types);
+        let mut windows = Vec::new();
+        while let Some(next) = pieces.first().map(|p| p.start).into_iter().chain(types.first().map(|t| t.0)).min() {
+            let these = pieces.partition_point(|p| key(p.start) <= key(next));
+            let those = types.partition_point(|t| key(t.0) <= key(next));
+            windows.push((&pieces[..these], &types[..those]));
+            pieces = &pieces[these..];
+            types = &types[those..];
+        }
+        windows
+    }
+}
+
+/// One thread's scan.
+struct Scanner<'s> {
+    memory: Memory<'s>,
+    types: &'s TypeTable,
+    tally: &'s Tally,
+    geometry: pymalloc::Geometry,
+    type_type: Option<TypeId>,
+    /// Whether small requests go to pools, so that what malloc handed out is large.
+    pooled: bool,
+    /// The lowest captured address.
+    lowest: u64,
+    /// The windows' objects, with whatever was found twice.
+    objects: Vec<(Addr, TypeId)>,
+    dicts: Vec<(Addr, TypeId)>,
+    counts: Vec<(u64, u64)>,
+    touched: Vec<TypeId>,
+}
+
+/// Where a block came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Source {
+    Pool,
+    Malloc,
+}
+
+/// An object's own attribute values take at most this (`SHARED_KEYS_MAX_SIZE` is 30).
+const MAX_INLINE_VALUES: u64 = 8 + 30 * 8 + 32;
+
+/// Objects without GC header in memory of an unknown allocator are believed from this size on: smaller ones would be
+/// in a pool.
+const UNKNOWN_MIN: u64 = pymalloc::LARGEST;
+
+impl<'s> Scanner<'s> {
+    fn new(plan: &'s Plan, snapshot: &'s Snapshot, interpreter: &Interpreter) -> Scanner<'s> {
+        Scanner {
+            memory: Memory { reader: snapshot.reader(), layout: interpreter.layout },
+            types: &plan.types,
+            tally: &plan.tally,
+            geometry: pymalloc::Geometry::of(interpreter.version.minor),
+            type_type: plan.types.id_of(interpreter.type_type),
+            pooled: plan.pieces.iter().any(|p| p.kind == Kind::Pools),
+            lowest: snapshot.regions().first().map_or(u64::MAX, |r| r.start.0),
+            objects: Vec::with_capacity(1 << 14),
+            dicts: Vec::new(),
+            counts: vec![(0, 0); plan.types.len()],
+            touched: Vec::new(),
+        }
+    }
+
+    /// The objects of one window, and those found in its last chunk that begin in the next window.
+    fn window(&mut self, pieces: &[Piece], types: &[(Addr, TypeId)]) -> (Window, Vec<(Addr, TypeId)>) {
+        self.objects.clear();
+        for piece in pieces {
+            match piece.kind {
+                Kind::Pools => self.pools(piece),
+                Kind::Chunks { limit } => self.chunks(piece, limit),
+                Kind::Mapped => {
+                    self.block(
+                        self.memory.reader.tail(piece.start),
+                        piece.start,
+                        piece.end.0 - piece.start.0,
+                        Source::Malloc,
+                    );
+                }
+                Kind::Image => self.image(piece),
+                Kind::Unknown => self.unknown(piece),
+            }
+        }
+        self.dict_sizes();
+        if !types.is_empty() {
+            for (address, id) in types {
+                let metatype = self.types.id_of(self.types.get(*id).metatype);
+                if let Some(metatype) = metatype.or(self.type_type) {
+                    self.accept(*address, metatype);
+                }
+            }
+            self.objects.sort_unstable_by_key(|(addr, _)| *addr);
+            self.objects.dedup_by_key(|(addr, _)| *addr);
+        }
+        let first = pieces.first().map(|p| p.start).into_iter().chain(types.first().map(|t| t.0)).min();
+        let own = first.map_or(0, |addr| addr.0 / WINDOW);
+        let beyond = self.objects.partition_point(|(addr, _)| addr.0 / WINDOW == own);
+        (Window::new(&self.objects[..beyond]), self.objects[beyond..].to_vec())
+    }
+
+    /// Adds what this window found to the shared counts; the number of objects.
+    fn flush(&mut self) -> u64 {
+        for id in self.touched.drain(..) {
+            let here = std::mem::take(&mut self.counts[id.0 as usize]);
+            if let Some((count, bytes)) = self.tally.counts.get(id.0 as usize) {
+                count.fetch_add(here.0, Relaxed);
+                bytes.fetch_add(here.1, Relaxed);
+            }
+        }
+        self.objects.len() as u64
+    }
+
+    /// Takes an object in, with a type's own size.
+    fn accept(&mut self, addr: Addr, id: TypeId) {
+        let size = self.memory.shallow_size(addr, self.types.get(id)).unwrap_or(0);
+        self.count(addr, id, size);
+    }
+
+    #[inline]
+    fn count(&mut self, addr: Addr, id: TypeId, size: u64) {
+        self.objects.push((addr, id));
+        let entry = &mut self.counts[id.0 as usize];
+        if entry.0 == 0 {
+            self.touched.push(id);
+        }
+        entry.0 += 1;
+        entry.1 += size;
+    }
+
+    fn pools(&mut self, piece: &Piece) {
+        let offsets = &self.memory.layout.structs.pool;
+        let mut freed = [0; 16];
+        let mut at = piece.start;
+        while at < piece.end {
+            if let Some(pool) = self.geometry.pool(&self.memory.reader, offsets, at).filter(|p| p.live > 0) {
+                let agrees = pool.freed(&self.memory.reader, &mut freed);
+                if !agrees {
+                    self.tally.disagreeing_pools.fetch_add(1, Relaxed);
+                }
+                let bytes = self.memory.reader.tail(pool.first());
+                for i in 0..pool.blocks {
+                    if freed[(i / 64) as usize] & (1 << (i % 64)) == 0 {
+                        let here = bytes.get((i * pool.block) as usize..).unwrap_or(&[]);
+                        self.block(here, pool.address(i), pool.block, Source::Pool);
+                    }
+                }
+            }
+            at = at + self.geometry.pool_size;
+        }
+    }
+
+    fn chunks(&mut self, piece: &Piece, limit: Addr) {
+        let mut at = piece.start;
+        while at < piece.end
+            && let Some(chunk) = glibc::chunk_at(&self.memory.reader, at, limit)
+        {
+            if chunk.in_use {
+                self.block(self.memory.reader.tail(chunk.user), chunk.user, chunk.len, Source::Malloc);
+            }
+            at = chunk.next;
+        }
+    }
+
+    /// Looks for the object of a live block: at its beginning, behind a GC header, behind a pre-header too.
+    #[inline]
+    fn block(&mut self, memory: &[u8], block: Addr, len: u64, source: Source) {
+        let Some(bytes) = memory.get(..len.min(48) as usize) else { return };
+        for head in [16, 0, 32] {
+            let Some(word) = bytes.get(head + 8..).and_then(|b| b.first_chunk()) else { continue };
+            let Some(id) = self.types.id_of(Addr(u64::from_le_bytes(*word))) else { continue };
+            let ty = self.types.get(id);
+            if ty.head != head as u64 || ty.is_metatype() {
+                continue;
+            }
+            let addr = block + head as u64;
+            let count = bytes.get(head..).and_then(|b| b.first_chunk()).map(|w| u64::from_le_bytes(*w));
+            let Some(Count::Live(_) | Count::Immortal) = count.map(|w| self.memory.count_of(w)) else { continue };
+            if head > 0 && !gc_header_makes_sense(&bytes[head - 16..head]) {
+                continue;
+            }
+            // two pointers in a row: the executable's own heap may lie so low that an address passes for a count
+            if self.is_address(count.unwrap_or(0)) && !(head > 0 && self.is_linked(addr)) {
+                continue;
+            }
+            // a dict's size lies in its keys, elsewhere: those are asked for together, so that the waits overlap
+            let later = ty.size_rule == SizeRule::Dict;
+            let size = if later { Some(ty.head + ty.basicsize) } else { self.memory.shallow_size(addr, ty) };
+            if let Some(size) = size
+                && self.fits(addr, ty, size, len, source)
+            {
+                self.count(addr, id, if later { 0 } else { size });
+                if later {
+                    self.dicts.push((addr, id));
+                }
+                return;
+            }
+        }
+    }
+
+    /// Adds the sizes of the dicts that were found.
+    fn dict_sizes(&mut self) {
+        for (addr, id) in self.dicts.drain(..) {
+            let size = self.memory.shallow_size(addr, self.types.get(id)).unwrap_or(0);
+            if let Some(entry) = self.counts.get_mut(id.0 as usize) {
+                entry.1 += size;
+            }
+        }
+    }
+
+    /// Whether an object of this type and size can be what a block of `room` bytes was asked for.
+    #[inline]
+    fn fits(&self, addr: Addr, ty: &Type, size: u64, room: u64, source: Source) -> bool {
+        // (objects of variable size may have been large once, and shrunk in place)
+        if source == Source::Malloc && self.pooled && ty.itemsize == 0 && ty.size_rule != SizeRule::Str {
+            let values = matches!(ty.attributes, Attributes::Managed { inline_at: Some(_) });
+            let least = ty.head + ty.basicsize + if values { MAX_INLINE_VALUES } else { 0 };
+            if least <= pymalloc::LARGEST {
+                return false;
+            }
+        }
+        let Some(needed) = self.memory.block_size(addr, ty, size) else { return false };
+        if needed > room {
+            return false;
+        }
+        // objects so small that many a pair of words could pass for one have their exact size
+        !matches!(ty.decoder, DecoderName::Float | DecoderName::Complex) || room - size < 32
+    }
+
+    /// Objects that a compiler placed: static types are known already; the others have no GC header that counts.
+    fn image(&mut self, piece: &Piece) {
+        let immortal_only = self.memory.layout.variants.refcount != RefCountVariant::Plain;
+        let mut at = Addr(piece.start.0.next_multiple_of(8));
+        while at + 16 <= piece.end {
+            let Some(bytes) = self.memory.reader.slice(at, 16) else { break };
+            let mut next = at + 8;
+            let (count, word) = bytes.split_at(8);
+            let word = word.first_chunk().map_or(0, |w| u64::from_le_bytes(*w));
+            if let Some(id) = self.types.id_of(Addr(word)) {
+                let ty = self.types.get(id);
+                let count = count.first_chunk().map_or(Count::Absurd, |w| self.memory.count_of(u64::from_le_bytes(*w)));
+                let placed = !ty.is_heap_type() && !ty.is_metatype() && may_be_static(ty);
+                let lives = match count {
+                    Count::Immortal => true,
+                    Count::Live(_) => !immortal_only || ty.name == "moduledef",
+                    _ => false,
+                };
+                if placed
+                    && lives
+                    && let Some(size) = self.memory.shallow_size(at, ty)
+                    && self.static_makes_sense(at, ty, size, piece.end)
+                {
+                    self.count(at, id, size);
+                    let own = self.memory.block_size(at, ty, size).unwrap_or(0).saturating_sub(ty.head);
+                    next = Addr((at + own.max(16)).0.next_multiple_of(8));
+                }
+            }
+            at = next;
+        }
+    }
+
+    fn static_makes_sense(&self, addr: Addr, ty: &Type, size: u64, _end: Addr) -> bool {
+        match ty.decoder {
+            DecoderName::Str => self.memory.str_at(addr).is_some_and(|s| s.compact && s.len < 1 << 16),
+            DecoderName::Int | DecoderName::Bool => self.memory.int_digits(addr).is_some_and(|(n, _)| n <= 16),
+            DecoderName::Float | DecoderName::Complex => false,
+            _ => size < 1 << 20,
+        }
+    }
+
+    /// Memory of unknown allocators: objects on the collector's lists, and big strings.
+    fn unknown(&mut self, piece: &Piece) {
+        let mut at = Addr(piece.start.0.next_multiple_of(pymalloc::ALIGNMENT));
+        while at + 16 <= piece.end {
+            let Some(word) = self.memory.reader.pointer(at + 8) else { break };
+            if let Some(id) = self.types.id_of(word) {
+                let ty = self.types.get(id);
+                let lives = matches!(self.memory.count(at), Some(Count::Live(_) | Count::Immortal));
+                if lives
+                    && !ty.is_metatype()
+                    && let Some(size) = self.memory.shallow_size(at, ty)
+                    && if ty.head > 0 { self.is_linked(at) } else { self.is_big_string(at, ty, size) }
+                {
+                    self.count(at, id, size);
+                }
+            }
+            at = at + pymalloc::ALIGNMENT;
+        }
+    }
+
+    /// Whether a count could be a pointer.
+    #[inline]
+    fn is_address(&self, count: u64) -> bool {
+        count >= self.lowest && count.is_multiple_of(8) && self.memory.reader.u8(Addr(count)).is_some()
+    }
+
+    /// Whether the object's GC header is on a list: its neighbours point back to it.
+    fn is_linked(&self, addr: Addr) -> bool {
+        let r = &self.memory.reader;
+        let head = addr - 16;
+        let link = |at: Addr| r.u64(at).map(|w| Addr(w & !3));
+        let (Some(next), Some(before)) = (link(head), link(head + 8)) else { return false };
+        !next.is_null() && link(next + 8) == Some(head) && link(before) == Some(head)
+    }
+
+    fn is_big_string(&self, addr: Addr, ty: &Type, size: u64) -> bool {
+        if size < UNKNOWN_MIN {
+            return false;
+        }
+        let s = &self.memory.layout.structs;
+        match ty.decoder {
+            DecoderName::Bytes => {
+                let len = self.memory.ob_size(addr).and_then(|n| u64::try_from(n).ok()).unwrap_or(u64::MAX);
+                self.memory.reader.u8(addr + s.bytes.ob_sval.wrapping_add(len)) == Some(0)
+            }
+            DecoderName::Str => self.memory.str_at(addr).is_some_and(|text| {
+                let end = text.data + text.len.wrapping_mul(u64::from(text.width));
+                text.compact && text.width > 0 && self.memory.reader.u8(end) == Some(0)
+            }),
+            _ => false,
+        }
+    }
+}
+
+/// Puts objects that were found from the window before into their own.
+fn with_stragglers(mut windows: Vec<Window>, stragglers: Vec<(Addr, TypeId)>) -> Vec<Window> {
+    for (addr, ty) in stragglers {
+        let at = windows.partition_point(|w| w.key() < addr.0 / WINDOW);
+        let mut objects = vec![(addr, ty)];
+        let found =
+            windows.get(at).filter(|w| w.key() == addr.0 / WINDOW).map(|w| objects.extend(w.objects())).is_some();
+        objects.sort_unstable_by_key(|(addr, _)| *addr);
+        objects.dedup_by_key(|(addr, _)| *addr);
+        if found {
+            windows[at] = Window::new(&objects);
+        } else {
+            windows.insert(at, Window::new(&objects));
+        }
+    }
+    windows
+}
+
+/// Both links, or none: an object that left the lists keeps only flags in the second word.
+#[inline]
+fn gc_header_makes_sense(header: &[u8]) -> bool {
+    let word = |i: usize| header.get(i..).and_then(|b| b.first_chunk()).map_or(0, |w| u64::from_le_bytes(*w));
+    let (next, before) = (word(0), word(8));
+    if next & !3 == 0 { before <= 3 } else { next >> 47 == 0 }
+}
+
+/// Types whose objects a compiler places in CPython or in an extension module.
+fn may_be_static(ty: &Type) -> bool {
+    use crate::cpython::types::flags;
+    !ty.has(flags::HAVE_GC)
+        || matches!(ty.decoder, DecoderName::Tuple | DecoderName::HamtBitmap | DecoderName::Set)
+        || ty.name == "hamt"
+}
+
+const _: () = assert!(WINDOW.is_multiple_of(16 << 10), "a pool lies within one window");

@@ -1,0 +1,214 @@
+//! The state of the explorer: all that a screen is drawn from.
+//!
+//! It changes only in [`update`](super::update). It holds answers and wishes, no terminal and no thread.
+
+use super::ask::{Desk, Slot};
+use super::history::History;
+use super::input::Input;
+use super::keymap::Context;
+use super::palette::Palette;
+use super::panes::tree::NodeId;
+use super::panes::types::TypesPane;
+use super::panes::{Pane, Sight};
+use super::theme::Theme;
+use super::view::layout::Layout;
+use crate::analysis::answers::{SnapshotInfo, Types};
+use crate::progress::Reading;
+use crate::worker::protocol::{SourceId, Stage};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a message stays.
+const MESSAGE: Duration = Duration::from_secs(6);
+
+/// What is being typed.
+#[derive(Debug)]
+pub enum Prompt {
+    /// The filter or search of the pane.
+    Filter {
+        /// The line.
+        input: Input,
+        /// The filter as it was, for Esc.
+        before: String,
+    },
+    /// A command.
+    Palette(Palette),
+    /// The index of a child.
+    Index {
+        /// The line.
+        input: Input,
+        /// Whose child.
+        node: NodeId,
+        /// How many there are.
+        total: u64,
+    },
+}
+
+/// What lies over the pane.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Overlay {
+    /// The keys, and what the columns mean.
+    Help,
+    /// What was wrong with the snapshot.
+    Problems,
+}
+
+/// What the worker is busy with.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Work {
+    /// Doing what.
+    pub stage: Stage,
+    /// How far.
+    pub reading: Reading,
+    /// Bytes a second.
+    pub rate: Option<f64>,
+}
+
+/// A sentence for the person.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// The sentence.
+    pub text: String,
+    /// Whether something went wrong.
+    pub warning: bool,
+    until: Duration,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct App {
+    /// The snapshot shown.
+    pub source: SourceId,
+    /// Its head line, once it is open.
+    pub info: Option<SnapshotInfo>,
+    /// What was wrong with it.
+    pub problems: Vec<String>,
+    /// Why there is nothing to show.
+    pub failed: Option<String>,
+    /// The type table, as far as it is known.
+    pub types: Arc<Types>,
+    /// Whether every object is indexed.
+    pub complete: bool,
+    /// What the worker does now.
+    pub work: Option<Work>,
+    /// Where the person is and was.
+    pub history: History<Pane>,
+    /// What is being typed.
+    pub prompt: Option<Prompt>,
+    /// What lies over the pane, and its first line.
+    pub overlay: Option<(Overlay, u16)>,
+    /// Commands run before, oldest first.
+    pub commands: Vec<String>,
+    /// The latest message.
+    pub message: Option<Message>,
+    /// Whether the person wants the side panel; `None`: when there is room.
+    pub side: Option<bool>,
+    /// Whether the mouse is captured.
+    pub mouse: bool,
+    /// Columns and rows of the terminal.
+    pub size: (u16, u16),
+    /// Time since the start; the loop keeps it.
+    pub clock: Duration,
+    /// The last click: when and where.
+    pub click: Option<(Duration, u16, u16)>,
+    /// Colours.
+    pub theme: Theme,
+    /// Collects effects.
+    pub desk: Desk,
+    /// An address on its way to a pane.
+    pub going: Slot,
+    /// A snapshot being saved.
+    pub saving: Slot,
+    /// Whether the picture is out of date.
+    pub dirty: bool,
+}
+
+impl App {
+    /// An explorer that has not heard from its worker yet.
+    pub fn new(source: SourceId, theme: Theme, mouse: bool, size: (u16, u16)) -> App {
+        App {
+            source,
+            info: None,
+            problems: Vec::new(),
+            failed: None,
+            types: Arc::default(),
+            complete: false,
+            work: None,
+            history: History::new(Pane::Types(TypesPane::new()), "Types"),
+            prompt: None,
+            overlay: None,
+            commands: Vec::new(),
+            message: None,
+            side: None,
+            mouse,
+            size,
+            clock: Duration::ZERO,
+            click: None,
+            theme,
+            desk: Desk::new(source),
+            going: Slot::default(),
+            saving: Slot::default(),
+            dirty: true,
+        }
+    }
+
+    /// The pane the person sees.
+    pub fn pane(&self) -> &Pane {
+        &self.history.here().pane
+    }
+
+    /// Where keys go.
+    pub fn context(&self) -> Context {
+        match (&self.prompt, self.overlay) {
+            (Some(Prompt::Palette(_)), _) => Context::PALETTE,
+            (Some(_), _) => Context::FILTER,
+            (None, Some(_)) => Context::OVERLAY,
+            (None, None) => self.pane().context(),
+        }
+    }
+
+    /// Where everything is on the screen.
+    pub fn layout(&self) -> Layout {
+        self.layout_at(self.size)
+    }
+
+    /// Where everything is on a screen of another size: a terminal may shrink before it says so.
+    pub fn layout_at(&self, size: (u16, u16)) -> Layout {
+        Layout::of(size, self.pane().context(), self.side)
+    }
+
+    /// How much of the pane can be seen.
+    pub fn sight(&self) -> Sight {
+        let layout = self.layout();
+        Sight { rows: layout.rows, side: layout.side.is_some(), indexed: self.complete }
+    }
+
+    /// Tells the person something.
+    pub fn say(&mut self, text: impl Into<String>) {
+        self.message = Some(Message { text: text.into(), warning: false, until: self.clock + MESSAGE });
+    }
+
+    /// Tells the person what went wrong.
+    pub fn warn(&mut self, text: impl Into<String>) {
+        self.message = Some(Message { text: text.into(), warning: true, until: self.clock + MESSAGE });
+    }
+
+    /// Lets an old message go; true when there was one.
+    pub fn expire(&mut self) -> bool {
+        let old = self.message.as_ref().is_some_and(|m| m.until <= self.clock);
+        if old {
+            self.message = None;
+        }
+        old
+    }
+
+    /// Whether Esc cancels the running work rather than leaving a filter or a pane: when there is nothing to leave,
+    /// or when a person asked for the work and waits for it. A scan goes on while the person walks about.
+    pub fn escape_cancels(&self) -> bool {
+        let filtered = matches!(self.pane(), Pane::Types(_) | Pane::Objects(_)) && !self.pane().filter().is_empty();
+        self.work.is_some_and(|work| {
+            self.history.at_top() && !filtered
+                || matches!(work.stage, Stage::Linking | Stage::Searching | Stage::Saving)
+        })
+    }
+}

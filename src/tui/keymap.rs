@@ -1,0 +1,277 @@
+//! The one table of keys: key → action → help → where it counts.
+//!
+//! Input handling, the help overlay and the footer are all made from it, so none of them can lie. It does not know
+//! what an action does.
+
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+
+/// What a key can mean.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Action {
+    Up,
+    Down,
+    Left,
+    Right,
+    PageUp,
+    PageDown,
+    HalfUp,
+    HalfDown,
+    Top,
+    Bottom,
+    Open,
+    Toggle,
+    Escape,
+    Back,
+    Forward,
+    Filter,
+    Next,
+    Previous,
+    NextPointer,
+    PreviousPointer,
+    SortLeft,
+    SortRight,
+    Reverse,
+    TurnRound,
+    Tree,
+    Hex,
+    CopyAddress,
+    CopyLine,
+    Side,
+    Mouse,
+    Pane(u8),
+    Palette,
+    Help,
+    Problems,
+    Cancel,
+    Accept,
+    Abandon,
+    Complete,
+    Quit,
+}
+
+/// Where a key counts: a set of places.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Context(u8);
+
+#[allow(missing_docs)]
+impl Context {
+    pub const TYPES: Context = Context(1);
+    pub const OBJECTS: Context = Context(2);
+    pub const TREE: Context = Context(4);
+    pub const HEX: Context = Context(8);
+    pub const FILTER: Context = Context(16);
+    pub const PALETTE: Context = Context(32);
+    pub const OVERLAY: Context = Context(64);
+    const LISTS: Context = Context(1 | 2);
+    const PANES: Context = Context(1 | 2 | 4 | 8);
+    const INPUTS: Context = Context(16 | 32);
+    const SCROLLS: Context = Context(1 | 2 | 4 | 8 | 64);
+    const EVERYWHERE: Context = Context(127);
+
+    /// Whether the two sets have a place in common.
+    pub fn meets(self, other: Context) -> bool {
+        self.0 & other.0 != 0
+    }
+}
+
+/// One key with its modifiers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Key(KeyCode, KeyModifiers);
+
+const fn ch(c: char) -> Key {
+    Key(KeyCode::Char(c), KeyModifiers::NONE)
+}
+const fn ctrl(c: char) -> Key {
+    Key(KeyCode::Char(c), KeyModifiers::CONTROL)
+}
+const fn code(code: KeyCode) -> Key {
+    Key(code, KeyModifiers::NONE)
+}
+const fn alt(code: KeyCode) -> Key {
+    Key(code, KeyModifiers::ALT)
+}
+
+impl Key {
+    fn matches(self, event: KeyEvent) -> bool {
+        // A terminal that reports Shift with a capital letter says it twice
+        let ignored = match event.code {
+            KeyCode::Char(_) | KeyCode::BackTab => KeyModifiers::SHIFT,
+            _ => KeyModifiers::NONE,
+        };
+        self.0 == event.code && self.1 == event.modifiers.difference(ignored)
+    }
+
+    /// As the help names it.
+    pub fn name(self) -> String {
+        let name = match self.0 {
+            KeyCode::Char(' ') => "Space".into(),
+            KeyCode::Char(c) => c.to_string(),
+            KeyCode::Up => "↑".into(),
+            KeyCode::Down => "↓".into(),
+            KeyCode::Left => "←".into(),
+            KeyCode::Right => "→".into(),
+            KeyCode::Enter => "↵".into(),
+            KeyCode::BackTab => "⇧Tab".into(),
+            KeyCode::PageUp => "PgUp".into(),
+            KeyCode::PageDown => "PgDn".into(),
+            other => format!("{other:?}"),
+        };
+        match self.1 {
+            KeyModifiers::CONTROL => format!("^{}", name.to_uppercase()),
+            KeyModifiers::ALT => format!("Alt-{name}"),
+            _ => name,
+        }
+    }
+}
+
+/// One line of the table.
+pub struct Binding {
+    /// Any of these.
+    pub keys: &'static [Key],
+    /// What it means.
+    pub action: Action,
+    /// For the footer; empty: not among the keys that matter most.
+    pub short: &'static str,
+    /// For the help.
+    pub help: &'static str,
+    /// Where.
+    pub context: Context,
+}
+
+const fn bind(
+    keys: &'static [Key],
+    action: Action,
+    context: Context,
+    short: &'static str,
+    help: &'static str,
+) -> Binding {
+    Binding { keys, action, short, help, context }
+}
+
+use Action as A;
+use Context as C;
+use KeyCode as K;
+
+/// All keys. The order is the order of the help and of the footer.
+pub static KEYS: &[Binding] = &[
+    bind(&[code(K::Enter), code(K::Right), ch('l')], A::Open, C::TYPES, "objects", "the objects of this type"),
+    bind(&[code(K::Enter), code(K::Right), ch('l')], A::Open, C::OBJECTS, "what it holds", "what this object holds"),
+    bind(&[code(K::Enter)], A::Open, C::TREE, "into", "make it the root; on a … line: the next ones"),
+    bind(&[code(K::Enter)], A::Open, C::HEX, "follow", "follow the address under the cursor"),
+    bind(&[code(K::Right), ch('l')], A::Right, C::TREE, "unfold", "unfold, then to the first child"),
+    bind(&[code(K::Left), ch('h')], A::Left, C::TREE, "", "fold, then to the parent"),
+    bind(&[ch(' ')], A::Toggle, C::TREE, "", "fold or unfold"),
+    bind(&[ch('r')], A::TurnRound, C::TREE, "turn round", "who holds it; again: what it holds"),
+    bind(&[ch('r')], A::TurnRound, Context(1 | 2 | 8), "", "who holds it"),
+    bind(&[ch('t')], A::Tree, C::HEX, "what it holds", "what the object there holds"),
+    bind(&[ch('/')], A::Filter, C::TYPES, "filter", "fuzzy filter (upper case is exact, ! inverts)"),
+    bind(&[ch('/')], A::Filter, C::OBJECTS, "filter", "filter (upper case is exact, ! inverts)"),
+    bind(&[ch('/')], A::Filter, C::TREE, "", "search what is unfolded (as filters elsewhere)"),
+    bind(&[ch('/')], A::Filter, C::HEX, "search", "search for text, or bytes as 0x0011ff"),
+    bind(&[ch('n')], A::Next, Context(4 | 8), "", "next hit"),
+    bind(&[ch('N')], A::Previous, Context(4 | 8), "", "previous hit"),
+    bind(&[code(K::Right), ch('l')], A::Right, C::HEX, "", "next word"),
+    bind(&[code(K::Left), ch('h')], A::Left, C::HEX, "", "previous word"),
+    bind(&[code(K::Tab)], A::NextPointer, C::HEX, "next address", "next word that is an object's address"),
+    bind(&[code(K::BackTab)], A::PreviousPointer, C::HEX, "", "previous word that is an object's address"),
+    bind(&[ch('>')], A::SortRight, C::LISTS, "sort", "sort by the column to the right"),
+    bind(&[ch('<')], A::SortLeft, C::LISTS, "", "sort by the column to the left"),
+    bind(&[ch('o')], A::Reverse, C::LISTS, "", "reverse the order"),
+    bind(&[ch('x')], A::Hex, Context(1 | 2 | 4), "hex", "its memory"),
+    bind(&[code(K::Up), ch('k')], A::Up, C::SCROLLS, "", "up"),
+    bind(&[code(K::Down), ch('j')], A::Down, C::SCROLLS, "", "down"),
+    bind(&[code(K::PageUp), ctrl('b')], A::PageUp, C::SCROLLS, "", "a page up"),
+    bind(&[code(K::PageDown), ctrl('f')], A::PageDown, C::SCROLLS, "", "a page down"),
+    bind(&[ctrl('u')], A::HalfUp, C::SCROLLS, "", "half a page up"),
+    bind(&[ctrl('d')], A::HalfDown, C::SCROLLS, "", "half a page down"),
+    bind(&[code(K::Home), ch('g')], A::Top, Context(1 | 2 | 8 | 64), "", "to the top"),
+    bind(&[code(K::Home), ch('g')], A::Top, C::TREE, "", "to the top; on a … line: to an index"),
+    bind(&[code(K::End), ch('G')], A::Bottom, C::SCROLLS, "", "to the end"),
+    bind(&[code(K::Esc)], A::Escape, C::PANES, "", "back (at the top: cancels running work)"),
+    bind(&[code(K::Left), ch('h')], A::Back, C::LISTS, "", "back"),
+    bind(&[code(K::Backspace), ch('['), alt(K::Left)], A::Back, C::PANES, "", "back"),
+    bind(&[ch(']'), alt(K::Right)], A::Forward, C::PANES, "", "forward"),
+    bind(&[ch('y')], A::CopyAddress, C::PANES, "", "copy the address"),
+    bind(&[ch('Y')], A::CopyLine, C::PANES, "", "copy the line"),
+    bind(&[ch('i')], A::Side, C::PANES, "", "the side panel, on or off"),
+    bind(&[ch('1')], A::Pane(1), C::PANES, "", "Types"),
+    bind(&[ch('2')], A::Pane(2), C::PANES, "", "Hex"),
+    bind(&[ch('!')], A::Problems, C::PANES, "", "what was wrong with the snapshot"),
+    bind(&[ctrl('g')], A::Cancel, C::EVERYWHERE, "", "cancel running work"),
+    bind(&[ch('M')], A::Mouse, C::PANES, "", "mouse off (to select text) and on again"),
+    bind(&[ch(':')], A::Palette, C::PANES, "command", "go to an address, or run a command"),
+    bind(&[ch('?')], A::Help, C::PANES, "help", "this help"),
+    bind(&[code(K::Enter)], A::Accept, C::FILTER, "keep", "keep it"),
+    bind(&[code(K::Enter)], A::Accept, C::PALETTE, "run", "run it"),
+    bind(&[code(K::Tab)], A::Complete, C::PALETTE, "complete", "complete"),
+    bind(&[code(K::Up)], A::Up, C::INPUTS, "", "up, or an earlier command"),
+    bind(&[code(K::Down)], A::Down, C::INPUTS, "", "down, or a later command"),
+    bind(&[code(K::Esc)], A::Abandon, C::INPUTS, "drop it", "drop it"),
+    bind(&[code(K::Esc), code(K::Enter), ch('q'), ch('?'), ch('!')], A::Abandon, C::OVERLAY, "close", "close"),
+    bind(&[ch('q')], A::Quit, C::PANES, "quit", "quit"),
+    bind(&[ctrl('c')], A::Quit, C::EVERYWHERE, "", "quit"),
+];
+
+/// What a key means in a place.
+pub fn action(event: KeyEvent, context: Context) -> Option<Action> {
+    KEYS.iter().find(|b| b.context.meets(context) && b.keys.iter().any(|k| k.matches(event))).map(|b| b.action)
+}
+
+/// The lines of the help for a place.
+pub fn help(context: Context) -> impl Iterator<Item = &'static Binding> {
+    KEYS.iter().filter(move |b| b.context.meets(context))
+}
+
+/// The keys that matter most in a place.
+pub fn footer(context: Context) -> impl Iterator<Item = &'static Binding> {
+    help(context).filter(|b| !b.short.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PLACES: [Context; 7] = [C::TYPES, C::OBJECTS, C::TREE, C::HEX, C::FILTER, C::PALETTE, C::OVERLAY];
+
+    #[test]
+    fn no_key_means_two_things_in_one_place() {
+        for place in PLACES {
+            let keys: Vec<Key> = help(place).flat_map(|b| b.keys).copied().collect();
+            for (i, key) in keys.iter().enumerate() {
+                assert!(!keys[..i].contains(key), "{} twice in {place:?}", key.name());
+            }
+        }
+    }
+
+    #[test]
+    fn footers_are_short_and_say_how_to_leave() {
+        for place in PLACES {
+            let shown = footer(place).count();
+            assert!((1..=7).contains(&shown), "{shown} keys in the footer of {place:?}");
+        }
+    }
+
+    #[test]
+    fn help_fits_beside_the_keys_in_eighty_columns() {
+        for binding in KEYS {
+            assert!(binding.help.chars().count() <= 49, "{}", binding.help);
+        }
+    }
+
+    #[test]
+    fn letters_are_text_where_text_is_typed() {
+        for c in ' '..='~' {
+            let event = KeyEvent::new(K::Char(c), KeyModifiers::NONE);
+            assert_eq!(action(event, C::FILTER), None);
+            assert_eq!(action(event, C::PALETTE), None);
+        }
+    }
+
+    #[test]
+    fn a_reported_shift_does_not_hide_a_capital() {
+        assert_eq!(action(KeyEvent::new(K::Char('G'), KeyModifiers::SHIFT), C::TYPES), Some(A::Bottom));
+        assert_eq!(action(KeyEvent::new(K::BackTab, KeyModifiers::SHIFT), C::HEX), Some(A::PreviousPointer));
+        assert_eq!(action(KeyEvent::new(K::Char('x'), KeyModifiers::ALT), C::TYPES), None);
+    }
+}

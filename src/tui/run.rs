@@ -1,0 +1,219 @@
+//! The loop: one channel of events in, effects out, a picture after each batch.
+//!
+//! Threads forward keys and the worker's updates into one bounded channel, and one thread arranges big type tables.
+//! The loop itself never waits for anything but the next event, and decides nothing.
+
+use super::Options;
+use super::app::App;
+use super::arrange::Job;
+use super::event::{Effect, Event};
+use super::terminal::{self, Guard};
+use super::theme::Theme;
+use super::update::update;
+use super::view;
+use crate::worker::Handle;
+use crate::worker::protocol::{Request, Ticket};
+use anyhow::Context;
+use crossterm::event as input;
+use ratatui::Terminal;
+use ratatui::backend::CrosstermBackend;
+use std::collections::VecDeque;
+use std::io::IsTerminal;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Events that may wait; a worker that is faster than the screen waits itself.
+const QUEUE: usize = 256;
+/// Events handled before a picture is drawn, so that a flood cannot stop the pictures.
+const BATCH: usize = 64;
+const TICK: Duration = Duration::from_millis(250);
+/// While requests wait for room in the worker's queue.
+const RETRY: Duration = Duration::from_millis(5);
+
+/// Runs the explorer on a worker until the person leaves. The terminal is given back on every way out.
+pub fn run(worker: Handle, options: Options) -> anyhow::Result<()> {
+    let source = *worker.sources.first().context("there is no snapshot to explore")?;
+    anyhow::ensure!(std::io::stdout().is_terminal(), "the explorer needs a terminal to draw on");
+    let theme = Theme::choose(options.theme, |name| std::env::var(name).ok());
+    let _guard = Guard::enter(options.mouse).context("the terminal cannot be used")?;
+    let mut terminal = Terminal::new(CrosstermBackend::new(std::io::stdout()))?;
+    let size = terminal.size()?;
+    let mut app = App::new(source, theme, options.mouse, (size.width, size.height));
+
+    let (events, queue) = sync_channel(QUEUE);
+    let stop = Arc::new(AtomicBool::new(false));
+    let keys = forward_input(events.clone(), stop.clone())?;
+    let Handle { requests, updates, cancel, .. } = worker;
+    forward_updates(updates, events.clone())?;
+    let arranger = Arranger::start(events)?;
+    let mut outbox = Outbox { requests, waiting: VecDeque::new() };
+
+    let begun = Instant::now();
+    let result = (|| -> anyhow::Result<()> {
+        loop {
+            if app.dirty {
+                terminal.draw(|frame| view::draw(frame, &app))?;
+                app.dirty = false;
+            }
+            let patience = if outbox.waiting.is_empty() { TICK } else { RETRY };
+            let mut event = match queue.recv_timeout(patience) {
+                Ok(event) => event,
+                Err(RecvTimeoutError::Timeout) => Event::Tick,
+                Err(RecvTimeoutError::Disconnected) => return Ok(()),
+            };
+            app.clock = begun.elapsed();
+            for _ in 0..BATCH {
+                for effect in update(&mut app, event) {
+                    match effect {
+                        Effect::Send(ticket, request) => outbox.push(ticket, request),
+                        Effect::Cancel(source) => cancel(source),
+                        Effect::Arrange(job) => arranger.want(job),
+                        Effect::Copy(text) => terminal::copy(&text)?,
+                        Effect::Mouse(on) => terminal::mouse(on)?,
+                        Effect::Quit => return Ok(()),
+                    }
+                }
+                match queue.try_recv() {
+                    Ok(next) => event = next,
+                    Err(_) => break,
+                }
+            }
+            outbox.flush();
+        }
+    })();
+    stop.store(true, Relaxed);
+    drop(queue); // whoever waits for room in it ends
+    let _ = keys.join();
+    result
+}
+
+/// Requests on their way to the worker: sent when it has room, replaced when a newer one makes them useless.
+struct Outbox {
+    requests: SyncSender<(Ticket, Request)>,
+    waiting: VecDeque<(Ticket, Request)>,
+}
+
+impl Outbox {
+    fn push(&mut self, ticket: Ticket, request: Request) {
+        self.waiting.retain(|(t, older)| t.source != ticket.source || !request.supersedes(older));
+        self.waiting.push_back((ticket, request));
+        self.flush();
+    }
+
+    fn flush(&mut self) {
+        while let Some(next) = self.waiting.pop_front() {
+            match self.requests.try_send(next) {
+                Ok(()) => {}
+                Err(TrySendError::Full(next)) => return self.waiting.push_front(next),
+                Err(TrySendError::Disconnected(_)) => return self.waiting.clear(),
+            }
+        }
+    }
+}
+
+/// Keys and mouse. Looks up from reading now and then, so that it does not eat what is typed after the explorer.
+fn forward_input(events: SyncSender<Event>, stop: Arc<AtomicBool>) -> std::io::Result<thread::JoinHandle<()>> {
+    thread::Builder::new().name("input".into()).spawn(move || {
+        while !stop.load(Relaxed) {
+            match input::poll(Duration::from_millis(50)) {
+                Ok(true) => {}
+                Ok(false) => continue,
+                Err(_) => break,
+            }
+            let event = match input::read() {
+                Ok(input::Event::Key(key)) => Event::Key(key),
+                Ok(input::Event::Mouse(mouse)) if is_used(&mouse) => Event::Mouse(mouse),
+                Ok(input::Event::Paste(text)) => Event::Paste(text),
+                Ok(input::Event::Resize(columns, rows)) => Event::Resize(columns, rows),
+                Ok(_) => continue,
+                Err(_) => break,
+            };
+            if events.send(event).is_err() {
+                return;
+            }
+        }
+        let _ = events.send(Event::InputGone);
+    })
+}
+
+/// Movements of the mouse come by the hundred and mean nothing here.
+fn is_used(mouse: &input::MouseEvent) -> bool {
+    !matches!(mouse.kind, input::MouseEventKind::Moved | input::MouseEventKind::Drag(_))
+}
+
+fn forward_updates(
+    updates: Receiver<crate::worker::protocol::Update>,
+    events: SyncSender<Event>,
+) -> std::io::Result<thread::JoinHandle<()>> {
+    thread::Builder::new().name("updates".into()).spawn(move || {
+        for update in updates {
+            if events.send(Event::Worker(update)).is_err() {
+                return;
+            }
+        }
+        let _ = events.send(Event::WorkerGone);
+    })
+}
+
+/// A thread that sorts and filters big type tables; the newest wish wins.
+struct Arranger {
+    wish: Arc<Mutex<Option<Job>>>,
+    newest: Arc<AtomicU64>,
+    wake: SyncSender<()>,
+}
+
+impl Arranger {
+    fn start(events: SyncSender<Event>) -> std::io::Result<Arranger> {
+        let (wake, woken) = sync_channel(1); // a wake that is on its way is enough
+        let wish: Arc<Mutex<Option<Job>>> = Arc::default();
+        let newest = Arc::new(AtomicU64::new(0));
+        let arranger = Arranger { wish: wish.clone(), newest: newest.clone(), wake };
+        thread::Builder::new().name("arrange".into()).spawn(move || {
+            while woken.recv().is_ok() {
+                let Some(job) = wish.lock().ok().and_then(|mut wish| wish.take()) else { continue };
+                let generation = job.generation;
+                let done = job.run(|| newest.load(Relaxed) != generation);
+                if done.is_some_and(|done| events.send(Event::Arranged(done)).is_err()) {
+                    return;
+                }
+            }
+        })?;
+        Ok(arranger)
+    }
+
+    fn want(&self, job: Job) {
+        self.newest.store(job.generation, Relaxed);
+        if let Ok(mut wish) = self.wish.lock() {
+            *wish = Some(job);
+        }
+        let _ = self.wake.try_send(());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::snapshot::Addr;
+    use crate::worker::protocol::SourceId;
+
+    #[test]
+    fn a_full_worker_gets_only_the_newest_of_each_place() {
+        let (requests, queue) = sync_channel(1);
+        let mut outbox = Outbox { requests, waiting: VecDeque::new() };
+        let ticket = |generation| Ticket { source: SourceId(0), generation };
+        let hex = |at| Request::Hex { address: Addr(at), start: Addr(at), len: 16 };
+        for generation in 1..=5 {
+            outbox.push(ticket(generation), hex(generation));
+        }
+        outbox.push(ticket(6), Request::Object { address: Addr(1) });
+        let mut got = Vec::new();
+        while let Ok((ticket, _)) = queue.try_recv() {
+            got.push(ticket.generation);
+            outbox.flush();
+        }
+        assert_eq!(got, [1, 5, 6]);
+    }
+}

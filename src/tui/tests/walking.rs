@@ -1,0 +1,103 @@
+//! Walking the object tree and raw memory.
+
+use super::Robot;
+
+#[test]
+fn tree_folds_unfolds_and_pages() {
+    let mut robot = Robot::new(80, 24);
+    robot.press(":0x760a00000000<Enter>jjjl");
+    assert!(robot.screen().contains("[0] ="));
+    robot.press("l"); // to the first child
+    assert!(robot.selected().contains("[0]"));
+    robot.press("h");
+    assert!(robot.selected().contains(".response_"));
+    robot.press("h");
+    assert!(!robot.screen().contains("[0] ="));
+    robot.press(" l<End>kk"); // the … line is third from the end
+    assert!(robot.selected().contains("… 99,000 more"), "{}", robot.selected());
+    robot.press("<Enter>");
+    assert!(robot.selected().contains("[1000]"));
+    assert!(!robot.screen().contains("[999]"), "a page is replaced, not piled up");
+    robot.press("k");
+    assert!(robot.selected().contains("… 1,000 before"));
+    robot.press("g77777<Enter>");
+    assert!(robot.selected().contains("[77777]"));
+}
+
+#[test]
+fn a_circle_is_marked_and_can_be_walked_round() {
+    let mut robot = Robot::new(80, 24);
+    robot.press(":0x760a00000000<Enter>jjjllljj");
+    assert!(robot.selected().contains("._client") && robot.selected().contains('↺'), "{}", robot.selected());
+    robot.press("l");
+    assert_eq!(robot.screen().matches(".host =").count(), 2);
+}
+
+#[test]
+fn tree_search_goes_round() {
+    let mut robot = Robot::new(80, 24);
+    robot.press(":0x760a00000000<Enter>/WEAK<Enter>");
+    assert!(robot.selected().contains("Client host"), "upper case is exact: no hit, no move");
+    robot.press("/<C-u>weak<Enter>");
+    assert!(robot.selected().contains(".parent"));
+    robot.press("/<C-u>client<Enter>n");
+    let second = robot.selected();
+    robot.press("nN");
+    assert_eq!(robot.selected(), second);
+}
+
+#[test]
+fn turning_round_at_the_root_keeps_both_sides() {
+    let mut robot = Robot::new(80, 24);
+    robot.press(":0x760a00000000<Enter>jjjlkkk");
+    let before = robot.screen();
+    robot.press("r");
+    assert!(robot.screen().contains("is held by"));
+    robot.press("r");
+    assert_eq!(robot.screen(), before);
+}
+
+#[test]
+fn hex_follows_words_and_comes_back() {
+    let mut robot = Robot::new(80, 24);
+    robot.press(":hex 0x760a00000000<Enter><Tab><Tab>");
+    assert!(robot.screen().contains("0x760200000000  is  dict"));
+    robot.press("<Enter>");
+    assert!(robot.line("┌").contains("0x760200000000"));
+    robot.press("<Esc>");
+    assert!(robot.screen().contains("0x760200000000  is  dict"), "the cursor is where it was");
+    robot.press("<Left><Left>");
+    assert!(robot.screen().contains("0x1  u64 1"));
+    robot.press("<Enter>");
+    assert!(robot.screen().contains("this word is not the address of an object"));
+}
+
+#[test]
+fn hex_scrolls_to_the_ends_of_the_region_and_stops() {
+    let mut robot = Robot::new(80, 24);
+    robot.press(":hex 0x760800000400<Enter>");
+    (0..9).for_each(|_| robot.press("<PgDn>").done());
+    robot.press("G<PgDn>");
+    let end = 0x7608_0000_0000u64 + 4000 * 64;
+    assert!(robot.screen().contains(&format!("▌{:012x}", end - 16)), "{}", robot.screen());
+    robot.press("g");
+    (0..3).for_each(|_| robot.press("<PgUp>").done());
+    assert!(robot.screen().contains("▌760800000000"));
+}
+
+#[test]
+fn hex_searches_text_and_bytes_both_ways() {
+    let mut robot = Robot::new(80, 24);
+    robot.press(":hex 0x760100000000<Enter>/some tex<Enter>");
+    assert!(robot.screen().contains("▌760100000010"));
+    robot.press("n");
+    assert!(robot.screen().contains("▌760100000050"));
+    robot.press("N");
+    assert!(robot.screen().contains("▌760100000010"));
+    robot.press("N");
+    assert!(robot.screen().contains("not found above"));
+    robot.press("/0x00000440<Enter>");
+    assert!(robot.screen().contains("▌760100000020"));
+    robot.press("/0xzz<Enter>");
+    assert!(robot.screen().contains("pairs of hex digits"));
+}

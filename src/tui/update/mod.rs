@@ -1,0 +1,101 @@
+//! What an event does: state in, state and effects out.
+//!
+//! Nothing here waits, draws or touches the terminal, so every behaviour can be tested by handing in events.
+
+mod go;
+mod keys;
+mod mouse;
+
+use super::app::App;
+use super::event::{Effect, Event};
+use super::panes::Pane;
+use crate::worker::protocol::{Answer, Update};
+
+/// Lets an event happen.
+pub fn update(app: &mut App, event: Event) -> Vec<Effect> {
+    match event {
+        Event::Tick => {
+            if !app.expire() {
+                return app.desk.take(); // nothing changed: the picture stays
+            }
+        }
+        Event::Key(key) => keys::key(app, key),
+        Event::Mouse(event) => mouse::mouse(app, event),
+        Event::Paste(text) => keys::paste(app, &text),
+        Event::Resize(columns, rows) => app.size = (columns, rows),
+        Event::Worker(update) => told(app, update),
+        Event::InputGone => app.desk.push(Effect::Quit),
+        Event::WorkerGone => {
+            app.work = None;
+            if app.failed.is_none() {
+                let said = "the background thread stopped: what is on the screen is all there is";
+                app.problems.push(said.into());
+                app.warn(said);
+            }
+        }
+        Event::Arranged(arrangement) => {
+            if let Pane::Types(pane) = app.history.here_mut() {
+                pane.arranged(arrangement);
+            }
+        }
+    }
+    settle(app);
+    app.dirty = true;
+    app.desk.take()
+}
+
+/// Asks for what the screen misses now.
+fn settle(app: &mut App) {
+    let sight = app.sight();
+    app.history.here_mut().ask(sight, &mut app.desk);
+    if let Pane::Hex(pane) = app.history.here_mut()
+        && let Some(text) = pane.told.take()
+    {
+        app.say(text);
+    }
+}
+
+/// What the worker says about the snapshot that is shown; others are not shown yet.
+fn told(app: &mut App, update: Update) {
+    let shown = app.source;
+    match update {
+        Update::Opened { source, info, problems } if source == shown => {
+            app.info = Some(info);
+            app.problems.extend(problems);
+        }
+        Update::Progress { source, stage, reading, rate } if source == shown => {
+            app.work = Some(super::app::Work { stage, reading, rate });
+        }
+        Update::Idle { source } if source == shown => app.work = None,
+        Update::Types { source, types, complete, problems } if source == shown => {
+            app.types = types;
+            app.problems.extend(problems);
+            if complete && !app.complete {
+                app.history.here_mut().resume(); // what was refused for want of an index may be answered now
+            }
+            app.complete = complete;
+            if let Pane::Types(pane) = app.history.here_mut() {
+                pane.replace(&app.types, &mut app.desk);
+            }
+        }
+        Update::Answered { ticket, answer } if ticket.source == shown => {
+            if let Some(answer) = go::answered(app, ticket, answer) {
+                app.history.here_mut().answer(ticket, answer);
+            }
+        }
+        Update::Refused { ticket, reason } if ticket.source == shown => {
+            let asked = app.going.refuse(ticket, &reason) || app.saving.refuse(ticket, &reason);
+            if asked || app.history.here_mut().refuse(ticket, &reason) {
+                app.warn(reason);
+            }
+        }
+        Update::Failed { source, reason } if source == shown => {
+            app.work = None;
+            app.failed = Some(reason);
+        }
+        _ => {}
+    }
+}
+
+/// Whether an answer is to a question of the explorer as a whole.
+type Left = Option<Answer>;

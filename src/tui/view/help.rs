@@ -1,0 +1,80 @@
+//! What lies over the pane: the keys for where the person is, made from the keymap; and the snapshot's problems.
+
+use super::{boxed, wrap};
+use crate::tui::app::{App, Overlay};
+use crate::tui::keymap::{self, Context};
+use crate::tui::theme::{BOLD, DIM};
+use crate::tui::widgets::{line, row_of};
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+use ratatui::widgets::{Clear, Widget};
+use unicode_width::UnicodeWidthStr;
+
+/// Columns of the keys' names.
+const KEYS: usize = 18;
+
+pub(super) fn draw(buffer: &mut Buffer, screen: Rect, app: &App, overlay: Overlay, top: u16) {
+    let width = screen.width.saturating_sub(8).min(100);
+    let inside = usize::from(width.saturating_sub(4));
+    let (title, lines) = match overlay {
+        Overlay::Help => ("keys here", help(app.pane().context(), inside)),
+        Overlay::Problems => ("what was wrong with this snapshot", problems(app, inside)),
+    };
+    let height = (lines.len() as u16 + 2).min(screen.height.saturating_sub(2));
+    let area = Rect { x: (screen.width - width) / 2, y: (screen.height - height) / 2, width, height };
+    Clear.render(area, buffer);
+    let hidden = (lines.len() as u16).saturating_sub(height - 2);
+    let top = top.min(hidden);
+    let title =
+        if hidden > 0 { format!("{title} · ↓ more · Esc closes") } else { format!("{title} · Esc closes") };
+    let inner = boxed(buffer, area, &title);
+    let inner = Rect { x: inner.x + 1, width: inner.width.saturating_sub(2), ..inner };
+    for (at, content) in (0..inner.height).zip(&lines[usize::from(top)..]) {
+        line(buffer, row_of(inner, at), content);
+    }
+}
+
+fn help(context: Context, width: usize) -> Vec<Line<'static>> {
+    let mut lines: Vec<_> = wrap(sentences(context), width).into_iter().map(Line::from).collect();
+    lines.push(Line::default());
+    for binding in keymap::help(context) {
+        let names: Vec<String> = binding.keys.iter().map(|key| key.name()).collect();
+        let names = names.join(" ");
+        let pad = " ".repeat(KEYS.saturating_sub(names.width()));
+        lines.push(Line::from(vec![Span::styled(names + &pad, BOLD), Span::raw(" "), Span::raw(binding.help)]));
+    }
+    lines
+}
+
+/// What the columns mean.
+fn sentences(context: Context) -> &'static str {
+    if context.meets(Context::TYPES) {
+        "Every type that has live objects: how many there are of exactly this type, and the sum of their own sizes \
+         as sys.getsizeof would say, without what they hold. The bar is a type's share of the size of all objects."
+    } else if context.meets(Context::OBJECTS) {
+        "Where each object is, how many references it counts (immortal: none are counted), its own size without what \
+         it holds (~: estimated), and its value in a line. The list is in the order of the column with the arrow."
+    } else if context.meets(Context::TREE) {
+        "Each line is a reference: its name as in Python, the object at the other end, that object's type, address \
+         and own size. (weak) keeps nothing alive, (guessed) is a word that looks like a reference, ↺ stands above \
+         already."
+    } else {
+        "Sixteen bytes a row, lowest address first, then the same as ASCII; a word that is the address of a known \
+         object is underlined. Below: the object that the cursor is in, and what the word under it could mean."
+    }
+}
+
+fn problems(app: &App, width: usize) -> Vec<Line<'static>> {
+    let mut lines = Vec::new();
+    for problem in app.problems.iter().take(500) {
+        for (i, part) in wrap(problem, width.saturating_sub(2)).into_iter().enumerate() {
+            let mark = if i == 0 { Span::styled("▲ ", app.theme.warning) } else { Span::raw("  ") };
+            lines.push(Line::from(vec![mark, Span::raw(part)]));
+        }
+    }
+    if app.problems.len() > 500 {
+        lines.push(Line::from(Span::styled(format!("… {} more", app.problems.len() - 500), DIM)));
+    }
+    lines
+}

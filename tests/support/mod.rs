@@ -1,0 +1,133 @@
+//! What the tests share: interpreters, targets with a record of their own heap, captures.
+#![allow(dead_code)] // each test binary uses its part
+
+pub mod truth;
+
+use pymem_tui::capture::{self, Destination, Options};
+use pymem_tui::progress::Progress;
+use pymem_tui::snapshot::Snapshot;
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+/// One interpreter of `target/interpreters.json`.
+#[derive(Debug, Clone, serde::Deserialize)]
+pub struct Interpreter {
+    pub name: String,
+    pub minor: String,
+    pub build: String,
+    pub argv: Vec<String>,
+    #[serde(default)]
+    pub env: BTreeMap<String, String>,
+}
+
+/// The minor versions this test run must cover (`PYMEM_TUI_REQUIRE`), or may cover.
+pub const COVERED: [&str; 4] = ["3.10", "3.11", "3.12", "3.13"];
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The interpreters that are there, of the covered versions. Fails when a required one is missing, in either build.
+pub fn interpreters() -> Vec<Interpreter> {
+    let list = root().join("target/interpreters.json");
+    if !list.exists() {
+        let status = Command::new("python3").arg(root().join(".ci/interpreters")).stdout(Stdio::null()).status();
+        assert!(status.is_ok_and(|s| s.success()), ".ci/interpreters could not look for interpreters");
+    }
+    let text = std::fs::read_to_string(&list).expect("target/interpreters.json is readable");
+    let mut all: Vec<Interpreter> = serde_json::from_str(&text).expect("target/interpreters.json is a list");
+    if let Ok(only) = std::env::var("PYMEM_TUI_ONLY") {
+        all.retain(|i| only.split(',').any(|o| i.name.starts_with(o)));
+        return all;
+    }
+    for required in std::env::var("PYMEM_TUI_REQUIRE").unwrap_or_default().split(',').filter(|r| !r.is_empty()) {
+        for build in ["shared", "static"] {
+            let there = all.iter().any(|i| i.minor == required && i.build == build);
+            assert!(there, "a {build} build of CPython {required} is required and was not found");
+        }
+    }
+    all.retain(|i| COVERED.contains(&i.minor.as_str()));
+    assert!(!all.is_empty(), "no interpreter of {COVERED:?} was found: run .ci/interpreters --install");
+    let names: Vec<_> = all.iter().map(|i| i.name.as_str()).collect();
+    println!("interpreters: {}", names.join(", "));
+    all
+}
+
+/// A running Python program, killed when dropped.
+pub struct Target {
+    child: Child,
+    pub pid: i32,
+    dir: tempfile::TempDir,
+}
+
+impl Target {
+    /// Starts `tests/targets/SCRIPT` and waits until it says that it is ready. The first argument is a path in a
+    /// directory of its own where it may write its record.
+    pub fn start(interpreter: &Interpreter, script: &str, args: &[&str]) -> Target {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let (program, first) = interpreter.argv.split_first().expect("argv is not empty");
+        let mut command = Command::new(program);
+        command.args(first).arg(root().join("tests/targets").join(script));
+        if script == "zoo.py" {
+            command.arg(dir.path().join("zoo"));
+        }
+        command.args(args).envs(&interpreter.env).env("PYTHONDONTWRITEBYTECODE", "1");
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("the interpreter starts");
+        let stdout = child.stdout.take().expect("its output is a pipe");
+        let mut lines = BufReader::new(stdout).lines().map_while(Result::ok);
+        let ready = lines.find(|l| l.starts_with("ready"));
+        let ready = ready.unwrap_or_else(|| panic!("{}: {script} ended before it was ready", interpreter.name));
+        let said = ready.split_whitespace().nth(1).and_then(|p| p.parse().ok());
+        let pid = said.unwrap_or(child.id() as i32);
+        Target { child, pid, dir }
+    }
+
+    /// Where the target wrote a file.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// Captures it from outside.
+    pub fn capture(&self) -> Snapshot {
+        let captured = capture::capture(self.pid, Destination::Temporary, &Options::default(), &Progress::default());
+        captured.expect("the target is captured").open().expect("the snapshot opens")
+    }
+}
+
+impl Drop for Target {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Runs `check` on every interpreter and fails with all that failed, by name.
+pub fn on_every_interpreter(check: impl Fn(&Interpreter) -> Result<(), String> + Sync) {
+    let mut failures = Vec::new();
+    for interpreter in interpreters() {
+        if let Err(why) = check(&interpreter) {
+            failures.push(format!("{}: {why}", interpreter.name));
+        }
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+/// One line of an expect file (tests/targets/expect.py).
+#[derive(Debug, serde::Deserialize)]
+pub struct Expected {
+    pub id: u64,
+    pub name: Option<String>,
+    pub r#type: String,
+    pub type_id: u64,
+    pub kind: String,
+    pub value: serde_json::Value,
+    pub attrs: Option<Vec<(String, u64)>>,
+    pub slots: Option<Vec<(String, u64)>>,
+}
+
+pub fn read_expected(path: &Path) -> Vec<Expected> {
+    let text = std::fs::read_to_string(path).expect("the expected values can be read");
+    text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{line}: {e}"))).collect()
+}

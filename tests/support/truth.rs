@@ -1,0 +1,95 @@
+//! The record that a target made of its own heap: see `tests/targets/truth.py` for the format.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+pub struct TruthType {
+    pub address: u64,
+    pub flags: u64,
+    pub basicsize: i64,
+    pub name: String,
+}
+
+impl TruthType {
+    /// Whether the target program itself defined it.
+    pub fn is_own(&self) -> bool {
+        self.flags & 2 != 0
+    }
+
+    /// Whether the collector tracks its objects.
+    pub fn has_gc(&self) -> bool {
+        self.flags & 4 != 0
+    }
+}
+
+pub struct TruthObject {
+    pub address: u64,
+    pub type_address: u64,
+    /// `sys.getsizeof`; `None` when asking it failed.
+    pub size: Option<u64>,
+    pub flags: u32,
+    pub referents: Vec<u64>,
+}
+
+impl TruthObject {
+    pub fn is_tracked(&self) -> bool {
+        self.flags & 1 != 0
+    }
+}
+
+pub struct Truth {
+    pub types: HashMap<u64, TruthType>,
+    pub objects: Vec<TruthObject>,
+}
+
+struct Input<'a>(&'a [u8]);
+
+impl Input<'_> {
+    fn u64(&mut self) -> u64 {
+        let (word, rest) = self.0.split_first_chunk().expect("the record is whole");
+        self.0 = rest;
+        u64::from_le_bytes(*word)
+    }
+
+    fn u32(&mut self) -> u32 {
+        let (word, rest) = self.0.split_first_chunk().expect("the record is whole");
+        self.0 = rest;
+        u32::from_le_bytes(*word)
+    }
+}
+
+impl Truth {
+    pub fn read(path: &Path) -> Truth {
+        let bytes = std::fs::read(path).expect("the target wrote its record");
+        let mut input = Input(bytes.strip_prefix(b"PYTRUTH1").expect("a record of this format"));
+        let mut types = HashMap::new();
+        for _ in 0..input.u64() {
+            let (address, flags) = (input.u64(), input.u64());
+            let (basicsize, _itemsize) = (input.u64() as i64, input.u64());
+            let len = input.u32() as usize;
+            let (name, rest) = input.0.split_at(len);
+            input.0 = rest;
+            let name = String::from_utf8(name.to_vec()).expect("names are UTF-8");
+            types.insert(address, TruthType { address, flags, basicsize, name });
+        }
+        let mut objects = Vec::new();
+        for _ in 0..input.u64() {
+            let (address, type_address, size) = (input.u64(), input.u64(), input.u64());
+            let flags = input.u32();
+            let referents = (0..input.u32()).map(|_| input.u64()).collect();
+            objects.push(TruthObject {
+                address,
+                type_address,
+                size: (size != u64::MAX).then_some(size),
+                flags,
+                referents,
+            });
+        }
+        assert!(input.0.is_empty(), "the record has {} bytes too many", input.0.len());
+        Truth { types, objects }
+    }
+
+    pub fn type_name(&self, address: u64) -> &str {
+        self.types.get(&address).map_or("?", |t| &t.name)
+    }
+}
