@@ -2,8 +2,12 @@
 
 use super::source;
 use crate::capture::Destination;
-use crate::cli::{Common, Entry, Source};
+use crate::cli::{ColorWhen, Common, Entry, Source};
+use crate::cpython::runtime::Interpreter;
 use crate::snapshot::Snapshot;
+use crate::tui::{self, ThemeChoice};
+use crate::worker;
+use anyhow::Context;
 
 pub(super) fn run(entry: Entry, common: &Common) -> anyhow::Result<()> {
     let snapshot = match (entry.pid, entry.output) {
@@ -19,12 +23,13 @@ pub(super) fn run(entry: Entry, common: &Common) -> anyhow::Result<()> {
 }
 
 /// Opens the explorer on a snapshot; returns when the person leaves it.
-pub(super) fn explore(snapshot: Snapshot, _common: &Common) -> anyhow::Result<()> {
-    // the explorer is wired here
-    eprintln!(
-        "{} is open: {} regions; the explorer is not built in yet",
-        snapshot.source().display(),
-        snapshot.regions().len()
-    );
-    Ok(())
+pub(super) fn explore(snapshot: Snapshot, common: &Common) -> anyhow::Result<()> {
+    // what is no Python process is told here, not on a screen that has nothing to show
+    Interpreter::find(&snapshot).with_context(|| format!("{} cannot be read", snapshot.source().display()))?;
+    let theme = match common.color {
+        ColorWhen::Never => ThemeChoice::Plain,
+        _ => ThemeChoice::Auto,
+    };
+    let worker = worker::start(snapshot).context("the worker's thread cannot be started")?;
+    tui::run(worker, tui::Options { theme, ..tui::Options::default() })
 }

@@ -21,10 +21,12 @@ use std::io::{self, IsTerminal, Write};
 /// Runs what the arguments ask for.
 pub fn run(cli: Cli) -> anyhow::Result<()> {
     let common = cli.common;
-    if let Some(threads) = common.threads {
-        // the scans' pool; it exists once, and nothing has used it yet
-        let _ = rayon::ThreadPoolBuilder::new().num_threads(threads.into()).build_global();
+    // the scans' pool; it exists once, and nothing has used it yet
+    let mut pool = rayon::ThreadPoolBuilder::new().num_threads(common.threads.unwrap_or(0).into());
+    if matches!(cli.command, None | Some(Command::Demo { .. })) {
+        pool = pool.start_handler(|_| crate::sys::priority::give_way());
     }
+    let _ = pool.build_global();
     match cli.command {
         None => explore::run(cli.entry, &common),
         Some(Command::Capture(args)) => capture::run(args, &common),

@@ -39,6 +39,9 @@ pub enum HeapError {
     /// The scan ended early.
     #[error(transparent)]
     Scan(#[from] ScanError),
+    /// The scan's thread ended without a word.
+    #[error("the objects could not be indexed: an internal error")]
+    Failed,
 }
 
 impl Heap {

@@ -5,4 +5,5 @@
 
 pub mod child;
 pub mod pagemap;
+pub mod priority;
 pub mod signals;

@@ -3,11 +3,15 @@
 //! It owns the snapshot and the index, runs the scans, and speaks only in [`protocol`]'s plain messages over bounded
 //! channels. It draws nothing and knows no terminal.
 
+mod jobs;
 pub mod protocol;
+mod run;
 
+use crate::snapshot::Snapshot;
 use protocol::{Request, SourceId, Ticket, Update};
+use std::io;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 /// One end of the channel to a worker: all that the explorer knows of it.
 pub struct Handle {
@@ -19,4 +23,19 @@ pub struct Handle {
     pub cancel: Arc<dyn Fn(SourceId) + Send + Sync>,
     /// The snapshots that are open or being opened, in the order of the command line.
     pub sources: Vec<SourceId>,
+}
+
+/// Messages that wait in either direction.
+const QUEUE: usize = 64;
+
+/// Starts a worker on a snapshot. It ends when the handle's request channel is dropped.
+pub fn start(snapshot: Snapshot) -> io::Result<Handle> {
+    let source = SourceId(0);
+    let (requests, inbox) = sync_channel(QUEUE);
+    let (outbox, updates) = sync_channel(QUEUE);
+    let stop = Arc::new(run::Stop::default());
+    let worker = run::Worker::new(source, Arc::new(snapshot), inbox, outbox, stop.clone());
+    std::thread::Builder::new().name("worker".into()).spawn(move || worker.run())?;
+    let cancel = Arc::new(move |_| stop.cancel());
+    Ok(Handle { requests, updates, cancel, sources: vec![source] })
 }

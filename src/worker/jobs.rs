@@ -1,0 +1,310 @@
+//! What each request is answered with, and which of them take long.
+
+use super::protocol::{Answer, ObjectOrder, Request, Stage, Ticket, Update};
+use crate::analysis::answers::{Direction, RefCount};
+use crate::analysis::describe::{DEFAULT_WIDTH, describe};
+use crate::analysis::{detail, links, raw as raw_memory, types};
+use crate::heap::{Heap, ObjectId};
+use crate::progress::Progress;
+use crate::snapshot::{Addr, Snapshot, save};
+use rayon::prelude::*;
+use std::sync::mpsc::SyncSender;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How a request ended.
+pub(super) enum Outcome {
+    Answer(Box<Answer>),
+    Refused(String),
+    /// Cancelled: nobody waits for it.
+    Dropped,
+}
+
+impl Outcome {
+    fn of(answer: Answer) -> Outcome {
+        Outcome::Answer(Box::new(answer))
+    }
+
+    /// The job's thread ended without a word.
+    pub(super) fn failed() -> Outcome {
+        Outcome::Refused("the question could not be answered: an internal error".into())
+    }
+}
+
+/// Which objects a list shows, and in which order.
+#[derive(Clone, PartialEq)]
+struct ListKey {
+    type_address: Option<Addr>,
+    order: ObjectOrder,
+    filter: String,
+}
+
+/// A list that was made, for the next window on it.
+type Cached = Option<(ListKey, Arc<Vec<ObjectId>>)>;
+
+/// What answers need; cheap to clone for a job's thread.
+#[derive(Clone)]
+pub(super) struct Context {
+    heap: Arc<Heap>,
+    outbox: SyncSender<Update>,
+    list: Arc<Mutex<Cached>>,
+}
+
+/// Lists of up to this many objects are sorted and filtered on the spot.
+const QUICK: usize = 5_000;
+
+/// A filter shows what it has so far at this interval.
+const SHOW: Duration = Duration::from_millis(150);
+
+/// Raw memory, for which no index is needed; everything else is refused.
+pub(super) fn raw(snapshot: &Snapshot, request: &Request) -> Outcome {
+    match request {
+        Request::Hex { address, start, len } => {
+            Outcome::of(Answer::Hex(raw_memory::hex(snapshot, *address, *start, *len)))
+        }
+        _ => Outcome::Refused("the objects of this snapshot are not indexed".into()),
+    }
+}
+
+/// What the status line calls a long request.
+pub(super) fn stage(request: &Request) -> Stage {
+    match request {
+        Request::Edges { .. } => Stage::Linking,
+        Request::Save { .. } => Stage::Saving,
+        _ => Stage::Searching,
+    }
+}
+
+impl Context {
+    pub(super) fn new(heap: Arc<Heap>, outbox: SyncSender<Update>) -> Context {
+        Context { heap, outbox, list: Arc::default() }
+    }
+
+    /// The answer to a request that takes a few milliseconds at most; `None` when it may take longer.
+    pub(super) fn quick(&self, ticket: Ticket, request: &Request) -> Option<Outcome> {
+        let heap = &*self.heap;
+        let idle = Progress::default();
+        match request {
+            Request::Object { address } => {
+                let depth = detail::Depth { levels: 1, entries: 200, chars: 2_000 };
+                let object = heap.object_at(*address).and_then(|(id, _)| detail::object(heap, id, depth));
+                Some(Outcome::of(Answer::Object(object.map(Box::new))))
+            }
+            Request::Edges { direction: Direction::Referrers, .. } if heap.built_edges().is_none() => None,
+            Request::Edges { .. } => Some(self.edges(request, &idle)),
+            Request::Hex { address, start, len } => {
+                let mut hex = raw_memory::hex(heap.snapshot(), *address, *start, *len);
+                if let Some(hex) = &mut hex {
+                    raw_memory::name_words(heap, hex);
+                }
+                Some(Outcome::of(Answer::Hex(hex)))
+            }
+            Request::Objects { type_address, order, filter, offset, limit } => {
+                let key = ListKey { type_address: *type_address, order: *order, filter: filter.clone() };
+                let cached = self.cached(&key);
+                let few = || match type_address.map(|a| heap.types().id_of(a)) {
+                    Some(Some(id)) => heap.tally().get(id).0 <= QUICK as u64,
+                    Some(None) => true,
+                    None => heap.objects().len() <= QUICK,
+                };
+                if cached.is_none() && !few() {
+                    return None;
+                }
+                let list = cached.or_else(|| self.list(ticket, &key, *offset, *limit, &idle))?;
+                let objects = types::rows(heap, &list, *offset, *limit);
+                Some(Outcome::of(Answer::Objects { objects, done: true }))
+            }
+            Request::Find { .. } | Request::Save { .. } => None,
+        }
+    }
+
+    /// The answer to any request, however long it takes.
+    pub(super) fn long(&self, ticket: Ticket, request: &Request, progress: &Progress) -> Outcome {
+        let heap = &*self.heap;
+        match request {
+            Request::Edges { .. } => self.edges(request, progress),
+            Request::Objects { type_address, order, filter, offset, limit } => {
+                let key = ListKey { type_address: *type_address, order: *order, filter: filter.clone() };
+                let Some(list) = self.list(ticket, &key, *offset, *limit, progress) else { return Outcome::Dropped };
+                Outcome::of(Answer::Objects { objects: types::rows(heap, &list, *offset, *limit), done: true })
+            }
+            Request::Find { pattern, from, backwards } => {
+                match raw_memory::find_next(heap.snapshot(), pattern, *from, *backwards, progress) {
+                    Ok(found) => Outcome::of(Answer::Found(found)),
+                    Err(_) => Outcome::Refused("the search was cancelled".into()),
+                }
+            }
+            Request::Save { path } => match save::write_directory(heap.snapshot(), path, progress) {
+                Ok(path) => Outcome::of(Answer::Saved(path)),
+                Err(error) => Outcome::Refused(crate::text::sanitize(&error.to_string()).into_owned()),
+            },
+            quick => self.quick(ticket, quick).unwrap_or(Outcome::Dropped),
+        }
+    }
+
+    fn edges(&self, request: &Request, progress: &Progress) -> Outcome {
+        let Request::Edges { address, direction, offset, limit } = request else { return Outcome::Dropped };
+        let Some((id, _)) = self.heap.object_at(*address) else {
+            return Outcome::Refused(format!("no object begins at {address}"));
+        };
+        match links::edges(&self.heap, id, *direction, *offset, *limit, progress) {
+            Ok(edges) => Outcome::of(Answer::Edges(edges)),
+            Err(_) => Outcome::Refused("building the references was cancelled; ask again to start it anew".into()),
+        }
+    }
+
+    fn cached(&self, key: &ListKey) -> Option<Arc<Vec<ObjectId>>> {
+        let list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
+        list.as_ref().filter(|(k, _)| k == key).map(|(_, l)| l.clone())
+    }
+
+    /// The whole list, sorted and filtered; `None` when cancelled. While a filter runs, the window asked for is shown
+    /// as far as it is known.
+    fn list(
+        &self,
+        ticket: Ticket,
+        key: &ListKey,
+        offset: u64,
+        limit: u64,
+        progress: &Progress,
+    ) -> Option<Arc<Vec<ObjectId>>> {
+        let heap = &*self.heap;
+        let chosen = match key.type_address {
+            Some(address) => match heap.types().id_of(address) {
+                Some(id) => types::select(heap, Some(&[id])),
+                None => Vec::new(),
+            },
+            None => types::select(heap, None),
+        };
+        let sorted = sort(heap, chosen, key.order, progress)?;
+        let list = if key.filter.is_empty() {
+            sorted
+        } else {
+            self.filter(ticket, sorted, &key.filter, offset, limit, progress)?
+        };
+        let list = Arc::new(list);
+        *self.list.lock().unwrap_or_else(PoisonError::into_inner) = Some((key.clone(), list.clone()));
+        Some(list)
+    }
+
+    fn filter(
+        &self,
+        ticket: Ticket,
+        ids: Vec<ObjectId>,
+        filter: &str,
+        offset: u64,
+        limit: u64,
+        progress: &Progress,
+    ) -> Option<Vec<ObjectId>> {
+        let heap = &*self.heap;
+        let wanted = Filter::new(filter);
+        progress.begin(ids.len() as u64);
+        let mut matches = Vec::new();
+        let mut shown = Instant::now();
+        let mut size = 1 << 10;
+        let mut rest = ids.as_slice();
+        while !rest.is_empty() {
+            progress.check().ok()?;
+            let (chunk, after) = rest.split_at(size.min(rest.len()));
+            rest = after;
+            size = (size * 2).min(1 << 16);
+            let found: Vec<ObjectId> = chunk
+                .par_chunks(256)
+                .flat_map_iter(|part| {
+                    let memory = heap.memory();
+                    let wanted = &wanted;
+                    let is_wanted = move |id: &&ObjectId| {
+                        let address = heap.objects().address(**id);
+                        let line = heap
+                            .type_of(**id)
+                            .map(|(_, ty)| describe(&memory, heap.types(), address, ty, DEFAULT_WIDTH));
+                        line.is_some_and(|line| wanted.accepts(&line))
+                    };
+                    part.iter().filter(is_wanted).copied().collect::<Vec<_>>()
+                })
+                .collect();
+            matches.extend(found);
+            progress.advance(chunk.len() as u64);
+            progress.found(chunk.len() as u64);
+            if shown.elapsed() > SHOW {
+                shown = Instant::now();
+                let objects = types::rows(heap, &matches, offset, limit);
+                self.outbox.send(Update::Answered { ticket, answer: Answer::Objects { objects, done: false } }).ok()?;
+            }
+        }
+        Some(matches)
+    }
+}
+
+/// Smart case, `!` inverts.
+struct Filter {
+    text: String,
+    exact: bool,
+    inverse: bool,
+}
+
+impl Filter {
+    fn new(filter: &str) -> Filter {
+        let (text, inverse) = filter.strip_prefix('!').map_or((filter, false), |rest| (rest, true));
+        let exact = text.chars().any(char::is_uppercase);
+        Filter { text: if exact { text.to_owned() } else { text.to_lowercase() }, exact, inverse }
+    }
+
+    fn accepts(&self, line: &str) -> bool {
+        let found = if self.exact { line.contains(&self.text) } else { line.to_lowercase().contains(&self.text) };
+        found != self.inverse
+    }
+}
+
+fn sort(heap: &Heap, mut ids: Vec<ObjectId>, order: ObjectOrder, progress: &Progress) -> Option<Vec<ObjectId>> {
+    progress.check().ok()?;
+    let (key, descending): (fn(&Heap, &crate::cpython::Memory<'_>, ObjectId) -> u64, bool) = match order {
+        ObjectOrder::Address { descending } => {
+            if descending {
+                ids.reverse();
+            }
+            return Some(ids);
+        }
+        ObjectOrder::Size { descending } => (
+            |heap, memory, id| {
+                let ty = heap.type_of(id);
+                ty.and_then(|(_, ty)| memory.shallow_size(heap.objects().address(id), ty)).unwrap_or(0)
+            },
+            descending,
+        ),
+        ObjectOrder::RefCount { descending } => (
+            |heap, memory, id| match types::refcount(memory, heap.objects().address(id)) {
+                RefCount::Count(n) => n.unsigned_abs(),
+                RefCount::Immortal => u64::MAX,
+            },
+            descending,
+        ),
+    };
+    let mut keyed: Vec<(u64, ObjectId)> = ids
+        .par_chunks(1 << 12)
+        .flat_map_iter(|chunk| {
+            let memory = heap.memory();
+            chunk.iter().map(|id| (key(heap, &memory, *id), *id)).collect::<Vec<_>>()
+        })
+        .collect();
+    progress.check().ok()?;
+    if descending {
+        keyed.par_sort_unstable_by_key(|(k, id)| (std::cmp::Reverse(*k), *id));
+    } else {
+        keyed.par_sort_unstable();
+    }
+    Some(keyed.into_iter().map(|(_, id)| id).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn filters_have_smart_case_and_can_be_inverted() {
+        assert!(Filter::new("err").accepts("ValueError('x')"));
+        assert!(!Filter::new("Err").accepts("an error"));
+        assert!(Filter::new("!err").accepts("fine"));
+        assert!(!Filter::new("!err").accepts("ERROR"));
+    }
+}
