@@ -57,7 +57,8 @@ fn median(mut times: Vec<f64>) -> f64 {
 
 fn compare(what: &str) {
     let dir = tempfile::tempdir_in(std::env::var_os("TMPDIR").unwrap_or("/var/tmp".into())).unwrap();
-    let snapshot = if Path::new(what).is_dir() { PathBuf::from(what) } else { make(what, &dir.path().join("snapshot")) };
+    let snapshot =
+        if Path::new(what).is_dir() { PathBuf::from(what) } else { make(what, &dir.path().join("snapshot")) };
     let threads = std::thread::available_parallelism().map_or(1, |n| n.get());
     let heap = Heap::index(Arc::new(Snapshot::open(&snapshot).unwrap()), &Progress::default()).unwrap();
     let bytes = heap.snapshot().data_bytes();
@@ -127,11 +128,19 @@ fn memory(path: &Path) {
         let heap = Heap::index(Arc::new(Snapshot::open(path).unwrap()), &Progress::default()).unwrap();
         let objects = heap.objects().len() as f64;
         let for_index = peak.load(Relaxed).saturating_sub(before) as f64;
-        println!("  memory for the index           {:6.0} MB  {:5.2} B an object", for_index / 1e6, for_index / objects);
+        println!(
+            "  memory for the index           {:6.0} MB  {:5.2} B an object",
+            for_index / 1e6,
+            for_index / objects
+        );
         let edges = heap.edges(&Progress::default()).unwrap().len() as f64;
         let both = peak.load(Relaxed).saturating_sub(before) as f64;
         let allowed = 24.0 * objects + 9.0 * edges;
-        println!("  … and the references both ways {:6.0} MB  {:5.2} of 24 B an object + 9 B an edge", both / 1e6, both / allowed);
+        println!(
+            "  … and the references both ways {:6.0} MB  {:5.2} of 24 B an object + 9 B an edge",
+            both / 1e6,
+            both / allowed
+        );
         end.store(true, Relaxed);
     });
 }

@@ -203,7 +203,10 @@ fn check_referents(heap: &Heap, truth: &Truth) -> Result<(), String> {
             found.remove(&dict);
             told.remove(&dict);
             told.extend(records.get(&dict).iter().flat_map(|d| &d.referents));
-            memory.dict_entries(Addr(dict), |_, _, value| found.insert(value.0) || true);
+            memory.dict_entries(Addr(dict), |_, _, value| {
+                found.insert(value.0);
+                true
+            });
         }
         let own = truth.types.get(&object.type_address).is_some_and(|t| t.is_own());
         let extra_before: HashSet<u64> = found.clone();

@@ -85,7 +85,7 @@ pub fn main_heap(reader: &Reader<'_>, start: Addr, end: Addr) -> bool {
 pub fn thread_heap(reader: &Reader<'_>, at: Addr, limit: Addr) -> Option<(Addr, Addr)> {
     let arena = reader.u64(at)?;
     let size = reader.u64(at + 16)?;
-    if size < MAX_STATE || size > HEAP_ALIGNMENT || !size.is_multiple_of(ALIGNMENT) || at + size > limit {
+    if !(MAX_STATE..=HEAP_ALIGNMENT).contains(&size) || !size.is_multiple_of(ALIGNMENT) || at + size > limit {
         return None;
     }
     let inside = arena.wrapping_sub(at.0);

@@ -102,7 +102,7 @@ impl Pool {
         while !at.is_null() {
             let inside = at.0.wrapping_sub(self.first().0);
             let i = inside / self.block;
-            if i >= self.blocks || inside % self.block != 0 {
+            if i >= self.blocks || !inside.is_multiple_of(self.block) {
                 return false;
             }
             let (word, bit) = ((i / 64) as usize, 1u64 << (i % 64));

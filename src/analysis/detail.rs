@@ -120,12 +120,13 @@ fn facts(heap: &Heap, memory: &Memory<'_>, id: ObjectId, address: Addr, ty: &Typ
     let region = heap.snapshot().region_of(address);
     let place = region.and_then(|r| r.file.clone()).unwrap_or_else(|| "anonymous memory".to_owned());
     add("in", text::sanitize(&place).into_owned());
-    let tracked = ty.head >= 16 && !ty.is_metatype() && memory.reader.u64(address - 16).is_some_and(|w| w != 0);
-    let gc = match (ty.has(flags::HAVE_GC), tracked) {
-        (false, _) => "not collected",
-        (true, _) if ty.is_metatype() => "collected when a heap type",
-        (true, true) => "tracked",
-        (true, false) => "untracked",
+    // static types have no GC header, though their type says so
+    let own_flags = memory.reader.u64(address + memory.layout.structs.type_object.tp_flags).unwrap_or(0);
+    let has_head = ty.has(flags::HAVE_GC) && !(ty.is_metatype() && own_flags & flags::HEAPTYPE == 0);
+    let gc = match memory.reader.u64(address - 16) {
+        _ if !has_head => "not collected",
+        Some(next) if next != 0 => "tracked",
+        _ => "untracked",
     };
     add("gc", gc.to_owned());
     if let Some(edges) = heap.built_edges() {

@@ -60,6 +60,11 @@ impl Window {
         self.base.0 / WINDOW
     }
 
+    /// Whether no object is in it.
+    pub fn is_empty(&self) -> bool {
+        self.types.is_empty()
+    }
+
     /// Its objects, in address order.
     pub fn objects(&self) -> impl Iterator<Item = (Addr, TypeId)> + '_ {
         self.addresses().zip(self.types.iter().copied())

@@ -51,6 +51,12 @@ pub struct Plan {
     pieces: Arc<Vec<Piece>>,
 }
 
+/// Objects in address order, with their types.
+type Objects = Vec<(Addr, TypeId)>;
+
+/// One window's work: its pieces of memory, and the type objects in it.
+type Unit<'a> = (&'a [Piece], &'a [(Addr, TypeId)]);
+
 /// Why a scan ended early.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ScanError {
@@ -87,8 +93,8 @@ impl Plan {
         progress.begin(self.pieces.iter().map(|p| p.end.0 - p.start.0).sum());
         let mut types_by_window = self.types.iter().map(|(id, t)| (t.address, id)).collect::<Vec<_>>();
         types_by_window.sort_unstable_by_key(|(addr, _)| *addr);
-        let windows: Vec<(&[Piece], &[(Addr, TypeId)])> = self.windows(&types_by_window);
-        let found: Result<Vec<(Window, Vec<(Addr, TypeId)>)>, Cancelled> = windows
+        let windows = self.windows(&types_by_window);
+        let found: Result<Vec<(Window, Objects)>, Cancelled> = windows
             .par_iter()
             .map_init(
                 || Scanner::new(self, snapshot, interpreter),
@@ -104,14 +110,15 @@ impl Plan {
         let mut windows = Vec::with_capacity(windows.len());
         let mut over = Vec::new();
         for (window, beyond) in found? {
-            windows.push(window);
+            // an empty window has no place among the others
+            windows.extend((!window.is_empty()).then_some(window));
             over.extend(beyond);
         }
         Ok(Index::new(with_stragglers(windows, over))?)
     }
 
     /// Pieces and type objects, window by window.
-    fn windows<'a>(&'a self, types: &'a [(Addr, TypeId)]) -> Vec<(&'a [Piece], &'a [(Addr, TypeId)])> {
+    fn windows<'a>(&'a self, types: &'a [(Addr, TypeId)]) -> Vec<Unit<'a>> {
         let key = |addr: Addr| addr.0 / WINDOW;
         let (mut pieces, mut types) = (self.pieces.as_slice(), types);
         let mut windows = Vec::new();
@@ -176,7 +183,7 @@ impl<'s> Scanner<'s> {
     }
 
     /// The objects of one window, and those found in its last chunk that begin in the next window.
-    fn window(&mut self, pieces: &[Piece], types: &[(Addr, TypeId)]) -> (Window, Vec<(Addr, TypeId)>) {
+    fn window(&mut self, pieces: &[Piece], types: &[(Addr, TypeId)]) -> (Window, Objects) {
         self.objects.clear();
         for piece in pieces {
             match piece.kind {
@@ -469,3 +476,29 @@ fn may_be_static(ty: &Type) -> bool {
 }
 
 const _: () = assert!(WINDOW.is_multiple_of(16 << 10), "a pool lies within one window");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_object_on_a_border_belongs_to_the_window_it_begins_in() {
+        let at = |window: u64, offset: u64| (Addr(window * WINDOW + offset), TypeId(7));
+        let windows = vec![Window::new(&[at(1, 0x20), at(1, 0x100)]), Window::new(&[at(4, 0x40)])];
+        // one begins exactly where a known window does, one in a window of its own
+        let windows = with_stragglers(windows, vec![at(4, 0), at(2, 0x10)]);
+        let found: Vec<_> = windows.iter().flat_map(|w| w.objects()).map(|(addr, _)| addr).collect();
+        assert_eq!(found, [at(1, 0x20), at(1, 0x100), at(2, 0x10), at(4, 0), at(4, 0x40)].map(|o| o.0));
+        let index = Index::new(windows).unwrap();
+        assert!([at(2, 0x10), at(4, 0), at(4, 0x40)].iter().all(|o| index.object_at(o.0).is_some()));
+    }
+
+    #[test]
+    fn gc_headers_have_both_links_or_none() {
+        let header = |next: u64, before: u64| [next.to_le_bytes(), before.to_le_bytes()].concat();
+        assert!(gc_header_makes_sense(&header(0x7f00_0000_1000, 0x7f00_0000_2000)));
+        assert!(gc_header_makes_sense(&header(0, 1)), "finalised, on no list");
+        assert!(!gc_header_makes_sense(&header(0, 0x7f00_0000_2000)));
+        assert!(!gc_header_makes_sense(&header(u64::MAX, 0)));
+    }
+}

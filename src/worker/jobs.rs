@@ -4,6 +4,7 @@ use super::protocol::{Answer, ObjectOrder, Request, Stage, Ticket, Update};
 use crate::analysis::answers::{Direction, RefCount};
 use crate::analysis::describe::{DEFAULT_WIDTH, describe};
 use crate::analysis::{detail, links, raw as raw_memory, types};
+use crate::cpython::Memory;
 use crate::heap::{Heap, ObjectId};
 use crate::progress::Progress;
 use crate::snapshot::{Addr, Snapshot, save};
@@ -256,9 +257,12 @@ impl Filter {
     }
 }
 
+/// What a list is sorted by.
+type Key = fn(&Heap, &Memory<'_>, ObjectId) -> u64;
+
 fn sort(heap: &Heap, mut ids: Vec<ObjectId>, order: ObjectOrder, progress: &Progress) -> Option<Vec<ObjectId>> {
     progress.check().ok()?;
-    let (key, descending): (fn(&Heap, &crate::cpython::Memory<'_>, ObjectId) -> u64, bool) = match order {
+    let (key, descending): (Key, bool) = match order {
         ObjectOrder::Address { descending } => {
             if descending {
                 ids.reverse();
