@@ -65,7 +65,7 @@
 //!   the allocators' blocks, which spares a pass over all memory.
 //! - `_Py_DebugOffsets` tells the version and whether the build is free-threaded. The offsets themselves come from the
 //!   table of the version, which holds many more than CPython publishes.
-//! - The worker has one snapshot. Its messages name no source yet; several at once would add that to the ticket.
+//! - Every message names its snapshot, so that several can be open, but the worker holds one for now.
 
 pub mod alloc;
 pub mod analysis;

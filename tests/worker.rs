@@ -97,12 +97,8 @@ fn filters_and_references_agree_with_the_lists() {
     let Answer::Edges(holders) = answer(&handle, ticket) else { panic!("references were asked for") };
     assert!(holders.total > 0 && holders.edges.len() as u64 == holders.total);
     for holder in &holders.edges {
-        let back = Request::Edges {
-            address: holder.address,
-            direction: Direction::Referents,
-            offset: 0,
-            limit: u64::MAX,
-        };
+        let back =
+            Request::Edges { address: holder.address, direction: Direction::Referents, offset: 0, limit: u64::MAX };
         let ticket = ask(&handle, 4, back);
         let Answer::Edges(held) = answer(&handle, ticket) else { panic!("references were asked for") };
         let same = held.edges.iter().any(|e| e.address == object && e.edge == holder.edge && e.kind == holder.kind);
