@@ -235,10 +235,11 @@ impl TypeTable {
             ty.slots = own_slots(memory, ty, member);
         }
         resolve(memory.layout, &raw, &mut types);
-        for ty in types.iter_mut().filter(|t| t.decoder == DecoderName::Structseq) {
-            ty.items = hidden_items(memory, ty.address);
-        }
         let static_states = static_states(memory, interpreter, &types);
+        let tuple = types.iter().position(|t| t.name == "tuple" && !t.is_heap_type()).map(|i| TypeId(i as u32));
+        for ty in types.iter_mut() {
+            structseq(memory, ty, tuple, static_states.get(&ty.address).map(|state| state.0));
+        }
         TypeTable { types, by_address, static_states }
     }
 
@@ -461,11 +462,34 @@ fn own_slots(memory: &Memory<'_>, ty: &Type, member_descriptor: Option<Addr>) ->
     slots
 }
 
-/// `n_fields` of a struct sequence counts the fields that indexing does not show (`Objects/structseq.c`).
-fn hidden_items(memory: &Memory<'_>, address: Addr) -> Option<u64> {
-    let dict = memory.reader.pointer(address + memory.layout.structs.type_object.tp_dict)?;
-    let fields = memory.small_int(memory.dict_get(dict, "n_fields")?)?;
-    u64::try_from(fields).ok().filter(|n| *n < 1000)
+/// Counts the items of a struct sequence: `n_fields` is with those that indexing does not show. A subclass of tuple
+/// that no table knows is one when it says so in its dict, which may be kept apart from a static type
+/// (`Objects/structseq.c`).
+fn structseq(memory: &Memory<'_>, ty: &mut Type, tuple: Option<TypeId>, dict: Option<Addr>) {
+    let known = ty.decoder == DecoderName::Structseq;
+    let may_be = ty.decoder == DecoderName::Tuple
+        && tuple.is_some()
+        && ty.base == tuple
+        && ty.attributes == Attributes::None
+        && ty.slots.is_empty();
+    if !known && !may_be {
+        return;
+    }
+    let dict = dict.or_else(|| memory.reader.pointer(ty.address + memory.layout.structs.type_object.tp_dict));
+    let number = |name: &str| {
+        let found = memory.small_int(memory.dict_get(dict?, name)?)?;
+        u64::try_from(found).ok().filter(|n| *n < 1000)
+    };
+    let Some(fields) = number("n_fields") else { return };
+    if known {
+        ty.items = Some(fields);
+    } else if let (Some(shown), Some(_)) = (number("n_sequence_fields"), number("n_unnamed_fields"))
+        && ty.unknown_words.len() as u64 <= fields.saturating_sub(shown) + 1
+    {
+        ty.decoder = DecoderName::Structseq;
+        ty.items = Some(fields);
+        ty.unknown_words.clear();
+    }
 }
 
 /// Where the main interpreter keeps what static types have per interpreter (`Objects/typeobject.c`,
