@@ -96,7 +96,10 @@ fn check_nothing_more(heap: &Heap, truth: &Truth) -> Result<(), String> {
         let flags_at = addr + memory.layout.structs.type_object.tp_flags;
         let is_static = ty.is_metatype() && memory.reader.u64(flags_at).is_some_and(|f| f & flags::HEAPTYPE == 0);
         let tracked = ty.head >= 16 && !is_static && memory.reader.u64(addr - 16).is_some_and(|next| next != 0);
-        if true_type.is_some_and(|t| t.is_own()) || tracked {
+        // a static type that was never made ready is believed when there are objects of it: both have to be real
+        let unready_type =
+            ty.is_metatype() && heap.types().id_of(addr).is_some_and(|t| !heap.types().get(t).is_ready());
+        if true_type.is_some_and(|t| t.is_own()) || tracked || !ty.is_ready() || unready_type {
             extra.entry(ty.name.clone()).or_default().push(format!("{addr} in {:?}", piece_of(heap, addr)));
         }
     }
@@ -187,7 +190,11 @@ fn check_referents(heap: &Heap, truth: &Truth) -> Result<(), String> {
                 EdgeKind::Strong => {}
             }
             // keys that are str are owned and not shown to the collector
-            if name == EdgeName::Key && target_type.address.0 == str_type {
+            let unshown_key = name == EdgeName::Key && target_type.address.0 == str_type;
+            // 3.15: a bytearray owns the bytes object that is its storage, and has no tp_traverse to show it (nor
+            // has a subclass, whose subtype_traverse asks the base's)
+            let storage = name == EdgeName::Field("ob_bytes_object");
+            if unshown_key || storage {
                 keys.insert(target.0);
             } else {
                 found.insert(target.0);

@@ -443,6 +443,15 @@ impl Memory<'_> {
         })
     }
 
+    /// Bytes of the values that lie behind an object of its own size: header, values, the order of their names
+    /// (`_PyInlineValuesSize`, from 3.14); 0 for a type without. (3.13 has them within plain objects only.)
+    pub fn inline_values_size(&self, addr: Addr, ty: &Type) -> Option<u64> {
+        let Attributes::Managed { inline_at: Some(at) } = ty.attributes else { return Some(0) };
+        let v = &self.layout.structs.values;
+        let capacity = u64::from(self.reader.u8(addr + at + v.capacity?)?);
+        Some(v.values + 8 * capacity + capacity.next_multiple_of(8))
+    }
+
     /// The keys of an OrderedDict's nodes, in order.
     pub fn odict_nodes(&self, addr: Addr) -> impl Iterator<Item = Addr> + '_ {
         let s = &self.layout.structs;

@@ -254,6 +254,7 @@ pub enum SizeRule {
     Odict,
     Pickler,
     Set,
+    Simplequeue,
     Stgdict,
     Str,
     Struct,
@@ -303,7 +304,7 @@ structs! {
     "PyCompactUnicodeObject" => compact: Compact { utf8_length, utf8; wstr_length }
     "PyUnicodeObject" => unicode: Unicode { data; }
     "PyBytesObject" => bytes: Bytes { ob_sval; }
-    "PyByteArrayObject" => bytearray: ByteArray { ob_alloc, ob_start; }
+    "PyByteArrayObject" => bytearray: ByteArray { ob_alloc, ob_start; ob_bytes_object }
     "PyTupleObject" => tuple: Tuple { ob_item; }
     "PyListObject" => list: List { ob_item, allocated; }
     "PyDictObject" => dict: Dict { ma_used, ma_keys, ma_values; }

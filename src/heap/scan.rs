@@ -91,7 +91,8 @@ impl Plan {
         progress: &Progress,
     ) -> Result<Index, ScanError> {
         progress.begin(self.pieces.iter().map(|p| p.end.0 - p.start.0).sum());
-        let mut types_by_window = self.types.iter().map(|(id, t)| (t.address, id)).collect::<Vec<_>>();
+        let types_by_window = self.types.iter().filter(|(_, t)| t.is_ready());
+        let mut types_by_window = types_by_window.map(|(id, t)| (t.address, id)).collect::<Vec<_>>();
         types_by_window.sort_unstable_by_key(|(addr, _)| *addr);
         let windows = self.windows(&types_by_window);
         let found: Result<Vec<(Window, Objects)>, Cancelled> = windows
@@ -114,7 +115,23 @@ impl Plan {
             windows.extend((!window.is_empty()).then_some(window));
             over.extend(beyond);
         }
+        over.extend(self.live_without_ready(&Memory { reader: snapshot.reader(), layout: interpreter.layout }));
         Ok(Index::new(with_stragglers(windows, over))?)
+    }
+
+    /// Static types that were never made ready are unused code, unless there are objects of them.
+    fn live_without_ready(&self, memory: &Memory<'_>) -> Objects {
+        let mut found = Vec::new();
+        for (id, ty) in self.types.iter().filter(|(id, t)| !t.is_ready() && self.tally.get(*id).0 > 0) {
+            let Some(metatype) = self.types.id_of(ty.metatype) else { continue };
+            let size = memory.shallow_size(ty.address, self.types.get(metatype)).unwrap_or(0);
+            if let Some((count, bytes)) = self.tally.counts.get(metatype.0 as usize) {
+                count.fetch_add(1, Relaxed);
+                bytes.fetch_add(size, Relaxed);
+            }
+            found.push((self.types.get(id).address, metatype));
+        }
+        found
     }
 
     /// Pieces and type objects, window by window.
@@ -343,7 +360,8 @@ impl<'s> Scanner<'s> {
             return false;
         }
         // objects so small that many a pair of words could pass for one have their exact size
-        !matches!(ty.decoder, DecoderName::Float | DecoderName::Complex) || room - size < 32
+        !matches!(ty.decoder, DecoderName::Float | DecoderName::Complex)
+            || room.wrapping_sub(size + self.memory.inline_values_size(addr, ty).unwrap_or(0)) < 32
     }
 
     /// Objects that a compiler placed: static types are known already; the others have no GC header that counts.
@@ -358,7 +376,7 @@ impl<'s> Scanner<'s> {
             if let Some(id) = self.types.id_of(Addr(word)) {
                 let ty = self.types.get(id);
                 let count = count.first_chunk().map_or(Count::Absurd, |w| self.memory.count_of(u64::from_le_bytes(*w)));
-                let placed = !ty.is_heap_type() && !ty.is_metatype() && may_be_static(ty);
+                let placed = ty.is_ready() && !ty.is_heap_type() && !ty.is_metatype() && may_be_static(ty);
                 let lives = match count {
                     Count::Immortal => true,
                     Count::Live(_) => !immortal_only || ty.name == "moduledef",
