@@ -120,7 +120,11 @@ fn resizing_and_terminals_that_are_too_small() {
         // the corner of the frame stands where the new size has it
         terminal.wait(&format!("a picture of {size:?}"), |s| {
             let frame = s.lines().filter(|l| l.starts_with('┌')).map(|l| l.chars().count()).max();
-            if fits { frame == Some(size.0.into()) } else { frame.is_none() && "too small".starts_with(&s[..s.len().min(9)]) }
+            if fits {
+                frame == Some(size.0.into())
+            } else {
+                frame.is_none() && "too small".starts_with(&s[..s.len().min(9)])
+            }
         });
         assert!(terminal.is_drawing());
     }
