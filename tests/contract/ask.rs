@@ -1,4 +1,5 @@
 //! Asking the real program, and checking that an answer has the contract's shape.
+#![allow(dead_code)] // each test binary uses its part
 
 use crate::support::{Expected, Interpreter, Target, interpreters, read_expected, truth::Truth};
 use serde_json::{Value, json};
