@@ -259,7 +259,7 @@ fn every_object_is_in_the_index_with_its_type_and_size() {
 /// 3.15 that calls itself 3.16: read with the newest table, and said.
 #[test]
 fn a_later_version_is_read_with_the_newest_table() {
-    let newest = support::interpreters().into_iter().filter(|i| i.minor == "3.15").next_back();
+    let newest = support::interpreters().into_iter().rfind(|i| i.minor == "3.15");
     let Some(interpreter) = newest else {
         println!("not covered: no CPython 3.15");
         return;
