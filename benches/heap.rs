@@ -4,6 +4,8 @@
 //! million) with `tests/targets/heap.py`, or takes a directory that is there, and prints medians and ratios. The limit
 //! is a fresh process that maps the same files and sums all 8-byte words with as many threads.
 
+use pymem_tui::analysis::answers::Direction;
+use pymem_tui::analysis::links;
 use pymem_tui::heap::Heap;
 use pymem_tui::progress::Progress;
 use pymem_tui::snapshot::Snapshot;
@@ -142,5 +144,19 @@ fn memory(path: &Path) {
             both / allowed
         );
         end.store(true, Relaxed);
+        let ids: Vec<_> = heap.objects().iter().step_by(heap.objects().len() / 2000 + 1).map(|o| o.0).collect();
+        let page = |id| {
+            let start = Instant::now();
+            links::edges(&heap, id, Direction::Referrers, 0, 1000, &Progress::default()).unwrap();
+            start.elapsed().as_secs_f64() * 1e3
+        };
+        let mut pages: Vec<f64> = ids.into_iter().map(page).collect();
+        pages.sort_by(f64::total_cmp);
+        let longest = pages.last().unwrap();
+        println!(
+            "  next referrers, {} objects   {:6.3} ms median, {longest:.1} ms longest",
+            pages.len(),
+            median(pages.clone())
+        );
     });
 }

@@ -8,6 +8,9 @@ use crate::heap::{Heap, ObjectId, Tally};
 use crate::snapshot::Addr;
 use rayon::prelude::*;
 
+/// Chains of bases longer than this are damaged.
+const MAX_BASES: usize = 1000;
+
 /// Every type that has objects, biggest first. During a scan, as far as it has come.
 pub fn types(table: &TypeTable, tally: &Tally) -> Types {
     let mut total = Total::default();
@@ -16,7 +19,7 @@ pub fn types(table: &TypeTable, tally: &Tally) -> Types {
         let (count, shallow_bytes) = tally.get(id);
         if count > 0 {
             total.count += count;
-            total.shallow_bytes += shallow_bytes;
+            total.shallow_bytes = total.shallow_bytes.saturating_add(shallow_bytes);
             rows.push(TypeRow { name: ty.name.clone(), address: ty.address, count, shallow_bytes });
         }
     }
@@ -93,22 +96,21 @@ pub fn refcount(memory: &Memory<'_>, address: Addr) -> RefCount {
     }
 }
 
-/// Whether a size is only an estimate: its C type is unknown, or a class says its own `__sizeof__`.
+/// Whether a size is only an estimate: a class of the program, or a C type that is not in the version's table, says
+/// its own `__sizeof__`.
 pub fn is_estimate(heap: &Heap, ty: &Type) -> bool {
-    if ty.estimated {
-        return true;
-    }
     let memory = heap.memory();
-    let mut at = Some(ty);
-    for _ in 0..64 {
-        let Some(class) = at.filter(|t| t.is_heap_type() && t.cached_keys != Addr::NULL) else { return false };
-        let dict = memory.reader.pointer(class.address + memory.layout.structs.type_object.tp_dict);
-        let own = dict.and_then(|d| memory.dict_get(d, "__sizeof__"));
-        let function = own.and_then(|f| memory.type_of(f)).and_then(|t| heap.types().id_of(t));
-        if function.is_some_and(|f| heap.types().get(f).name == "function") {
-            return true;
-        }
-        at = class.base.map(|b| heap.types().get(b));
-    }
-    false
+    let says_its_own = |class: &Type| {
+        let dict = match heap.types().static_state(class.address) {
+            Some((dict, _)) => Some(dict),
+            None => memory.reader.pointer(class.address + memory.layout.structs.type_object.tp_dict),
+        };
+        dict.is_some_and(|d| memory.dict_get(d, "__sizeof__").is_some())
+    };
+    let known = |class: &Type| {
+        let entry = memory.layout.objects.get(&class.name);
+        entry.is_some_and(|e| e.size == class.basicsize as i64)
+    };
+    let bases = std::iter::successors(Some(ty), |t| t.base.map(|b| heap.types().get(b)));
+    ty.estimated || bases.take(MAX_BASES).take_while(|t| !known(t)).any(says_its_own)
 }

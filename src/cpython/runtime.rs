@@ -43,19 +43,16 @@ pub enum NotPython {
     #[error("no CPython interpreter was found in it; is this a Python process?")]
     NoInterpreter,
     /// The interpreter was found, its version not.
-    #[error("a Python interpreter was found, but not its version; known are CPython {}", known())]
+    #[error("a Python interpreter was found, but not its version; pymem-tui knows CPython {}", known())]
     NoVersion,
     /// A version older than every layout table.
-    #[error("it runs CPython {version}, whose layout is not known; known are {}", known())]
+    #[error("it runs CPython {version}, which pymem-tui does not know; it knows {}", known())]
     UnknownVersion {
         /// The version found.
         version: String,
     },
     /// A build whose layout is another one.
-    #[error(
-        "it runs a free-threaded CPython {version}, whose layout is not known; known are default builds of {}",
-        known()
-    )]
+    #[error("it runs a free-threaded build of CPython {version}; pymem-tui knows only default builds of {}", known())]
     FreeThreaded {
         /// The version found.
         version: String,

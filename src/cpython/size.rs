@@ -82,7 +82,8 @@ impl Memory<'_> {
             SizeRule::List => Some(base + 8 * bounded(r.u64(addr + s.list.allocated)?)?),
             SizeRule::Array => {
                 let item = r.i32(r.pointer(addr + s.array.ob_descr)? + s.array_descr.itemsize)?;
-                Some(base + bounded(r.u64(addr + s.array.allocated)?)? * u64::try_from(item).ok()?)
+                let item = u64::try_from(item).ok().filter(|n| *n <= 16)?;
+                Some(base + bounded(r.u64(addr + s.array.allocated)?)? * item)
             }
             SizeRule::Dict => self.dict_size(addr, base),
             SizeRule::Odict => {

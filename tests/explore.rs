@@ -1,0 +1,172 @@
+//! A person at a terminal: the real program on a pseudo-terminal, from `demo leak` to who holds a leaked future.
+//!
+//! Keys go in as bytes and the screen is read back as a terminal would show it. Every wait is for something that a
+//! person would wait for; nothing here sleeps and hopes.
+
+#[path = "capture/target.rs"]
+mod target;
+#[path = "explore/terminal.rs"]
+mod terminal;
+
+use target::{Target, state, until};
+use terminal::Terminal;
+
+const ESC: &str = "\x1b";
+const ENTER: &str = "\r";
+
+/// The number after `pid` in the explorer's first line.
+fn pid_on(screen: &str) -> i32 {
+    let head = screen.lines().find(|l| l.contains("pid ")).unwrap_or_else(|| panic!("no pid on\n{screen}"));
+    let digits: String = head.split("pid ").nth(1).unwrap().chars().take_while(char::is_ascii_digit).collect();
+    digits.parse().unwrap()
+}
+
+fn is_gone(pid: i32) -> bool {
+    matches!(state(pid), None | Some('Z'))
+}
+
+/// Opens `demo leak`, waits until everything is counted, and keeps the futures alone in the table.
+fn leak(arguments: &[&str], size: (u16, u16)) -> (Terminal, i32) {
+    let mut terminal = Terminal::start(arguments, size);
+    terminal.wait("the table of types", |s| s.contains("[1 Types]") && s.contains("CPython 3."));
+    terminal.keys("/Future");
+    terminal.wait("the filter", |s| s.contains("/ Future") && s.contains("_asyncio.Future"));
+    terminal.keys(ENTER);
+    let demo = pid_on(&terminal.wait("the filter to be kept", |s| s.contains("objects   / filter")));
+    assert!(!is_gone(demo), "the demo runs while it is explored");
+    (terminal, demo)
+}
+
+/// The line of the table or tree that the cursor is on, or any that has these words.
+fn line_with<'s>(screen: &'s str, words: &[&str]) -> Option<&'s str> {
+    screen.lines().find(|line| words.iter().all(|word| line.contains(word)))
+}
+
+/// From the table of types to the client that never forgets, and back.
+fn drill(arguments: &[&str], size: (u16, u16), futures: &str) {
+    let (mut terminal, demo) = leak(arguments, size);
+    // the row stands first once the scan has counted it
+    let types = terminal.wait("all futures to be counted", |s| line_with(s, &["_asyncio.Future ", futures]).is_some());
+    terminal.keys("g");
+    terminal.wait("the cursor on the futures", |s| line_with(s, &["▌_asyncio.Future "]).is_some());
+    terminal.keys(ENTER);
+    let title = format!("_asyncio.Future · {futures}");
+    let objects = terminal.wait("the futures", |s| s.contains(&title) && s.contains("<Future finished result="));
+    let first = line_with(&objects, &["▌0x"]).expect("the cursor is on a future");
+    let address: String = first.chars().skip_while(|c| *c != '▌').skip(1).take_while(|c| *c != ' ').collect();
+
+    terminal.keys(ENTER);
+    terminal.wait("what the future holds", |s| s.contains(&format!("{address} holds ▾")) && s.contains("._result = "));
+    terminal.keys("r");
+    terminal.wait("who holds it", |s| {
+        s.contains(&format!("{address} is held by ▴")) && line_with(s, &["] of dict, ", "entries"]).is_some()
+    });
+    // down to the dict, whose edge has the correlation id as its key, and unfold it
+    terminal.keys("gjl");
+    let held = terminal.wait("the client", |s| line_with(s, &[".response_fu", "Client"]).is_some());
+    let dict = line_with(&held, &["] of dict, "]).unwrap();
+    let key = dict.split('[').nth(1).unwrap().split(']').next().unwrap();
+    assert!(key.parse::<u64>().is_ok(), "the edge's name is the correlation id: {dict}");
+
+    terminal.keys("gx");
+    let hex = terminal.wait("its memory", |s| s.contains("[2 Hex]") && s.contains(" in  _asyncio.Future"));
+    assert!(line_with(&hex, &[address.trim_start_matches("0x"), "00 00"]).is_some(), "{hex}");
+    terminal.keys("?");
+    terminal.wait("help", |s| s.contains("keys here") && s.contains("follow the address under the cursor"));
+    terminal.keys(ESC);
+    terminal.wait("help to close", |s| !s.contains("keys here") && s.contains("[2 Hex]"));
+
+    // back, step by step, each as it was left
+    terminal.keys(ESC);
+    let again = terminal.wait("the tree as it was", |s| s.contains("is held by ▴") && s.contains(".response_fu"));
+    assert!(again.contains(dict.trim_matches('│').trim()), "still unfolded:\n{again}");
+    terminal.keys(ESC);
+    terminal.wait("what it holds, or the list", |s| s.contains("holds ▾") || line_with(s, &["▌0x"]).is_some());
+    while line_with(&terminal.screen(), &[&format!("▌{address}")]).is_none() {
+        terminal.keys(ESC);
+        terminal.wait("the list of futures", |s| s.contains(&title) && s.contains(&format!("▌{address}")));
+    }
+    terminal.keys(ESC);
+    let back = terminal.wait("the table of types", |s| line_with(s, &["▌_asyncio.Future "]).is_some());
+    assert_eq!(line_with(&back, &["┌ Types"]), line_with(&types, &["┌ Types"]), "the filter is kept");
+    terminal.keys("q");
+    assert_eq!(terminal.ended(), 0);
+    until("the demo is gone", || is_gone(demo));
+}
+
+#[test]
+fn the_leak_is_found_by_hand() {
+    drill(&["demo", "leak"], (80, 24), "100,001");
+}
+
+#[test]
+fn the_leak_is_found_on_a_bigger_terminal() {
+    drill(&["demo", "leak", "3000"], (120, 40), "3,001");
+}
+
+#[test]
+fn resizing_and_terminals_that_are_too_small() {
+    let mut terminal = Terminal::start(&["demo", "leak", "500"], (40, 8));
+    let said = terminal.wait_for("too small: 64 columns");
+    assert!(said.lines().all(|l| l.chars().count() <= 40));
+    terminal.keys("jjl?\x1b/x\x1b:"); // keys there do no harm
+    terminal.keys(ESC);
+    terminal.resize((80, 24));
+    let screen = terminal.wait("a picture", |s| s.contains("[1 Types]"));
+    let demo = pid_on(&screen);
+    for size in [(120, 40), (64, 12), (20, 3), (200, 50), (80, 24)] {
+        terminal.resize(size);
+        let fits = size.0 >= 64;
+        // the corner of the frame stands where the new size has it
+        terminal.wait(&format!("a picture of {size:?}"), |s| {
+            let frame = s.lines().filter(|l| l.starts_with('┌')).map(|l| l.chars().count()).max();
+            if fits {
+                frame == Some(size.0.into())
+            } else {
+                frame.is_none() && "too small".starts_with(&s[..s.len().min(9)])
+            }
+        });
+        assert!(terminal.is_drawing());
+    }
+    terminal.keys("q");
+    assert_eq!(terminal.ended(), 0);
+    until("the demo is gone", || is_gone(demo));
+}
+
+#[test]
+fn killed_in_the_explorer_its_demo_ends_too() {
+    let (mut terminal, demo) = leak(&["demo", "leak", "500"], (80, 24));
+    terminal.kill();
+    until("the demo is gone", || is_gone(demo));
+}
+
+#[test]
+fn a_snapshot_on_disk_is_opened_and_an_address_gone_to() {
+    let mut python = Target::python("class Marked: pass\nmarked = Marked()\nprint(hex(id(marked)))\n");
+    let address = python.line();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("memdump");
+    let path = path.to_str().unwrap();
+    let captured = std::process::Command::new(target::BINARY)
+        .args(["-q", "capture", "--pid", &python.pid().to_string(), "-o", path])
+        .output()
+        .unwrap();
+    assert!(captured.status.success(), "{}", String::from_utf8_lossy(&captured.stderr));
+    drop(python);
+    let mut terminal = Terminal::start(&[path], (80, 24));
+    terminal.wait("the table of types", |s| s.contains("[1 Types]") && s.contains("│▌str ") || s.contains(" str "));
+    terminal.keys(&format!(":{address}"));
+    terminal.wait("the address that is typed", |s| s.contains(&format!(":{address}")));
+    terminal.keys(ENTER);
+    terminal.wait("the marked object", |s| s.contains("__main__.Marked") && s.contains(&address));
+    terminal.keys("\x03"); // Ctrl-C is the other way out
+    assert_eq!(terminal.ended(), 0);
+}
+
+#[test]
+fn what_cannot_be_opened_is_told_without_taking_the_terminal() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut terminal = Terminal::start(&[folder.path().to_str().unwrap()], (80, 24));
+    assert_eq!(terminal.ended(), 1);
+    terminal.wait_for("pymem-tui: ");
+}
