@@ -135,7 +135,7 @@ impl Heap {
 
     /// What was odd in the memory, as sentences.
     pub fn problems(&self) -> Vec<String> {
-        let mut problems = Vec::new();
+        let mut problems = self.interpreter.notes.clone();
         match self.tally().disagreeing_pools() {
             0 => {}
             n => problems.push(format!(
