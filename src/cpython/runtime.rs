@@ -45,7 +45,7 @@ pub enum NotPython {
     /// The interpreter was found, its version not.
     #[error("a Python interpreter was found, but not its version; pymem-tui knows CPython {}", known())]
     NoVersion,
-    /// A version older than every layout table.
+    /// A version without a layout table, and without offsets of its own.
     #[error("it runs CPython {version}, which pymem-tui does not know; it knows {}", known())]
     UnknownVersion {
         /// The version found.
@@ -93,7 +93,9 @@ impl Interpreter {
         let table = format!("{}.{}", version.minor.0, version.minor.1);
         let mut notes = Vec::new();
         let mut layout = layout::table(&table);
+        // a later version is read with the newest table only where it carries offsets to check it against
         if layout.is_none()
+            && debug.is_some()
             && let Some(newest) = layout::known_versions().last().filter(|v| version.is_later_than(v))
         {
             notes.push(format!(
