@@ -34,40 +34,76 @@ fn every_answer_has_the_fields_of_its_schema() {
     let edge = json!({"address": "address", "type": "string", "edge": "string", "kind": "string", "summary": "string"});
     let fields = json!([field]);
     let cases: Vec<(Vec<&str>, &str, Value)> = vec![
-        (vec!["types", dump], "types/1", json!({
-            "types": [{"name": "string", "address": "address", "count": "count", "shallow_bytes": "count"}],
-            "total": {"count": "count", "shallow_bytes": "count"},
-        })),
-        (vec!["objects", dump, "--type", "dict", "--limit", "500"], "objects/1", json!({
-            "objects": [{"address": "address", "type": "string", "type_address": "address", "refcount": "null|number",
-                "shallow_bytes": "count", "summary": "string"}],
-            "total": "count",
-        })),
-        (vec!["show", dump, &dict], "object/1", json!({
-            "address": "address", "type": "string", "refcount": "null|number", "shallow_bytes": "count",
-            "reachable": "null|bool", "value": "string", "fields": fields,
-        })),
+        (
+            vec!["types", dump],
+            "types/1",
+            json!({
+                "types": [{"name": "string", "address": "address", "count": "count", "shallow_bytes": "count"}],
+                "total": {"count": "count", "shallow_bytes": "count"},
+            }),
+        ),
+        (
+            vec!["objects", dump, "--type", "dict", "--limit", "500"],
+            "objects/1",
+            json!({
+                "objects": [{"address": "address", "type": "string", "type_address": "address", "refcount": "null|number",
+                    "shallow_bytes": "count", "summary": "string"}],
+                "total": "count",
+            }),
+        ),
+        (
+            vec!["show", dump, &dict],
+            "object/1",
+            json!({
+                "address": "address", "type": "string", "refcount": "null|number", "shallow_bytes": "count",
+                "reachable": "null|bool", "value": "string", "fields": fields,
+            }),
+        ),
         (vec!["referents", dump, &dict], "edges/1", json!({"edges": [edge], "total": "count"})),
         (vec!["referrers", dump, &dict], "edges/1", json!({"edges": [edge], "total": "count"})),
-        (vec!["regions", dump], "regions/1", json!({
-            "regions": [{"start": "address", "end": "address", "bytes": "count", "resident_bytes": "null|count",
-                "permissions": "null|string", "file": "null|string", "kind": "string"}],
-        })),
-        (vec!["hex", dump, &dict], "hex/1", json!({
-            "address": "address", "start": "address", "bytes": "string",
-            "words": [{"address": "address", "value": "address", "object": "address", "type": "string"}],
-        })),
-        (vec!["find", dump, "zoo"], "find/1", json!({
-            "hits": [{"address": "address", "region": "address", "object": "null|address"}], "total": "count",
-        })),
-        (vec!["module", dump, "__main__"], "module/1", json!({
-            "address": "address", "name": "string", "file": "null|string", "fields": fields,
-        })),
-        (vec!["strings", dump], "strings/1", json!({
-            "histogram": [{"max_length": "count", "count": "count", "bytes": "count"}],
-            "duplicates": [{"summary": "string", "count": "count", "wasted_bytes": "count"}],
-        })),
-        (vec!["strings", dump, "--bytes"], "strings/1", json!({"histogram": [{"max_length": "count"}], "duplicates": ["any"]})),
+        (
+            vec!["regions", dump],
+            "regions/1",
+            json!({
+                "regions": [{"start": "address", "end": "address", "bytes": "count", "resident_bytes": "null|count",
+                    "permissions": "null|string", "file": "null|string", "kind": "string"}],
+            }),
+        ),
+        (
+            vec!["hex", dump, &dict],
+            "hex/1",
+            json!({
+                "address": "address", "start": "address", "bytes": "string",
+                "words": [{"address": "address", "value": "address", "object": "address", "type": "string"}],
+            }),
+        ),
+        (
+            vec!["find", dump, "zoo"],
+            "find/1",
+            json!({
+                "hits": [{"address": "address", "region": "address", "object": "null|address"}], "total": "count",
+            }),
+        ),
+        (
+            vec!["module", dump, "__main__"],
+            "module/1",
+            json!({
+                "address": "address", "name": "string", "file": "null|string", "fields": fields,
+            }),
+        ),
+        (
+            vec!["strings", dump],
+            "strings/1",
+            json!({
+                "histogram": [{"max_length": "count", "count": "count", "bytes": "count"}],
+                "duplicates": [{"summary": "string", "count": "count", "wasted_bytes": "count"}],
+            }),
+        ),
+        (
+            vec!["strings", dump, "--bytes"],
+            "strings/1",
+            json!({"histogram": [{"max_length": "count"}], "duplicates": ["any"]}),
+        ),
     ];
     for (arguments, schema, shape) in cases {
         let answer = ask(&arguments);
@@ -77,10 +113,17 @@ fn every_answer_has_the_fields_of_its_schema() {
         fits(&answer, &shape, what);
         let snapshot = &answer["snapshot"];
         assert_eq!((&snapshot["pid"], &snapshot["source"]), (&zoo.pid.into(), &dump.into()), "{what}");
-        assert!(snapshot["bytes"].as_u64() > Some(1 << 20) && snapshot["captured_at"].is_string(), "{what}: {snapshot}");
+        assert!(
+            snapshot["bytes"].as_u64() > Some(1 << 20) && snapshot["captured_at"].is_string(),
+            "{what}: {snapshot}"
+        );
         if what != "regions" {
             let version = zoo.interpreter.name.split('-').next().unwrap();
-            assert_eq!((&snapshot["python"], &snapshot["implementation"]), (&version.into(), &"CPython".into()), "{what}");
+            assert_eq!(
+                (&snapshot["python"], &snapshot["implementation"]),
+                (&version.into(), &"CPython".into()),
+                "{what}"
+            );
         }
         let lists = shape.as_object().unwrap().iter().filter(|(_, s)| s.is_array());
         for (name, _) in lists.filter(|(name, _)| *name != "duplicates" && *name != "problems") {
@@ -89,8 +132,12 @@ fn every_answer_has_the_fields_of_its_schema() {
     }
     fits(&zoo.captured, &head(), "capture");
     let unreadable = json!([{"start": "address", "end": "address", "reason": "string"}]);
-    fits(&zoo.captured, &json!({"path": "string", "mode": "string", "pause_ms": "number", "bytes": "count",
-        "pages_skipped": "count", "threads": "count", "unreadable": unreadable}), "capture");
+    fits(
+        &zoo.captured,
+        &json!({"path": "string", "mode": "string", "pause_ms": "number", "bytes": "count",
+        "pages_skipped": "count", "threads": "count", "unreadable": unreadable}),
+        "capture",
+    );
     assert_eq!(zoo.captured["schema"], "pymem-tui.capture/1");
 }
 
@@ -196,7 +243,8 @@ fn show_tells_the_targets_own_values() {
     assert!(text(&cut, "value").starts_with(&value[..5]) && text(&cut, "value").len() < 20, "{cut}");
     let wide = zoo.of_kind("str", |e| e.value.as_str().is_some_and(|s| !s.is_ascii() && s.len() < 900));
     assert_eq!(show(wide.id, &[])["value"], wide.value);
-    let number = zoo.of_kind("int", |e| e.value.as_str().is_some_and(|s| s.len() > 25 && s.len() < 900 && !s.contains('x')));
+    let number =
+        zoo.of_kind("int", |e| e.value.as_str().is_some_and(|s| s.len() > 25 && s.len() < 900 && !s.contains('x')));
     assert_eq!(show(number.id, &[])["value"], number.value);
 
     let instance = zoo.of_kind("instance", |e| e.attrs.as_ref().is_some_and(|a| a.len() > 2 && a.len() < 50));

@@ -59,7 +59,11 @@ pub fn fits(value: &Value, shape: &Value, at: &str) {
         }
         Value::Object(fields) => {
             for (name, shape) in fields {
-                fits(value.get(name).unwrap_or_else(|| panic!("{at} has no {name}: {value}")), shape, &format!("{at}.{name}"));
+                fits(
+                    value.get(name).unwrap_or_else(|| panic!("{at} has no {name}: {value}")),
+                    shape,
+                    &format!("{at}.{name}"),
+                );
             }
         }
         _ => panic!("{shape} is no shape"),
