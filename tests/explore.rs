@@ -82,7 +82,7 @@ fn drill(arguments: &[&str], size: (u16, u16), futures: &str) {
     assert!(again.contains(dict.trim_matches('│').trim()), "still unfolded:\n{again}");
     terminal.keys(ESC);
     terminal.wait("what it holds, or the list", |s| s.contains("holds ▾") || line_with(s, &["▌0x"]).is_some());
-    while !line_with(&terminal.screen(), &[&format!("▌{address}")]).is_some() {
+    while line_with(&terminal.screen(), &[&format!("▌{address}")]).is_none() {
         terminal.keys(ESC);
         terminal.wait("the list of futures", |s| s.contains(&title) && s.contains(&format!("▌{address}")));
     }

@@ -4,7 +4,6 @@
 //! escape sequences, 8-bit controls, bidirectional overrides and invisible characters.
 
 #[path = "contract/ask.rs"]
-#[allow(dead_code)]
 mod ask;
 mod support;
 

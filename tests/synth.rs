@@ -175,7 +175,7 @@ fn overlaps_and_holes_are_told_and_lose_nothing_else() {
         // some of the pools were not captured, then all of them: what lies elsewhere is found all the same, but for
         // the objects of classes whose names are lost
         let used = made.keys().filter(|at| (ARENA..ARENA + (2 << 20)).contains(at)).max().unwrap() - ARENA;
-        for keep in [used * 3 / 4 & !0x3fff, 0] {
+        for keep in [(used * 3 / 4) & !0x3fff, 0] {
             let mut cut = space.clone();
             cut.runs[arena].1.truncate(keep as usize);
             let heap = index(&cut);

@@ -1,4 +1,5 @@
 //! Asking the real program, and checking that an answer has the contract's shape.
+#![allow(dead_code)] // each test binary uses its part
 
 use crate::support::{Expected, Interpreter, Target, interpreters, read_expected, truth::Truth};
 use serde_json::{Value, json};
@@ -111,12 +112,6 @@ pub fn zoo() -> &'static Zoo {
 }
 
 impl Zoo {
-    /// What is expected of the object that the zoo registered under a name.
-    pub fn named(&self, name: &str) -> &Expected {
-        let found = self.expected.iter().find(|e| e.name.as_deref() == Some(name));
-        found.unwrap_or_else(|| panic!("the zoo of {} has no {name}", self.interpreter.name))
-    }
-
     /// The first registered object of a kind that fulfils a condition.
     pub fn of_kind(&self, kind: &str, condition: impl Fn(&Expected) -> bool) -> &Expected {
         let found = self.expected.iter().find(|e| e.name.is_some() && e.kind == kind && condition(e));
