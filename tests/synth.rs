@@ -107,8 +107,8 @@ fn what_was_freed_or_lies_within_an_object_is_none() {
         // in low memory an address looks like a count, and items like a GC header
         p.pools_from(LOW);
         let low = p.slotted("app.Point", &[number, number]);
-        let items = [low, int, low, list, low, int];
-        assert!(p.list(&items, 6).1 < 1 << 32);
+        let items = [low, int, low, list, low, int, low, low];
+        assert!(p.list(&items, 8).1 < 1 << 32);
         let (space, made) = p.finish(true);
         check(&format!("3.{minor}"), &index(&space), &made);
     }
