@@ -19,9 +19,6 @@ use support::{Expected, Interpreter, Target, on_every_interpreter};
 /// Kinds of which only type and attributes are compared: `instance` has its value in its attributes.
 const OPAQUE: [&str; 4] = ["opaque", "unknown", "instance", "struct"];
 
-/// Types that the interpreter has never made ready, so that they cannot be told from any other memory.
-const NEVER_READY: [(&str, &str); 2] = [("3.8", "functools.KeyWrapper"), ("3.9", "functools.KeyWrapper")];
-
 /// Objects that looking makes (a bound method, say) are few.
 const MAX_MADE: u32 = 3;
 
@@ -45,9 +42,6 @@ fn check_values(interpreter: &Interpreter) -> Result<(), String> {
     let (mut wrong, mut made, mut counts) = (String::new(), 0, BTreeMap::new());
     for line in &expected {
         *counts.entry(line.kind.as_str()).or_insert(0u32) += 1;
-        if NEVER_READY.contains(&(interpreter.minor.as_str(), line.r#type.as_str())) {
-            continue;
-        }
         let problems = check.line(line);
         if !problems.is_empty() && !held.contains(&line.id) && line.name.is_none() {
             made += 1; // by the child that looked: the process itself has never held it

@@ -454,13 +454,10 @@ fn bytes_line(data: &Data, width: usize, around: (&str, &str)) -> String {
     }
     let note = format!(" ({})", text::size(data.len));
     let room = width.saturating_sub(note.len() + extra + 1);
-    let mut kept = data.bytes.as_slice();
-    while let Some((_, shorter)) = kept.split_last()
-        && repr::bytes(kept, "").len() > room
-    {
-        kept = shorter;
-    }
-    format!("{before}{}{after}{note}", repr::bytes(kept, "…"))
+    // a byte takes a column at least, and the width grows with each
+    let longest: Vec<usize> = (0..=data.bytes.len().min(room)).collect();
+    let kept = longest.partition_point(|n| repr::bytes(&data.bytes[..*n], "").len() <= room).saturating_sub(1);
+    format!("{before}{}{after}{note}", repr::bytes(&data.bytes[..kept], "…"))
 }
 
 #[cfg(test)]

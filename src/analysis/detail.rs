@@ -147,7 +147,6 @@ pub fn module(heap: &Heap, name: &str, entries: u64) -> Option<ModuleReport> {
     };
     let id = super::types::select(heap, Some(&module_types)).into_iter().find(named)?;
     let address = heap.objects().address(id);
-    let (_, ty) = heap.type_of(id)?;
     let depth = Depth { levels: 1, entries, chars: 0 };
     let dict = memory.reader.pointer(address + s.md_dict)?;
     let (mut fields, _) =
@@ -159,7 +158,6 @@ pub fn module(heap: &Heap, name: &str, entries: u64) -> Option<ModuleReport> {
     }
     let fields_total = memory.reader.u64(dict + memory.layout.structs.dict.ma_used).unwrap_or(0);
     let file = memory.dict_get(dict, "__file__").and_then(|f| memory.text(f, 4096));
-    let _ = ty;
     Some(ModuleReport {
         address,
         name: text::sanitize(name).into_owned(),

@@ -19,7 +19,7 @@ pub fn types(table: &TypeTable, tally: &Tally) -> Types {
         let (count, shallow_bytes) = tally.get(id);
         if count > 0 {
             total.count += count;
-            total.shallow_bytes += shallow_bytes;
+            total.shallow_bytes = total.shallow_bytes.saturating_add(shallow_bytes);
             rows.push(TypeRow { name: ty.name.clone(), address: ty.address, count, shallow_bytes });
         }
     }

@@ -9,7 +9,7 @@ use std::io;
 #[derive(Debug, thiserror::Error)]
 pub enum CaptureError {
     /// Nothing runs under this id.
-    #[error("there is no process {0}; `ps` lists those there are")]
+    #[error("there is no process {0}; `ps -e` lists those that run")]
     NoProcess(i32),
     /// The id of a thread that does not lead its process.
     #[error("{tid} is a thread of process {pid}; give --pid {pid}")]
@@ -26,10 +26,10 @@ pub enum CaptureError {
     #[error("process {0} is a kernel thread and has no memory of its own")]
     KernelThread(i32),
     /// Ended, and not yet waited for.
-    #[error("process {0} has ended already (a zombie waits for its parent)")]
+    #[error("process {0} has ended already; it is a zombie that its parent has not waited for")]
     Zombie(i32),
     /// Ended under our hands.
-    #[error("process {0} ended while it was captured; nothing was kept")]
+    #[error("process {0} ended while it was being captured; nothing was kept")]
     Exited(i32),
     /// Not Python.
     #[error("process {pid} ({name}) is not a Python process: no CPython is mapped in it")]
@@ -119,11 +119,11 @@ struct Us {
 impl Us {
     fn reason(&self, owner: Option<u32>) -> String {
         if self.scope == Some(3) {
-            return "kernel.yama.ptrace_scope is 3, which forbids tracing to everyone until the next boot".into();
+            return "kernel.yama.ptrace_scope is 3, which forbids all tracing until the next boot".into();
         }
         if self.may_ptrace {
-            return "CAP_SYS_PTRACE is there but does not reach it; run pymem-tui outside the container or user \
-                    namespace it is in, or look for an LSM policy (SELinux, AppArmor) that forbids ptrace"
+            return "pymem-tui has CAP_SYS_PTRACE, but not over this process; run it outside its container or user \
+                    namespace, or look for a security policy (SELinux, AppArmor) that forbids ptrace"
                 .into();
         }
         if self.uid == 0 {
@@ -133,7 +133,7 @@ impl Us {
             (Some(owner), _) if owner != self.uid => {
                 format!("it belongs to {}; use sudo, or run as that user", user(owner))
             }
-            (_, Some(2)) => "kernel.yama.ptrace_scope is 2, which asks for CAP_SYS_PTRACE; use sudo".into(),
+            (_, Some(2)) => "kernel.yama.ptrace_scope is 2, which demands CAP_SYS_PTRACE; use sudo".into(),
             (_, Some(1)) => {
                 "kernel.yama.ptrace_scope is 1, which lets a process trace its children only; use sudo, or \
                              `sudo sysctl kernel.yama.ptrace_scope=0`"

@@ -28,21 +28,26 @@ macro_rules! usage {
     };
 }
 
+const USAGE: &str = "\
+pymem-tui [OPTIONS] <SNAPSHOT>
+       pymem-tui [OPTIONS] --pid <PID> [-o <PATH>]
+       pymem-tui <COMMAND> …";
+
 const EXAMPLES: &str = "\
 Examples:
-  pymem-tui demo leak                       watch a bundled program with a leak
+  pymem-tui demo leak                       explore a bundled program with a leak
   sudo pymem-tui --pid 4242                 capture a process and explore it
   sudo pymem-tui capture --pid 4242 -o dump capture only
   pymem-tui types dump/ --json              answer one question for a script
 
-Give a snapshot whose name is a command's as ./NAME.";
+A snapshot that is named like a command is given as ./NAME.";
 
 /// Explore the heap of running CPython processes.
 ///
-/// Without a command: opens the explorer, on a snapshot or on a running process, which is captured first. Captured
-/// from outside: no code runs in the process, and it stands still for a moment only.
+/// Without a command: opens the explorer on a snapshot, or on a running process, which is captured first. Capturing
+/// works from outside: no code runs in the process, and it stands still only while its memory is copied.
 #[derive(Debug, Parser)]
-#[command(name = "pymem-tui", version, after_help = EXAMPLES, max_term_width = 100)]
+#[command(name = "pymem-tui", version, override_usage = USAGE, after_help = EXAMPLES, max_term_width = 100)]
 pub struct Cli {
     #[command(flatten)]
     pub entry: Entry,
@@ -72,16 +77,16 @@ pub struct Common {
     /// Print one JSON object
     #[arg(long, global = true)]
     pub json: bool,
-    /// Rows to print; without it text shows 50, JSON all
+    /// Rows to print [default: 50 as text, all as JSON]
     #[arg(long, value_name = "N", global = true)]
     pub limit: Option<u64>,
-    /// Threads to work with; without it, one for each processor
+    /// Threads to work with [default: one for each processor]
     #[arg(long, value_name = "N", global = true, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub threads: Option<u16>,
-    /// When to use colour; `auto` minds NO_COLOR
+    /// When to use colour; `auto` heeds NO_COLOR
     #[arg(long, value_name = "WHEN", global = true, default_value = "auto")]
     pub color: ColorWhen,
-    /// No progress and no warnings
+    /// Show no progress and no warnings
     #[arg(short, long, global = true)]
     pub quiet: bool,
 }
@@ -140,7 +145,7 @@ pub enum Command {
     Regions {
         #[command(flatten)]
         source: Source,
-        /// Mappings that were not captured too
+        /// Also list mappings that were not captured
         #[arg(long)]
         all: bool,
     },
@@ -161,7 +166,7 @@ pub enum Command {
         override_usage = usage!("module", "NAME")
     )]
     Module(Module),
-    /// How long strings are, and which ones there are more than once
+    /// Lengths of strings, and strings that occur more than once
     #[command(visible_alias = "aggregate-strings")]
     Strings {
         #[command(flatten)]
@@ -172,9 +177,9 @@ pub enum Command {
     },
     /// Start a bundled program with a problem, capture it and open it
     Demo {
-        /// Which one; without it they are listed
+        /// Which one [default: list them]
         name: Option<String>,
-        /// Size, for programs that take one
+        /// How big, for those that take a number
         size: Option<String>,
     },
 }
@@ -198,10 +203,10 @@ pub struct Objects {
     /// Only objects of this type, by name or address
     #[arg(long = "type", value_name = "NAME or ADDR")]
     pub type_: Option<String>,
-    /// Objects of its subclasses too
+    /// Also objects of its subclasses
     #[arg(long, requires = "type_")]
     pub subclasses: bool,
-    /// Print one JSON object a line, as they are found
+    /// Print one JSON object per line, as objects are found
     #[arg(long, conflicts_with = "json")]
     pub jsonl: bool,
 }
@@ -300,10 +305,10 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, clap:
         return Err(Cli::command().error(ErrorKind::ArgumentConflict, text));
     }
     if entry.output.is_some() && entry.pid.is_none() {
-        return Err(Cli::command().error(ErrorKind::MissingRequiredArgument, "-o goes with --pid"));
+        return Err(Cli::command().error(ErrorKind::MissingRequiredArgument, "-o needs --pid"));
     }
     if cli.command.is_none() && entry.snapshot.is_none() && entry.pid.is_none() {
-        let text = "give a snapshot, --pid PID, or a command; `pymem-tui demo leak` shows what it is about";
+        let text = "give a snapshot, --pid PID, or a command; for a first look: pymem-tui demo leak";
         return Err(Cli::command().error(ErrorKind::MissingRequiredArgument, text));
     }
     Ok(cli)

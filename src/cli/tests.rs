@@ -1,3 +1,5 @@
+//! What is read from a command line, and what is refused.
+
 use super::*;
 
 fn parsed(line: &str) -> Result<Cli, clap::Error> {

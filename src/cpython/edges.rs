@@ -6,7 +6,7 @@
 //! functions, fields of code objects, keys of dicts).
 
 use super::layout::{ArrayCount, AttributesVariant, DecoderName, FrameVariant, ObjectLayout};
-use super::memory::{MAX_ITEMS, Memory};
+use super::memory::Memory;
 use super::types::{Attributes, Type, TypeTable, flags};
 use crate::snapshot::Addr;
 
@@ -63,9 +63,6 @@ impl<F: FnMut(EdgeName<'_>, EdgeKind, Addr)> Visitor for F {
         self(name, kind, target);
     }
 }
-
-/// Nodes of a list that are followed.
-const MAX_NODES: u64 = 1 << 32;
 
 /// A module's C state is not larger than this.
 const MAX_STATE: u64 = 1 << 20;
@@ -129,7 +126,7 @@ impl Memory<'_> {
     }
 
     fn count_at(&self, at: Addr) -> Option<u64> {
-        self.reader.u64(at).filter(|n| *n < MAX_ITEMS)
+        self.reader.u64(at).filter(|n| *n <= self.reader.words())
     }
 
     fn visit_content(&self, addr: Addr, ty: &Type, types: &TypeTable, visitor: &mut impl Visitor) -> Option<()> {
@@ -157,8 +154,9 @@ impl Memory<'_> {
                 }
             }
             DecoderName::Deque => {
-                let mut left = u64::try_from(self.ob_size(addr)?).ok()?;
-                let mut block = r.pointer(addr + s.deque.leftblock)?;
+                let mut left = u64::try_from(self.ob_size(addr)?).ok()?.min(r.words());
+                let first = r.pointer(addr + s.deque.leftblock)?;
+                let mut block = first;
                 let mut index = self.count_at(addr + s.deque.leftindex)?;
                 let mut n = 0;
                 while left > 0 && index < 64 {
@@ -170,6 +168,9 @@ impl Memory<'_> {
                     left -= take;
                     index = 0;
                     block = r.pointer(block + s.deque_block.rightlink)?;
+                    if block == first {
+                        break; // no deque is a circle
+                    }
                 }
             }
             DecoderName::Type => self.visit_type(addr, types, visitor)?,
@@ -229,7 +230,7 @@ impl Memory<'_> {
                 let count = self.ob_size(addr)?.unsigned_abs();
                 let first = ty.basicsize;
                 let name = |i| EdgeName::Word(first + i * 8);
-                self.array_edges(addr + first, count.min(MAX_ITEMS), EdgeKind::Guessed, name, visitor)?;
+                self.array_edges(addr + first, count.min(r.words()), EdgeKind::Guessed, name, visitor)?;
             }
             _ => {}
         }
@@ -442,11 +443,20 @@ impl Memory<'_> {
         })
     }
 
+    /// Bytes of the values that lie behind an object of its own size: header, values, the order of their names
+    /// (`_PyInlineValuesSize`, from 3.14); 0 for a type without. (3.13 has them within plain objects only.)
+    pub fn inline_values_size(&self, addr: Addr, ty: &Type) -> Option<u64> {
+        let Attributes::Managed { inline_at: Some(at) } = ty.attributes else { return Some(0) };
+        let v = &self.layout.structs.values;
+        let capacity = u64::from(self.reader.u8(addr + at + v.capacity?)?);
+        Some(v.values + 8 * capacity + capacity.next_multiple_of(8))
+    }
+
     /// The keys of an OrderedDict's nodes, in order.
     pub fn odict_nodes(&self, addr: Addr) -> impl Iterator<Item = Addr> + '_ {
         let s = &self.layout.structs;
         let mut node = self.reader.pointer(addr + s.odict.od_first).unwrap_or_default();
-        let limit = self.reader.u64(addr + s.dict.ma_used).unwrap_or(0).min(MAX_NODES);
+        let limit = self.reader.u64(addr + s.dict.ma_used).unwrap_or(0).min(self.reader.words());
         let mut left = limit;
         std::iter::from_fn(move || {
             if node.is_null() || left == 0 {

@@ -6,7 +6,7 @@
 //! snapshot is decided in [`runtime`](super::runtime).
 
 use serde::Deserialize;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::OnceLock;
 
 /// Everything known of one version.
@@ -18,10 +18,23 @@ pub struct Layout {
     pub patch: String,
     /// Which decoder variants apply.
     pub variants: Variants,
+    /// Where a snapshot itself tells offsets, by `struct.field`.
+    #[serde(default)]
+    pub debug_offsets: BTreeMap<String, DebugOffset>,
     /// Struct offsets.
     pub structs: Structs,
     /// C types by name.
     pub objects: HashMap<String, ObjectLayout>,
+}
+
+/// Where `_Py_DebugOffsets` tells an offset (`Include/internal/pycore_debug_offsets.h`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+pub enum DebugOffset {
+    /// The word at this position is the offset.
+    At(u64),
+    /// The word at this position and so many bytes more.
+    Beyond(u64, u64),
 }
 
 /// How a version encodes what versions encode differently.
@@ -254,6 +267,7 @@ pub enum SizeRule {
     Odict,
     Pickler,
     Set,
+    Simplequeue,
     Stgdict,
     Str,
     Struct,
@@ -303,7 +317,7 @@ structs! {
     "PyCompactUnicodeObject" => compact: Compact { utf8_length, utf8; wstr_length }
     "PyUnicodeObject" => unicode: Unicode { data; }
     "PyBytesObject" => bytes: Bytes { ob_sval; }
-    "PyByteArrayObject" => bytearray: ByteArray { ob_alloc, ob_start; }
+    "PyByteArrayObject" => bytearray: ByteArray { ob_alloc, ob_start; ob_bytes_object }
     "PyTupleObject" => tuple: Tuple { ob_item; }
     "PyListObject" => list: List { ob_item, allocated; }
     "PyDictObject" => dict: Dict { ma_used, ma_keys, ma_values; }
@@ -416,6 +430,11 @@ pub fn table(version: &str) -> Option<&'static Layout> {
     static PARSED: [OnceLock<Option<Layout>>; TABLES.len()] = [const { OnceLock::new() }; TABLES.len()];
     let i = TABLES.iter().position(|(v, _)| *v == version)?;
     PARSED[i].get_or_init(|| toml::from_str(TABLES[i].1).ok()).as_ref()
+}
+
+/// The text of a version's table.
+pub(super) fn text(version: &str) -> Option<&'static str> {
+    TABLES.iter().find(|(v, _)| *v == version).map(|(_, text)| *text)
 }
 
 #[cfg(test)]

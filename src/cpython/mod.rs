@@ -2,6 +2,7 @@
 //!
 //! Everything here reads one object at a time and hands out its edges and its value; it keeps no object set.
 
+mod debug_offsets;
 mod edges;
 mod frame;
 mod generator;

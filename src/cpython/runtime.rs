@@ -5,6 +5,7 @@
 //! of all types is found by its signature: an object that is its own type and whose name is `type`. Threads, frames
 //! and modules are not looked at here.
 
+use super::debug_offsets;
 use super::layout::{self, Layout};
 use crate::image::{self, Image};
 use crate::snapshot::{Addr, Reader, Snapshot};
@@ -22,6 +23,8 @@ pub struct Interpreter {
     pub runtime: Option<Addr>,
     /// Every ELF image of the snapshot.
     pub images: Vec<Image>,
+    /// What was odd about its version or its offsets, as sentences.
+    pub notes: Vec<String>,
 }
 
 /// A version of CPython.
@@ -40,19 +43,16 @@ pub enum NotPython {
     #[error("no CPython interpreter was found in it; is this a Python process?")]
     NoInterpreter,
     /// The interpreter was found, its version not.
-    #[error("a Python interpreter was found, but not its version; known are CPython {}", known())]
+    #[error("a Python interpreter was found, but not its version; pymem-tui knows CPython {}", known())]
     NoVersion,
-    /// A version without a layout table.
-    #[error("it runs CPython {version}, whose layout is not known; known are {}", known())]
+    /// A version older than every layout table.
+    #[error("it runs CPython {version}, which pymem-tui does not know; it knows {}", known())]
     UnknownVersion {
         /// The version found.
         version: String,
     },
     /// A build whose layout is another one.
-    #[error(
-        "it runs a free-threaded CPython {version}, whose layout is not known; known are default builds of {}",
-        known()
-    )]
+    #[error("it runs a free-threaded build of CPython {version}; pymem-tui knows only default builds of {}", known())]
     FreeThreaded {
         /// The version found.
         version: String,
@@ -91,13 +91,33 @@ impl Interpreter {
             return Err(NotPython::FreeThreaded { version: version.text });
         }
         let table = format!("{}.{}", version.minor.0, version.minor.1);
-        let layout =
-            layout::table(&table).ok_or_else(|| NotPython::UnknownVersion { version: version.text.clone() })?;
-        Ok(Interpreter { version, layout, type_type, runtime, images })
+        let mut notes = Vec::new();
+        let mut layout = layout::table(&table);
+        if layout.is_none()
+            && let Some(newest) = layout::known_versions().last().filter(|v| version.is_later_than(v))
+        {
+            notes.push(format!(
+                "CPython {} is not known: its memory is read as that of {newest}, so that some of it may be wrong",
+                version.text
+            ));
+            layout = layout::table(newest);
+        }
+        let layout = layout.ok_or_else(|| NotPython::UnknownVersion { version: version.text.clone() })?;
+        let layout = match debug {
+            Some(at) => debug_offsets::applied(&reader, at, layout, &mut notes),
+            None => layout,
+        };
+        Ok(Interpreter { version, layout, type_type, runtime, images, notes })
     }
 }
 
 impl Version {
+    /// Whether it comes after a minor version (`"3.15"`).
+    fn is_later_than(&self, minor: &str) -> bool {
+        let parsed = minor.split_once('.').and_then(|(major, minor)| Some((major.parse().ok()?, minor.parse().ok()?)));
+        parsed.is_some_and(|parsed| self.minor > parsed)
+    }
+
     /// From `PY_VERSION_HEX` (`Include/patchlevel.h`).
     pub fn from_hex(hex: u64) -> Option<Version> {
         let [_, _, _, _, major, minor, patch, level] = hex.to_be_bytes();
@@ -205,6 +225,8 @@ mod tests {
         assert_eq!(Version::from_text(b"3.1 (").map(|v| v.text), None);
         assert_eq!(Version::from_file_name("/usr/lib/libpython3.9.so.1.0").unwrap().text, "3.9");
         assert_eq!(Version::from_file_name("/usr/bin/perl"), None);
+        let later = |hex| Version::from_hex(hex).unwrap().is_later_than("3.15");
+        assert_eq!([later(0x0309_00f0), later(0x030f_02f0), later(0x0310_00a1)], [false, false, true]);
     }
 
     #[test]

@@ -8,6 +8,9 @@ use super::memory::{MAX_ITEMS, Memory};
 use super::types::{Type, flags};
 use crate::snapshot::Addr;
 
+/// `PyObject_GetTypeData` aligns what lies behind the base's struct so (`alignof(max_align_t)`; from 3.12).
+const TYPE_DATA_ALIGNMENT: u64 = 16;
+
 impl Memory<'_> {
     /// `sys.getsizeof` of the object at `addr`, whose type is `ty`; `None` when its memory makes no sense. `O(1)` but
     /// for OrderedDict and struct.Struct, which are counted node by node.
@@ -70,11 +73,17 @@ impl Memory<'_> {
             SizeRule::Generic | SizeRule::Unknown => self.generic(addr, ty),
             SizeRule::Int => Some(s.long.ob_digit + 4 * self.counted_digits(bounded(self.int_digits(addr)?.0)?)),
             SizeRule::Str => self.str_size(addr),
-            SizeRule::Bytearray => Some(base + bounded(r.u64(addr + s.bytearray.ob_alloc)?)?),
+            SizeRule::Bytearray => {
+                let storage = bounded(r.u64(addr + s.bytearray.ob_alloc)?)?;
+                // 3.15: the storage is a bytes object, none when it is empty
+                let header = if s.bytearray.ob_bytes_object.is_some() && storage > 0 { s.bytes.ob_sval + 1 } else { 0 };
+                Some(base + header + storage)
+            }
             SizeRule::List => Some(base + 8 * bounded(r.u64(addr + s.list.allocated)?)?),
             SizeRule::Array => {
                 let item = r.i32(r.pointer(addr + s.array.ob_descr)? + s.array_descr.itemsize)?;
-                Some(base + bounded(r.u64(addr + s.array.allocated)?)? * u64::try_from(item).ok()?)
+                let item = u64::try_from(item).ok().filter(|n| *n <= 16)?;
+                Some(base + bounded(r.u64(addr + s.array.allocated)?)? * item)
             }
             SizeRule::Dict => self.dict_size(addr, base),
             SizeRule::Odict => {
@@ -300,11 +309,12 @@ impl Memory<'_> {
             }
             // a ctypes type keeps its StgInfo behind the type object (3.13), or in its dict (StgDict, up to 3.12)
             SizeRule::TypeCtypes => {
-                let (i, info) = (&s.stg_info, addr + s.heap_type.size);
+                let (i, info) = (&s.stg_info, addr + s.heap_type.size.next_multiple_of(TYPE_DATA_ALIGNMENT));
                 let initialized = r.i32(info + i.initialized?)? != 0;
                 let extras = |o: &StgInfo| self.ctypes_extras(info, o.format, o.ndim, o.length, o.ffi_elements);
                 base + if initialized { extras(i)? } else { 0 }
             }
+            SizeRule::Simplequeue => base + 8 * word(s.simplequeue.items_cap?)?,
             SizeRule::Stgdict => {
                 let d = &s.stg_dict;
                 // the added fields are counted twice: that is what it says

@@ -1,12 +1,14 @@
 //! Every type of a process: names, flags, sizes, and which decoder reads its objects.
 //!
 //! The table is built once, from the addresses of candidate type objects, and does not change afterwards. A type is
-//! whatever has `type` or one of its subclasses as its own type and has been made ready. Which objects there are of a
+//! whatever has `type` or one of its subclasses as its own type and has been made ready, or is a static type that an
+//! image holds: `functools` of 3.8 and 3.9 makes objects of two types that nobody ever made ready. Which objects there are of a
 //! type is not known here.
 
 use super::layout::{AttributesVariant, DecoderName, Layout, ObjectLayout, SizeRule};
 use super::memory::{Count, Memory};
 use super::runtime::Interpreter;
+use crate::image::Image;
 use crate::snapshot::Addr;
 use crate::text;
 use std::collections::HashMap;
@@ -23,6 +25,8 @@ pub mod flags {
     pub const HEAPTYPE: u64 = 1 << 9;
     /// `PyType_Ready` ran.
     pub const READY: u64 = 1 << 12;
+    /// `PyType_Ready` is running.
+    pub const READYING: u64 = 1 << 13;
     /// Objects take part in garbage collection.
     pub const HAVE_GC: u64 = 1 << 14;
     /// Subclass of int.
@@ -105,6 +109,11 @@ impl Type {
     /// Whether the flag is set.
     pub fn has(&self, flag: u64) -> bool {
         self.flags & flag != 0
+    }
+
+    /// Whether `PyType_Ready` ran. A static type that nobody made ready may have objects all the same.
+    pub fn is_ready(&self) -> bool {
+        self.has(flags::READY)
     }
 
     /// Whether it was made at run time.
@@ -210,7 +219,7 @@ impl TypeTable {
             next += 1;
             let from = candidates.partition_point(|(_, m)| *m < meta);
             for (address, _) in candidates[from..].iter().take_while(|(_, m)| *m == meta) {
-                let Some(found) = Raw::read(memory, *address, meta) else { continue };
+                let Some(found) = Raw::read(memory, interpreter, *address, meta) else { continue };
                 if found.flags & flags::TYPE_SUBCLASS != 0 && *address != type_type {
                     metatypes.push(*address);
                 }
@@ -226,10 +235,11 @@ impl TypeTable {
             ty.slots = own_slots(memory, ty, member);
         }
         resolve(memory.layout, &raw, &mut types);
-        for ty in types.iter_mut().filter(|t| t.decoder == DecoderName::Structseq) {
-            ty.items = hidden_items(memory, ty.address);
-        }
         let static_states = static_states(memory, interpreter, &types);
+        let tuple = types.iter().position(|t| t.name == "tuple" && !t.is_heap_type()).map(|i| TypeId(i as u32));
+        for ty in types.iter_mut() {
+            structseq(memory, ty, tuple, static_states.get(&ty.address).map(|state| state.0));
+        }
         TypeTable { types, by_address, static_states }
     }
 
@@ -271,7 +281,7 @@ impl TypeTable {
 }
 
 impl Raw {
-    fn read(memory: &Memory<'_>, address: Addr, metatype: Addr) -> Option<Raw> {
+    fn read(memory: &Memory<'_>, interpreter: &Interpreter, address: Addr, metatype: Addr) -> Option<Raw> {
         let t = &memory.layout.structs.type_object;
         let reader = &memory.reader;
         if !matches!(memory.count(address)?, Count::Live(_) | Count::Immortal) {
@@ -281,10 +291,11 @@ impl Raw {
         let basicsize = reader.i64(address + t.tp_basicsize)?;
         let itemsize = reader.i64(address + t.tp_itemsize)?;
         let name = reader.pointer(address + t.tp_name)?;
-        let sane = flags & flags::READY != 0
-            && (0..=MAX_BASICSIZE).contains(&basicsize)
+        let ready = || flags & flags::READY != 0 || never_ready(memory, interpreter, address, metatype, flags);
+        let sane = (0..=MAX_BASICSIZE).contains(&basicsize)
             && (0..=MAX_BASICSIZE).contains(&itemsize)
-            && reader.c_string(name, MAX_NAME * 4).is_some();
+            && reader.c_string(name, MAX_NAME * 4).is_some()
+            && ready();
         sane.then_some(Raw {
             address,
             metatype,
@@ -350,6 +361,33 @@ impl Raw {
             d => Attributes::FromEnd(d),
         }
     }
+}
+
+/// Whether what lies at `address` is a static type that `PyType_Ready` has not seen: it lies in an image's data, its
+/// name among the constants of the same image, and nothing is in it yet that only `PyType_Ready` writes.
+fn never_ready(memory: &Memory<'_>, interpreter: &Interpreter, address: Addr, metatype: Addr, type_flags: u64) -> bool {
+    let t = &memory.layout.structs.type_object;
+    let r = &memory.reader;
+    let within = |ranges: &[(Addr, Addr)], at: Addr| ranges.iter().any(|(start, end)| (*start..*end).contains(&at));
+    let Some(name) = r.pointer(address + t.tp_name) else { return false };
+    let constant =
+        |image: &Image| within(&image.data, address) && within(&image.segments, name) && !within(&image.data, name);
+    let blank = |offset: u64| r.pointer(address + offset).is_some_and(|p| p.is_null());
+    metatype == interpreter.type_type
+        && type_flags & (flags::HEAPTYPE | flags::READYING | flags::TYPE_SUBCLASS) == 0
+        && blank(t.tp_mro)
+        && blank(t.tp_dict)
+        && r.i64(address + t.tp_basicsize).is_some_and(|n| n >= memory.layout.structs.object.size as i64)
+        && r.c_string(name, MAX_NAME).is_some_and(is_dotted_name)
+        && interpreter.images.iter().any(constant)
+}
+
+/// `functools.KeyWrapper` and the like.
+fn is_dotted_name(name: &[u8]) -> bool {
+    name.split(|b| *b == b'.').all(|part| {
+        part.first().is_some_and(|b| !b.is_ascii_digit())
+            && part.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'_')
+    })
 }
 
 /// GC header (16 bytes) and pre-header (16 more), `Include/internal/pycore_object.h`, `_PyType_PreHeaderSize`.
@@ -424,11 +462,34 @@ fn own_slots(memory: &Memory<'_>, ty: &Type, member_descriptor: Option<Addr>) ->
     slots
 }
 
-/// `n_fields` of a struct sequence counts the fields that indexing does not show (`Objects/structseq.c`).
-fn hidden_items(memory: &Memory<'_>, address: Addr) -> Option<u64> {
-    let dict = memory.reader.pointer(address + memory.layout.structs.type_object.tp_dict)?;
-    let fields = memory.small_int(memory.dict_get(dict, "n_fields")?)?;
-    u64::try_from(fields).ok().filter(|n| *n < 1000)
+/// Counts the items of a struct sequence: `n_fields` is with those that indexing does not show. A subclass of tuple
+/// that no table knows is one when it says so in its dict, which may be kept apart from a static type
+/// (`Objects/structseq.c`).
+fn structseq(memory: &Memory<'_>, ty: &mut Type, tuple: Option<TypeId>, dict: Option<Addr>) {
+    let known = ty.decoder == DecoderName::Structseq;
+    let may_be = ty.decoder == DecoderName::Tuple
+        && tuple.is_some()
+        && ty.base == tuple
+        && ty.attributes == Attributes::None
+        && ty.slots.is_empty();
+    if !known && !may_be {
+        return;
+    }
+    let dict = dict.or_else(|| memory.reader.pointer(ty.address + memory.layout.structs.type_object.tp_dict));
+    let number = |name: &str| {
+        let found = memory.small_int(memory.dict_get(dict?, name)?)?;
+        u64::try_from(found).ok().filter(|n| *n < 1000)
+    };
+    let Some(fields) = number("n_fields") else { return };
+    if known {
+        ty.items = Some(fields);
+    } else if let (Some(shown), Some(_)) = (number("n_sequence_fields"), number("n_unnamed_fields"))
+        && ty.unknown_words.len() as u64 <= fields.saturating_sub(shown) + 1
+    {
+        ty.decoder = DecoderName::Structseq;
+        ty.items = Some(fields);
+        ty.unknown_words.clear();
+    }
 }
 
 /// Where the main interpreter keeps what static types have per interpreter (`Objects/typeobject.c`,

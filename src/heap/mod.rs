@@ -135,13 +135,20 @@ impl Heap {
 
     /// What was odd in the memory, as sentences.
     pub fn problems(&self) -> Vec<String> {
-        let mut problems = Vec::new();
+        let mut problems = self.interpreter.notes.clone();
         match self.tally().disagreeing_pools() {
             0 => {}
             n => problems.push(format!(
                 "{n} pools of the allocator disagree with their free lists: the process was stopped in the middle of \
                  an allocation, single objects there may be missing or freed already"
             )),
+        }
+        if self.tally().is_debug_allocator() {
+            problems.push(
+                "the process runs with Python's debug allocator (PYTHONMALLOC=debug or -X dev), whose blocks are not \
+                 read yet: most objects are missing"
+                    .to_owned(),
+            );
         }
         problems
     }

@@ -22,17 +22,24 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 pub struct Tally {
     counts: Vec<(AtomicU64, AtomicU64)>,
     disagreeing_pools: AtomicU64,
+    pools: AtomicU64,
+    debug_pools: AtomicU64,
 }
 
 impl Tally {
     fn new(types: usize) -> Tally {
         let counts = std::iter::repeat_with(Default::default).take(types).collect();
-        Tally { counts, disagreeing_pools: AtomicU64::new(0) }
+        Tally { counts, disagreeing_pools: AtomicU64::new(0), pools: AtomicU64::new(0), debug_pools: AtomicU64::new(0) }
     }
 
     /// Objects of a type, and the sum of their shallow sizes.
     pub fn get(&self, id: TypeId) -> (u64, u64) {
         self.counts.get(id.0 as usize).map_or((0, 0), |(n, b)| (n.load(Relaxed), b.load(Relaxed)))
+    }
+
+    /// Whether blocks carry the headers of the debug allocator (`PYTHONMALLOC=debug`, `-X dev`), which are not read.
+    pub fn is_debug_allocator(&self) -> bool {
+        self.debug_pools.load(Relaxed) * 2 > self.pools.load(Relaxed)
     }
 
     /// Pools whose free list disagrees with their header: the process was stopped in the middle of an allocation.
@@ -91,7 +98,8 @@ impl Plan {
         progress: &Progress,
     ) -> Result<Index, ScanError> {
         progress.begin(self.pieces.iter().map(|p| p.end.0 - p.start.0).sum());
-        let mut types_by_window = self.types.iter().map(|(id, t)| (t.address, id)).collect::<Vec<_>>();
+        let types_by_window = self.types.iter().filter(|(_, t)| t.is_ready());
+        let mut types_by_window = types_by_window.map(|(id, t)| (t.address, id)).collect::<Vec<_>>();
         types_by_window.sort_unstable_by_key(|(addr, _)| *addr);
         let windows = self.windows(&types_by_window);
         let found: Result<Vec<(Window, Objects)>, Cancelled> = windows
@@ -114,7 +122,23 @@ impl Plan {
             windows.extend((!window.is_empty()).then_some(window));
             over.extend(beyond);
         }
+        over.extend(self.live_without_ready(&Memory { reader: snapshot.reader(), layout: interpreter.layout }));
         Ok(Index::new(with_stragglers(windows, over))?)
+    }
+
+    /// Static types that were never made ready are unused code, unless there are objects of them.
+    fn live_without_ready(&self, memory: &Memory<'_>) -> Objects {
+        let mut found = Vec::new();
+        for (id, ty) in self.types.iter().filter(|(id, t)| !t.is_ready() && self.tally.get(*id).0 > 0) {
+            let Some(metatype) = self.types.id_of(ty.metatype) else { continue };
+            let size = memory.shallow_size(ty.address, self.types.get(metatype)).unwrap_or(0);
+            if let Some((count, bytes)) = self.tally.counts.get(metatype.0 as usize) {
+                count.fetch_add(1, Relaxed);
+                bytes.fetch_add(size, Relaxed);
+            }
+            found.push((self.types.get(id).address, metatype));
+        }
+        found
     }
 
     /// Pieces and type objects, window by window.
@@ -244,7 +268,7 @@ impl<'s> Scanner<'s> {
             self.touched.push(id);
         }
         entry.0 += 1;
-        entry.1 += size;
+        entry.1 = entry.1.saturating_add(size);
     }
 
     fn pools(&mut self, piece: &Piece) {
@@ -258,6 +282,10 @@ impl<'s> Scanner<'s> {
                     self.tally.disagreeing_pools.fetch_add(1, Relaxed);
                 }
                 let bytes = self.memory.reader.tail(pool.first());
+                // size, then one letter for the allocator and seven forbidden bytes (`_PyMem_DebugRawAlloc`)
+                let debug = bytes.get(9..16) == Some(&[0xfd; 7]);
+                self.tally.pools.fetch_add(1, Relaxed);
+                self.tally.debug_pools.fetch_add(u64::from(debug), Relaxed);
                 for i in 0..pool.blocks {
                     if freed[(i / 64) as usize] & (1 << (i % 64)) == 0 {
                         let here = bytes.get((i * pool.block) as usize..).unwrap_or(&[]);
@@ -298,6 +326,10 @@ impl<'s> Scanner<'s> {
             if head > 0 && !gc_header_makes_sense(&bytes[head - 16..head]) {
                 continue;
             }
+            // a chunk that was freed into a thread's cache keeps all but the words of the GC header
+            if source == Source::Malloc && head > 0 && !self.is_on_a_list(addr) {
+                continue;
+            }
             // two pointers in a row: the executable's own heap may lie so low that an address passes for a count
             if self.is_address(count.unwrap_or(0)) && !(head > 0 && self.is_linked(addr)) {
                 continue;
@@ -322,7 +354,7 @@ impl<'s> Scanner<'s> {
         for (addr, id) in self.dicts.drain(..) {
             let size = self.memory.shallow_size(addr, self.types.get(id)).unwrap_or(0);
             if let Some(entry) = self.counts.get_mut(id.0 as usize) {
-                entry.1 += size;
+                entry.1 = entry.1.saturating_add(size);
             }
         }
     }
@@ -343,7 +375,8 @@ impl<'s> Scanner<'s> {
             return false;
         }
         // objects so small that many a pair of words could pass for one have their exact size
-        !matches!(ty.decoder, DecoderName::Float | DecoderName::Complex) || room - size < 32
+        !matches!(ty.decoder, DecoderName::Float | DecoderName::Complex)
+            || room.wrapping_sub(size + self.memory.inline_values_size(addr, ty).unwrap_or(0)) < 32
     }
 
     /// Objects that a compiler placed: static types are known already; the others have no GC header that counts.
@@ -358,7 +391,7 @@ impl<'s> Scanner<'s> {
             if let Some(id) = self.types.id_of(Addr(word)) {
                 let ty = self.types.get(id);
                 let count = count.first_chunk().map_or(Count::Absurd, |w| self.memory.count_of(u64::from_le_bytes(*w)));
-                let placed = !ty.is_heap_type() && !ty.is_metatype() && may_be_static(ty);
+                let placed = ty.is_ready() && !ty.is_heap_type() && !ty.is_metatype() && may_be_static(ty);
                 let lives = match count {
                     Count::Immortal => true,
                     Count::Live(_) => !immortal_only || ty.name == "moduledef",
@@ -367,7 +400,7 @@ impl<'s> Scanner<'s> {
                 if placed
                     && lives
                     && let Some(size) = self.memory.shallow_size(at, ty)
-                    && self.static_makes_sense(at, ty, size, piece.end)
+                    && self.static_makes_sense(at, ty, size)
                 {
                     self.count(at, id, size);
                     let own = self.memory.block_size(at, ty, size).unwrap_or(0).saturating_sub(ty.head);
@@ -378,7 +411,7 @@ impl<'s> Scanner<'s> {
         }
     }
 
-    fn static_makes_sense(&self, addr: Addr, ty: &Type, size: u64, _end: Addr) -> bool {
+    fn static_makes_sense(&self, addr: Addr, ty: &Type, size: u64) -> bool {
         match ty.decoder {
             DecoderName::Str => self.memory.str_at(addr).is_some_and(|s| s.compact && s.len < 1 << 16),
             DecoderName::Int | DecoderName::Bool => self.memory.int_digits(addr).is_some_and(|(n, _)| n <= 16),
@@ -407,10 +440,21 @@ impl<'s> Scanner<'s> {
         }
     }
 
-    /// Whether a count could be a pointer.
+    /// Whether a count is the address of an object: a pointer, as in a list of items.
     #[inline]
     fn is_address(&self, count: u64) -> bool {
-        count >= self.lowest && count.is_multiple_of(8) && self.memory.reader.u8(Addr(count)).is_some()
+        count >= self.lowest
+            && count.is_multiple_of(8)
+            && self.memory.type_of(Addr(count)).is_some_and(|ty| self.types.id_of(ty).is_some())
+    }
+
+    /// Whether an object's GC header is on a list, on none, or part of a collection that runs.
+    fn is_on_a_list(&self, addr: Addr) -> bool {
+        const COLLECTING: u64 = 2;
+        let r = &self.memory.reader;
+        let untracked = r.u64(addr - 16).is_some_and(|next| next & !3 == 0);
+        let collecting = r.u64(addr - 8).is_some_and(|before| before & COLLECTING != 0);
+        untracked || collecting || self.is_linked(addr)
     }
 
     /// Whether the object's GC header is on a list: its neighbours point back to it.
@@ -464,7 +508,7 @@ fn with_stragglers(mut windows: Vec<Window>, stragglers: Vec<(Addr, TypeId)>) ->
 fn gc_header_makes_sense(header: &[u8]) -> bool {
     let word = |i: usize| header.get(i..).and_then(|b| b.first_chunk()).map_or(0, |w| u64::from_le_bytes(*w));
     let (next, before) = (word(0), word(8));
-    if next & !3 == 0 { before <= 3 } else { next >> 47 == 0 }
+    if next & !3 == 0 { before <= 3 } else { next >> 47 == 0 && before >> 47 == 0 }
 }
 
 /// Types whose objects a compiler places in CPython or in an extension module.

@@ -60,6 +60,13 @@ impl Survey {
     pub fn of(snapshot: &Snapshot, interpreter: &Interpreter, progress: &Progress) -> Result<Survey, Cancelled> {
         let mut data: Vec<(Addr, Addr)> = interpreter.images.iter().flat_map(|i| i.data.iter().copied()).collect();
         data.sort_unstable();
+        data.dedup_by(|next, kept| {
+            let joined = next.0 <= kept.1;
+            if joined {
+                kept.1 = kept.1.max(next.1);
+            }
+            joined
+        });
         let new_walk = || Walk {
             memory: Memory { reader: snapshot.reader(), layout: interpreter.layout },
             geometry: pymalloc::Geometry::of(interpreter.version.minor),
@@ -209,7 +216,8 @@ impl<'s> Walk<'s> {
     fn words(&mut self, start: Addr, end: Addr, step: usize) {
         let ob_type = self.memory.layout.structs.object.ob_type;
         // a type may begin in an image's file-backed part and end in its zeroed one, which is another region
-        let chunks: Vec<_> = self.memory.reader.chunks(start + ob_type, end.0 - start.0).collect();
+        let start = Addr(start.0.next_multiple_of(8));
+        let chunks: Vec<_> = self.memory.reader.chunks(start + ob_type, end.0.saturating_sub(start.0)).collect();
         for (at, bytes) in chunks {
             for (i, word) in bytes.chunks(step).enumerate() {
                 let Some(word) = word.first_chunk::<8>() else { continue };

@@ -17,6 +17,8 @@ pub struct Image {
     pub data: Vec<(Addr, Addr)>,
     /// Every loadable segment.
     pub segments: Vec<(Addr, Addr)>,
+    /// Where writable segments begin, and in the file.
+    written: Vec<(Addr, u64)>,
     dynamic: Option<Dynamic>,
     bias: u64,
 }
@@ -47,7 +49,8 @@ const MAX_CHAIN: u32 = 1 << 16;
 pub fn images(snapshot: &Snapshot) -> Vec<Image> {
     let reader = snapshot.reader();
     let regions = snapshot.regions().iter();
-    regions.filter_map(|r| Image::at(&reader, r.start, r.file.clone().filter(|_| r.is_file()))).collect()
+    let found = regions.filter_map(|r| Image::at(&reader, r.start, r.file.clone().filter(|_| r.is_file())));
+    found.filter(|image| image.is_loaded(snapshot)).collect()
 }
 
 impl Image {
@@ -81,8 +84,21 @@ impl Image {
         };
         let segments: Vec<_> = loads.iter().map(range).filter(|(start, end)| start < end).collect();
         let data = loads.iter().filter(|l| l.3 & PF_W != 0).map(range).filter(|(start, end)| start < end).collect();
+        let written = loads.iter().filter(|l| l.3 & PF_W != 0).map(|l| (range(l).0, l.0)).collect();
         let dynamic = dynamic_at.and_then(|(at, length)| Dynamic::read(reader, bias, at, length));
-        Some(Image { base, file, data, segments, dynamic, bias })
+        Some(Image { base, file, data, segments, written, dynamic, bias })
+    }
+
+    /// Whether the loader put it there: its writable segments map the file where its headers say. A program may also
+    /// map an executable as it maps any file.
+    fn is_loaded(&self, snapshot: &Snapshot) -> bool {
+        self.written.iter().all(|(start, offset)| match snapshot.region_of(*start) {
+            Some(region) if region.is_file() => {
+                region.file == self.file && region.file_offset + (start.0 - region.start.0) == *offset
+            }
+            // unknown mappings, and segments that the loader could not map
+            _ => self.file.is_none(),
+        })
     }
 
     /// The address of an exported symbol. `O(1)` with a GNU hash table, which every linker of the last 15 years

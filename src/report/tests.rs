@@ -1,3 +1,5 @@
+//! Answers as text and as JSON.
+
 use super::*;
 use crate::analysis::answers::*;
 use crate::snapshot::Addr;

@@ -6,6 +6,7 @@
 //! not known here.
 
 mod addr;
+mod error;
 mod find;
 pub mod meta;
 mod open;

@@ -233,10 +233,12 @@ fn stream_records(mut file: &File, size: u64) -> Result<Vec<(Addr, u64, u64)>, S
         let word = |i: usize| u64::from_le_bytes(std::array::from_fn(|k| head[i + k]));
         let (start, end) = (word(0), word(8));
         at += 16;
-        let len = end.checked_sub(start).ok_or_else(|| Shape(format!("the record at byte {} is no range", at - 16)))?;
+        let len = end
+            .checked_sub(start)
+            .ok_or_else(|| Shape(format!("the record at byte {} ends before it starts", at - 16)))?;
         if len > size - at {
             return Err(Shape(format!(
-                "the record at byte {} ends {} bytes past the file",
+                "the record at byte {} reaches {} bytes past the end of the file",
                 at - 16,
                 len - (size - at)
             )));
@@ -337,9 +339,9 @@ mod tests {
 
         let cut = stream(&[(0x1000, 0x1004, b"ab")]);
         let error = Snapshot::open(cut.path()).unwrap_err().to_string();
-        assert!(error.contains("ends 2 bytes past the file"), "{error}");
+        assert!(error.contains("reaches 2 bytes past the end of the file"), "{error}");
         let foreign = stream(&[(0x5000, 0x1000, b"")]);
-        assert!(Snapshot::open(foreign.path()).unwrap_err().to_string().contains("is no range"));
+        assert!(Snapshot::open(foreign.path()).unwrap_err().to_string().contains("ends before it starts"));
         let empty = stream(&[]);
         assert!(Snapshot::open(empty.path()).unwrap_err().to_string().contains("is empty"));
     }

@@ -7,6 +7,7 @@ use std::cell::Cell;
 /// instructions; make one per thread, it is cheap.
 pub struct Reader<'s> {
     regions: &'s [Region],
+    words: u64,
     /// First address and bytes of regions seen lately, by bits of the address.
     recent: [Cell<(u64, &'s [u8])>; SLOTS],
 }
@@ -20,7 +21,11 @@ pub struct Unreadable(pub Addr);
 
 impl<'s> Reader<'s> {
     pub(super) fn new(snapshot: &'s Snapshot) -> Self {
-        Reader { regions: &snapshot.regions, recent: [const { Cell::new((0, &[] as &[u8])) }; SLOTS] }
+        Reader {
+            regions: &snapshot.regions,
+            words: snapshot.bytes() / 8,
+            recent: [const { Cell::new((0, &[] as &[u8])) }; SLOTS],
+        }
     }
 
     /// The captured bytes from `addr` to the end of its region; empty when `addr` is not captured.
@@ -45,6 +50,11 @@ impl<'s> Reader<'s> {
             }
             _ => &[],
         }
+    }
+
+    /// How many 8-byte words were captured: no object can hold more pointers than this.
+    pub fn words(&self) -> u64 {
+        self.words
     }
 
     /// `len` bytes at `addr` as slices in order, across regions that touch. Ends early where memory is not captured.

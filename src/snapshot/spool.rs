@@ -3,7 +3,7 @@
 //! A temporary snapshot is as big as the heap it was taken from: on a memory file system it would eat the memory the
 //! process needs. So those are passed over, and a file system must have the room before it is chosen.
 
-use super::store::WriteError;
+use super::error::WriteError;
 use nix::sys::statfs::{FsType, TMPFS_MAGIC, statfs};
 use nix::sys::statvfs::statvfs;
 use std::fs::File;

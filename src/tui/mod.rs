@@ -1,6 +1,6 @@
 //! The explorer: a terminal front end to the worker's answers.
 //!
-//! State, [`update`](update::update) and effects: every event changes the [`App`](app::App) and returns what should
+//! State, `update` and effects: every event changes the `App` and returns what should
 //! happen; only [`run`] performs it. Drawing reads state and nothing else. This module never sees a snapshot, never
 //! waits for the worker, and is the only one that names ratatui or crossterm.
 

@@ -76,6 +76,17 @@ pub(super) fn stage(request: &Request) -> Stage {
     }
 }
 
+/// Whether two requests ask for windows on the same list.
+pub(super) fn same_list(a: &Request, b: &Request) -> bool {
+    let key = |r: &Request| match r {
+        Request::Objects { type_address, order, filter, .. } => {
+            Some(ListKey { type_address: *type_address, order: *order, filter: filter.clone() })
+        }
+        _ => None,
+    };
+    key(a).is_some_and(|a| Some(a) == key(b))
+}
+
 impl Context {
     pub(super) fn new(heap: Arc<Heap>, outbox: SyncSender<Update>) -> Context {
         Context { heap, outbox, list: Arc::default() }
@@ -126,7 +137,9 @@ impl Context {
             Request::Edges { .. } => self.edges(request, progress),
             Request::Objects { type_address, order, filter, offset, limit } => {
                 let key = ListKey { type_address: *type_address, order: *order, filter: filter.clone() };
-                let Some(list) = self.list(ticket, &key, *offset, *limit, progress) else { return Outcome::Dropped };
+                let Some(list) = self.list(ticket, &key, *offset, *limit, progress) else {
+                    return Outcome::Refused("cancelled: the rows are not all sorted or filtered as asked".into());
+                };
                 Outcome::of(Answer::Objects { objects: types::rows(heap, &list, *offset, *limit), done: true })
             }
             Request::Find { pattern, from, backwards } => {

@@ -168,8 +168,10 @@ impl Worker {
                 None => {}
             }
             self.receive(&mut waiting)?;
+            // the references, once built, serve every question; so does a list another window of it
             if let Some(running) = &job
-                && waiting.iter().any(|(_, r)| r.supersedes(&running.request))
+                && running.watched.stage != Stage::Linking
+                && waiting.iter().any(|(_, r)| r.supersedes(&running.request) && !jobs::same_list(r, &running.request))
             {
                 running.watched.progress.cancel();
             }
@@ -216,7 +218,8 @@ impl Worker {
     fn tell(&self, watched: &Watched) -> Result<(), Gone> {
         let reading = watched.progress.read();
         let seconds = watched.since.elapsed().as_secs_f64();
-        let in_bytes = !matches!(watched.stage, Stage::Linking);
+        // of the rest, only what reads memory from end to end counts bytes
+        let in_bytes = matches!(watched.stage, Stage::Scanning | Stage::Saving | Stage::Capturing);
         let rate = (seconds > 0.1 && reading.done > 0 && in_bytes).then(|| reading.done as f64 / seconds);
         self.send(Update::Progress { source: self.source, stage: watched.stage, reading, rate })
     }

@@ -23,7 +23,7 @@ pub struct Interpreter {
 }
 
 /// The minor versions this test run must cover (`PYMEM_TUI_REQUIRE`), or may cover.
-pub const COVERED: [&str; 4] = ["3.10", "3.11", "3.12", "3.13"];
+pub const COVERED: [&str; 8] = ["3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14", "3.15"];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))

@@ -1,0 +1,61 @@
+//! Why a snapshot could not be written, in sentences that say what to do.
+
+use crate::progress::Cancelled;
+use crate::text;
+use nix::errno::Errno;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Why a snapshot could not be written; each is one sentence that says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// The output is there already.
+    #[error("{0} exists already; give another path or remove it first")]
+    Exists(PathBuf),
+    /// The output's folder is missing or closed to us.
+    #[error("{path} cannot be written: {error}")]
+    Io {
+        /// What was to be written.
+        path: PathBuf,
+        /// The system's words.
+        error: io::Error,
+    },
+    /// Not enough room, known before or met on the way.
+    #[error("the disk of {path} is full: the snapshot needs {}, {}; nothing was kept", text::size(*needed),
+            free.map_or("which did not fit".into(), |free| format!("{} is free", text::size(free))))]
+    Full {
+        /// What was to be written.
+        path: PathBuf,
+        /// Bytes to be written.
+        needed: u64,
+        /// Bytes that were free, when that was looked at.
+        free: Option<u64>,
+    },
+    /// The file size limit of this process.
+    #[error("{0} would be larger than this process may write; raise the limit (ulimit -f unlimited)")]
+    TooLarge(PathBuf),
+    /// No disk with enough room for a temporary file.
+    #[error(
+        "there is no room for a temporary snapshot of {}: set TMPDIR to a folder on a disk with so much free space \
+         (memory file systems are not used), or keep the snapshot with -o PATH",
+        text::size(*needed)
+    )]
+    NoRoom {
+        /// Bytes to be written.
+        needed: u64,
+    },
+    /// Asked to stop.
+    #[error(transparent)]
+    Cancelled(#[from] Cancelled),
+}
+
+impl WriteError {
+    pub(super) fn io(path: &Path, needed: u64, error: io::Error) -> WriteError {
+        let path = path.to_owned();
+        match error.raw_os_error().map(Errno::from_raw) {
+            Some(Errno::ENOSPC | Errno::EDQUOT) => WriteError::Full { path, needed, free: None },
+            Some(Errno::EFBIG) => WriteError::TooLarge(path),
+            _ => WriteError::Io { path, error },
+        }
+    }
+}
