@@ -112,7 +112,7 @@ fn resizing_and_terminals_that_are_too_small() {
     terminal.keys("jjl?\x1b/x\x1b:"); // keys there do no harm
     terminal.keys(ESC);
     terminal.resize((80, 24));
-    let screen = terminal.wait("a picture", |s| s.contains("[1 Types]"));
+    let screen = terminal.wait("a picture", |s| s.contains("[1 Types]") && s.contains(" pid "));
     let demo = pid_on(&screen);
     for size in [(120, 40), (64, 12), (20, 3), (200, 50), (80, 24)] {
         terminal.resize(size);

@@ -454,7 +454,15 @@ impl<'s> Scanner<'s> {
         let r = &self.memory.reader;
         let untracked = r.u64(addr - 16).is_some_and(|next| next & !3 == 0);
         let collecting = r.u64(addr - 8).is_some_and(|before| before & COLLECTING != 0);
-        untracked || collecting || self.is_linked(addr)
+        untracked || collecting || !self.is_unlinked(addr)
+    }
+
+    /// Whether a neighbour on the list does not point back; one that was not captured cannot tell.
+    fn is_unlinked(&self, addr: Addr) -> bool {
+        let link = |at: Addr| self.memory.reader.u64(at).map(|w| Addr(w & !3));
+        let head = addr - 16;
+        let (Some(next), Some(before)) = (link(head), link(head + 8)) else { return true };
+        link(next + 8).is_some_and(|back| back != head) || link(before).is_some_and(|back| back != head)
     }
 
     /// Whether the object's GC header is on a list: its neighbours point back to it.

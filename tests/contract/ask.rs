@@ -112,12 +112,6 @@ pub fn zoo() -> &'static Zoo {
 }
 
 impl Zoo {
-    /// What is expected of the object that the zoo registered under a name.
-    pub fn named(&self, name: &str) -> &Expected {
-        let found = self.expected.iter().find(|e| e.name.as_deref() == Some(name));
-        found.unwrap_or_else(|| panic!("the zoo of {} has no {name}", self.interpreter.name))
-    }
-
     /// The first registered object of a kind that fulfils a condition.
     pub fn of_kind(&self, kind: &str, condition: impl Fn(&Expected) -> bool) -> &Expected {
         let found = self.expected.iter().find(|e| e.name.is_some() && e.kind == kind && condition(e));
