@@ -6,6 +6,7 @@
 pub mod edges;
 pub mod index;
 pub mod scan;
+mod scanner;
 pub mod survey;
 
 pub use edges::Edges;

@@ -1,16 +1,14 @@
-//! The scan: which live blocks hold an object, and of which type.
+//! The scan: every window's objects, found in parallel and put together to the index.
 //!
-//! An object is accepted where a block begins (or behind the block's GC header), when its type is known, its reference
-//! count and GC header make sense, and it fits the block. What sits in free lists has no references left; what is in
-//! the middle of a block is never looked at. Memory without blocks is searched more strictly. Edges are not followed.
+//! The [`Plan`] is what is known before: the pieces of memory, the types, and the [`Tally`] that fills while the scan
+//! runs. How an object is told from other memory is [`scanner`](super::scanner)'s business. Edges are not followed.
 
 use super::index::{Index, TooMany, Window};
-use super::survey::{Kind, Piece, Survey, WINDOW};
-use crate::alloc::{glibc, pymalloc};
-use crate::cpython::layout::{DecoderName, RefCountVariant, SizeRule};
+use super::scanner::Scanner;
+use super::survey::{Piece, Survey, WINDOW};
+use crate::cpython::Memory;
 use crate::cpython::runtime::Interpreter;
-use crate::cpython::types::{Attributes, Type, TypeId, TypeTable};
-use crate::cpython::{Count, Memory};
+use crate::cpython::types::{TypeId, TypeTable};
 use crate::progress::{Cancelled, Progress};
 use crate::snapshot::{Addr, Snapshot};
 use rayon::prelude::*;
@@ -20,10 +18,10 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 /// Objects and bytes of each type, as far as the scan has come. Shared with whoever shows them meanwhile.
 #[derive(Debug)]
 pub struct Tally {
-    counts: Vec<(AtomicU64, AtomicU64)>,
-    disagreeing_pools: AtomicU64,
-    pools: AtomicU64,
-    debug_pools: AtomicU64,
+    pub(super) counts: Vec<(AtomicU64, AtomicU64)>,
+    pub(super) disagreeing_pools: AtomicU64,
+    pub(super) pools: AtomicU64,
+    pub(super) debug_pools: AtomicU64,
 }
 
 impl Tally {
@@ -55,11 +53,11 @@ pub struct Plan {
     pub types: Arc<TypeTable>,
     /// Filled while the scan runs.
     pub tally: Arc<Tally>,
-    pieces: Arc<Vec<Piece>>,
+    pub(super) pieces: Arc<Vec<Piece>>,
 }
 
 /// Objects in address order, with their types.
-type Objects = Vec<(Addr, TypeId)>;
+pub(super) type Objects = Vec<(Addr, TypeId)>;
 
 /// One window's work: its pieces of memory, and the type objects in it.
 type Unit<'a> = (&'a [Piece], &'a [(Addr, TypeId)]);
@@ -157,342 +155,6 @@ impl Plan {
     }
 }
 
-/// One thread's scan.
-struct Scanner<'s> {
-    memory: Memory<'s>,
-    types: &'s TypeTable,
-    tally: &'s Tally,
-    geometry: pymalloc::Geometry,
-    type_type: Option<TypeId>,
-    /// Whether small requests go to pools, so that what malloc handed out is large.
-    pooled: bool,
-    /// The lowest captured address.
-    lowest: u64,
-    /// The windows' objects, with whatever was found twice.
-    objects: Vec<(Addr, TypeId)>,
-    dicts: Vec<(Addr, TypeId)>,
-    counts: Vec<(u64, u64)>,
-    touched: Vec<TypeId>,
-}
-
-/// Where a block came from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Source {
-    Pool,
-    Malloc,
-}
-
-/// An object's own attribute values take at most this (`SHARED_KEYS_MAX_SIZE` is 30).
-const MAX_INLINE_VALUES: u64 = 8 + 30 * 8 + 32;
-
-/// Objects without GC header in memory of an unknown allocator are believed from this size on: smaller ones would be
-/// in a pool.
-const UNKNOWN_MIN: u64 = pymalloc::LARGEST;
-
-impl<'s> Scanner<'s> {
-    fn new(plan: &'s Plan, snapshot: &'s Snapshot, interpreter: &Interpreter) -> Scanner<'s> {
-        Scanner {
-            memory: Memory { reader: snapshot.reader(), layout: interpreter.layout },
-            types: &plan.types,
-            tally: &plan.tally,
-            geometry: pymalloc::Geometry::of(interpreter.version.minor),
-            type_type: plan.types.id_of(interpreter.type_type),
-            pooled: plan.pieces.iter().any(|p| p.kind == Kind::Pools),
-            lowest: snapshot.regions().first().map_or(u64::MAX, |r| r.start.0),
-            objects: Vec::with_capacity(1 << 14),
-            dicts: Vec::new(),
-            counts: vec![(0, 0); plan.types.len()],
-            touched: Vec::new(),
-        }
-    }
-
-    /// The objects of one window, and those found in its last chunk that begin in the next window.
-    fn window(&mut self, pieces: &[Piece], types: &[(Addr, TypeId)]) -> (Window, Objects) {
-        self.objects.clear();
-        for piece in pieces {
-            match piece.kind {
-                Kind::Pools => self.pools(piece),
-                Kind::Chunks { limit } => self.chunks(piece, limit),
-                Kind::Mapped => {
-                    self.block(
-                        self.memory.reader.tail(piece.start),
-                        piece.start,
-                        piece.end.0 - piece.start.0,
-                        Source::Malloc,
-                    );
-                }
-                Kind::Image => self.image(piece),
-                Kind::Unknown => self.unknown(piece),
-            }
-        }
-        self.dict_sizes();
-        if !types.is_empty() {
-            for (address, id) in types {
-                let metatype = self.types.id_of(self.types.get(*id).metatype);
-                if let Some(metatype) = metatype.or(self.type_type) {
-                    self.accept(*address, metatype);
-                }
-            }
-            self.objects.sort_unstable_by_key(|(addr, _)| *addr);
-            self.objects.dedup_by_key(|(addr, _)| *addr);
-        }
-        let first = pieces.first().map(|p| p.start).into_iter().chain(types.first().map(|t| t.0)).min();
-        let own = first.map_or(0, |addr| addr.0 / WINDOW);
-        let beyond = self.objects.partition_point(|(addr, _)| addr.0 / WINDOW == own);
-        (Window::new(&self.objects[..beyond]), self.objects[beyond..].to_vec())
-    }
-
-    /// Adds what this window found to the shared counts; the number of objects.
-    fn flush(&mut self) -> u64 {
-        for id in self.touched.drain(..) {
-            let here = std::mem::take(&mut self.counts[id.0 as usize]);
-            if let Some((count, bytes)) = self.tally.counts.get(id.0 as usize) {
-                count.fetch_add(here.0, Relaxed);
-                bytes.fetch_add(here.1, Relaxed);
-            }
-        }
-        self.objects.len() as u64
-    }
-
-    /// Takes an object in, with a type's own size.
-    fn accept(&mut self, addr: Addr, id: TypeId) {
-        let size = self.memory.shallow_size(addr, self.types.get(id)).unwrap_or(0);
-        self.count(addr, id, size);
-    }
-
-    #[inline]
-    fn count(&mut self, addr: Addr, id: TypeId, size: u64) {
-        self.objects.push((addr, id));
-        let entry = &mut self.counts[id.0 as usize];
-        if entry.0 == 0 {
-            self.touched.push(id);
-        }
-        entry.0 += 1;
-        entry.1 = entry.1.saturating_add(size);
-    }
-
-    fn pools(&mut self, piece: &Piece) {
-        let offsets = &self.memory.layout.structs.pool;
-        let mut freed = [0; 16];
-        let mut at = piece.start;
-        while at < piece.end {
-            if let Some(pool) = self.geometry.pool(&self.memory.reader, offsets, at).filter(|p| p.live > 0) {
-                let agrees = pool.freed(&self.memory.reader, &mut freed);
-                if !agrees {
-                    self.tally.disagreeing_pools.fetch_add(1, Relaxed);
-                }
-                let bytes = self.memory.reader.tail(pool.first());
-                // size, then one letter for the allocator and seven forbidden bytes (`_PyMem_DebugRawAlloc`)
-                let debug = bytes.get(9..16) == Some(&[0xfd; 7]);
-                self.tally.pools.fetch_add(1, Relaxed);
-                self.tally.debug_pools.fetch_add(u64::from(debug), Relaxed);
-                for i in 0..pool.blocks {
-                    if freed[(i / 64) as usize] & (1 << (i % 64)) == 0 {
-                        let here = bytes.get((i * pool.block) as usize..).unwrap_or(&[]);
-                        self.block(here, pool.address(i), pool.block, Source::Pool);
-                    }
-                }
-            }
-            at = at + self.geometry.pool_size;
-        }
-    }
-
-    fn chunks(&mut self, piece: &Piece, limit: Addr) {
-        let mut at = piece.start;
-        while at < piece.end
-            && let Some(chunk) = glibc::chunk_at(&self.memory.reader, at, limit)
-        {
-            if chunk.in_use {
-                self.block(self.memory.reader.tail(chunk.user), chunk.user, chunk.len, Source::Malloc);
-            }
-            at = chunk.next;
-        }
-    }
-
-    /// Looks for the object of a live block: at its beginning, behind a GC header, behind a pre-header too.
-    #[inline]
-    fn block(&mut self, memory: &[u8], block: Addr, len: u64, source: Source) {
-        let Some(bytes) = memory.get(..len.min(48) as usize) else { return };
-        for head in [16, 0, 32] {
-            let Some(word) = bytes.get(head + 8..).and_then(|b| b.first_chunk()) else { continue };
-            let Some(id) = self.types.id_of(Addr(u64::from_le_bytes(*word))) else { continue };
-            let ty = self.types.get(id);
-            if ty.head != head as u64 || ty.is_metatype() {
-                continue;
-            }
-            let addr = block + head as u64;
-            let count = bytes.get(head..).and_then(|b| b.first_chunk()).map(|w| u64::from_le_bytes(*w));
-            let Some(Count::Live(_) | Count::Immortal) = count.map(|w| self.memory.count_of(w)) else { continue };
-            if head > 0 && !gc_header_makes_sense(&bytes[head - 16..head]) {
-                continue;
-            }
-            // a chunk that was freed into a thread's cache keeps all but the words of the GC header
-            if source == Source::Malloc && head > 0 && !self.is_on_a_list(addr) {
-                continue;
-            }
-            // two pointers in a row: the executable's own heap may lie so low that an address passes for a count
-            if self.is_address(count.unwrap_or(0)) && !(head > 0 && self.is_linked(addr)) {
-                continue;
-            }
-            // a dict's size lies in its keys, elsewhere: those are asked for together, so that the waits overlap
-            let later = ty.size_rule == SizeRule::Dict;
-            let size = if later { Some(ty.head + ty.basicsize) } else { self.memory.shallow_size(addr, ty) };
-            if let Some(size) = size
-                && self.fits(addr, ty, size, len, source)
-            {
-                self.count(addr, id, if later { 0 } else { size });
-                if later {
-                    self.dicts.push((addr, id));
-                }
-                return;
-            }
-        }
-    }
-
-    /// Adds the sizes of the dicts that were found.
-    fn dict_sizes(&mut self) {
-        for (addr, id) in self.dicts.drain(..) {
-            let size = self.memory.shallow_size(addr, self.types.get(id)).unwrap_or(0);
-            if let Some(entry) = self.counts.get_mut(id.0 as usize) {
-                entry.1 = entry.1.saturating_add(size);
-            }
-        }
-    }
-
-    /// Whether an object of this type and size can be what a block of `room` bytes was asked for.
-    #[inline]
-    fn fits(&self, addr: Addr, ty: &Type, size: u64, room: u64, source: Source) -> bool {
-        // (objects of variable size may have been large once, and shrunk in place)
-        if source == Source::Malloc && self.pooled && ty.itemsize == 0 && ty.size_rule != SizeRule::Str {
-            let values = matches!(ty.attributes, Attributes::Managed { inline_at: Some(_) });
-            let least = ty.head + ty.basicsize + if values { MAX_INLINE_VALUES } else { 0 };
-            if least <= pymalloc::LARGEST {
-                return false;
-            }
-        }
-        let Some(needed) = self.memory.block_size(addr, ty, size) else { return false };
-        if needed > room {
-            return false;
-        }
-        // objects so small that many a pair of words could pass for one have their exact size
-        !matches!(ty.decoder, DecoderName::Float | DecoderName::Complex)
-            || room.wrapping_sub(size + self.memory.inline_values_size(addr, ty).unwrap_or(0)) < 32
-    }
-
-    /// Objects that a compiler placed: static types are known already; the others have no GC header that counts.
-    fn image(&mut self, piece: &Piece) {
-        let immortal_only = self.memory.layout.variants.refcount != RefCountVariant::Plain;
-        let mut at = Addr(piece.start.0.next_multiple_of(8));
-        while at + 16 <= piece.end {
-            let Some(bytes) = self.memory.reader.slice(at, 16) else { break };
-            let mut next = at + 8;
-            let (count, word) = bytes.split_at(8);
-            let word = word.first_chunk().map_or(0, |w| u64::from_le_bytes(*w));
-            if let Some(id) = self.types.id_of(Addr(word)) {
-                let ty = self.types.get(id);
-                let count = count.first_chunk().map_or(Count::Absurd, |w| self.memory.count_of(u64::from_le_bytes(*w)));
-                let placed = ty.is_ready() && !ty.is_heap_type() && !ty.is_metatype() && may_be_static(ty);
-                let lives = match count {
-                    Count::Immortal => true,
-                    Count::Live(_) => !immortal_only || ty.name == "moduledef",
-                    _ => false,
-                };
-                if placed
-                    && lives
-                    && let Some(size) = self.memory.shallow_size(at, ty)
-                    && self.static_makes_sense(at, ty, size)
-                {
-                    self.count(at, id, size);
-                    let own = self.memory.block_size(at, ty, size).unwrap_or(0).saturating_sub(ty.head);
-                    next = Addr((at + own.max(16)).0.next_multiple_of(8));
-                }
-            }
-            at = next;
-        }
-    }
-
-    fn static_makes_sense(&self, addr: Addr, ty: &Type, size: u64) -> bool {
-        match ty.decoder {
-            DecoderName::Str => self.memory.str_at(addr).is_some_and(|s| s.compact && s.len < 1 << 16),
-            DecoderName::Int | DecoderName::Bool => self.memory.int_digits(addr).is_some_and(|(n, _)| n <= 16),
-            DecoderName::Float | DecoderName::Complex => false,
-            _ => size < 1 << 20,
-        }
-    }
-
-    /// Memory of unknown allocators: objects on the collector's lists, and big strings.
-    fn unknown(&mut self, piece: &Piece) {
-        let mut at = Addr(piece.start.0.next_multiple_of(pymalloc::ALIGNMENT));
-        while at + 16 <= piece.end {
-            let Some(word) = self.memory.reader.pointer(at + 8) else { break };
-            if let Some(id) = self.types.id_of(word) {
-                let ty = self.types.get(id);
-                let lives = matches!(self.memory.count(at), Some(Count::Live(_) | Count::Immortal));
-                if lives
-                    && !ty.is_metatype()
-                    && let Some(size) = self.memory.shallow_size(at, ty)
-                    && if ty.head > 0 { self.is_linked(at) } else { self.is_big_string(at, ty, size) }
-                {
-                    self.count(at, id, size);
-                }
-            }
-            at = at + pymalloc::ALIGNMENT;
-        }
-    }
-
-    /// Whether a count is the address of an object: a pointer, as in a list of items.
-    #[inline]
-    fn is_address(&self, count: u64) -> bool {
-        count >= self.lowest
-            && count.is_multiple_of(8)
-            && self.memory.type_of(Addr(count)).is_some_and(|ty| self.types.id_of(ty).is_some())
-    }
-
-    /// Whether an object's GC header is on a list, on none, or part of a collection that runs.
-    fn is_on_a_list(&self, addr: Addr) -> bool {
-        const COLLECTING: u64 = 2;
-        let r = &self.memory.reader;
-        let untracked = r.u64(addr - 16).is_some_and(|next| next & !3 == 0);
-        let collecting = r.u64(addr - 8).is_some_and(|before| before & COLLECTING != 0);
-        untracked || collecting || !self.is_unlinked(addr)
-    }
-
-    /// Whether a neighbour on the list does not point back; one that was not captured cannot tell.
-    fn is_unlinked(&self, addr: Addr) -> bool {
-        let link = |at: Addr| self.memory.reader.u64(at).map(|w| Addr(w & !3));
-        let head = addr - 16;
-        let (Some(next), Some(before)) = (link(head), link(head + 8)) else { return true };
-        link(next + 8).is_some_and(|back| back != head) || link(before).is_some_and(|back| back != head)
-    }
-
-    /// Whether the object's GC header is on a list: its neighbours point back to it.
-    fn is_linked(&self, addr: Addr) -> bool {
-        let r = &self.memory.reader;
-        let head = addr - 16;
-        let link = |at: Addr| r.u64(at).map(|w| Addr(w & !3));
-        let (Some(next), Some(before)) = (link(head), link(head + 8)) else { return false };
-        !next.is_null() && link(next + 8) == Some(head) && link(before) == Some(head)
-    }
-
-    fn is_big_string(&self, addr: Addr, ty: &Type, size: u64) -> bool {
-        if size < UNKNOWN_MIN {
-            return false;
-        }
-        let s = &self.memory.layout.structs;
-        match ty.decoder {
-            DecoderName::Bytes => {
-                let len = self.memory.ob_size(addr).and_then(|n| u64::try_from(n).ok()).unwrap_or(u64::MAX);
-                self.memory.reader.u8(addr + s.bytes.ob_sval.wrapping_add(len)) == Some(0)
-            }
-            DecoderName::Str => self.memory.str_at(addr).is_some_and(|text| {
-                let end = text.data + text.len.wrapping_mul(u64::from(text.width));
-                text.compact && text.width > 0 && self.memory.reader.u8(end) == Some(0)
-            }),
-            _ => false,
-        }
-    }
-}
-
 /// Puts objects that were found from the window before into their own.
 fn with_stragglers(mut windows: Vec<Window>, stragglers: Vec<(Addr, TypeId)>) -> Vec<Window> {
     for (addr, ty) in stragglers {
@@ -511,22 +173,6 @@ fn with_stragglers(mut windows: Vec<Window>, stragglers: Vec<(Addr, TypeId)>) ->
     windows
 }
 
-/// Both links, or none: an object that left the lists keeps only flags in the second word.
-#[inline]
-fn gc_header_makes_sense(header: &[u8]) -> bool {
-    let word = |i: usize| header.get(i..).and_then(|b| b.first_chunk()).map_or(0, |w| u64::from_le_bytes(*w));
-    let (next, before) = (word(0), word(8));
-    if next & !3 == 0 { before <= 3 } else { next >> 47 == 0 && before >> 47 == 0 }
-}
-
-/// Types whose objects a compiler places in CPython or in an extension module.
-fn may_be_static(ty: &Type) -> bool {
-    use crate::cpython::types::flags;
-    !ty.has(flags::HAVE_GC)
-        || matches!(ty.decoder, DecoderName::Tuple | DecoderName::HamtBitmap | DecoderName::Set)
-        || ty.name == "hamt"
-}
-
 const _: () = assert!(WINDOW.is_multiple_of(16 << 10), "a pool lies within one window");
 
 #[cfg(test)]
@@ -543,14 +189,5 @@ mod tests {
         assert_eq!(found, [at(1, 0x20), at(1, 0x100), at(2, 0x10), at(4, 0), at(4, 0x40)].map(|o| o.0));
         let index = Index::new(windows).unwrap();
         assert!([at(2, 0x10), at(4, 0), at(4, 0x40)].iter().all(|o| index.object_at(o.0).is_some()));
-    }
-
-    #[test]
-    fn gc_headers_have_both_links_or_none() {
-        let header = |next: u64, before: u64| [next.to_le_bytes(), before.to_le_bytes()].concat();
-        assert!(gc_header_makes_sense(&header(0x7f00_0000_1000, 0x7f00_0000_2000)));
-        assert!(gc_header_makes_sense(&header(0, 1)), "finalised, on no list");
-        assert!(!gc_header_makes_sense(&header(0, 0x7f00_0000_2000)));
-        assert!(!gc_header_makes_sense(&header(u64::MAX, 0)));
     }
 }
