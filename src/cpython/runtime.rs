@@ -60,7 +60,7 @@ pub enum NotPython {
 }
 
 fn known() -> String {
-    let all: Vec<_> = layout::known_versions().collect();
+    let all = layout::known_versions();
     format!("{} to {}", all.first().unwrap_or(&""), all.last().unwrap_or(&""))
 }
 
@@ -96,7 +96,7 @@ impl Interpreter {
         // a later version is read with the newest table only where it carries offsets to check it against
         if layout.is_none()
             && debug.is_some()
-            && let Some(newest) = layout::known_versions().last().filter(|v| version.is_later_than(v))
+            && let Some(newest) = layout::known_versions().last().copied().filter(|v| version.is_later_than(v))
         {
             notes.push(format!(
                 "CPython {} is not known: its memory is read as that of {newest}, so that some of it may be wrong",
@@ -190,22 +190,27 @@ fn find_version_text(snapshot: &Snapshot, reader: &Reader<'_>, image: Option<&Im
     })
 }
 
-/// The address of the object that is its own type and is called `type`. The offsets used are the same in every
-/// version with the default object header.
+/// The address of the object that is its own type and is called `type`, whichever of the known versions it is of.
 fn find_type_type(snapshot: &Snapshot, reader: &Reader<'_>) -> Option<Addr> {
-    const OB_TYPE: u64 = 8;
-    const TP_NAME: u64 = 24;
+    let layouts = layout::known_versions().into_iter().filter_map(layout::table);
+    let mut offsets: Vec<_> = layouts.map(|l| (l.structs.object.ob_type, l.structs.type_object.tp_name)).collect();
+    offsets.sort_unstable();
+    offsets.dedup();
+    let is_type = |at: Addr, word: u64| {
+        offsets.iter().find_map(|(ob_type, tp_name)| {
+            // the object that the word says is the type of the object that the word is in
+            let own = at.0.checked_sub(*ob_type).map(Addr).filter(|own| own.0 == word)?;
+            let name = reader.pointer(own + *tp_name).and_then(|n| reader.c_string(n, 8));
+            (name == Some(b"type")).then_some(own)
+        })
+    };
     for region in snapshot.regions().iter().filter(|r| r.is_writable()) {
         for extent in region.extents() {
             let bytes = region.bytes().get(extent.start as usize..extent.end as usize)?;
             for (i, word) in bytes.chunks_exact(8).enumerate() {
                 let at = region.start + extent.start + i as u64 * 8;
-                let own = Addr(u64::from_le_bytes(word.try_into().ok()?)) + OB_TYPE == at && at.0 >= OB_TYPE;
-                if own {
-                    let name = reader.pointer(at - OB_TYPE + TP_NAME).and_then(|n| reader.c_string(n, 8));
-                    if name == Some(b"type") {
-                        return Some(at - OB_TYPE);
-                    }
+                if let Some(found) = is_type(at, u64::from_le_bytes(word.try_into().ok()?)) {
+                    return Some(found);
                 }
             }
         }
