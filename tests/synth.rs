@@ -10,10 +10,12 @@ mod process;
 
 use process::{ARENA, HEAP, LOW, Made, Process};
 use pymem_tui::analysis::types::rows;
+use pymem_tui::cpython::layout;
 use pymem_tui::heap::Heap;
 use pymem_tui::progress::Progress;
 use pymem_tui::snapshot::Addr;
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::Arc;
 
 const MINORS: [u8; 4] = [10, 11, 12, 13];
@@ -81,6 +83,34 @@ fn exactly_the_objects_that_were_made_are_found() {
             assert_eq!(heap.interpreter().version.minor, (3, minor));
             assert!(heap.problems().is_empty(), "{:?}", heap.problems());
             check(&format!("3.{minor}, symbols: {symbols}"), &heap, &made);
+        }
+    }
+}
+
+/// Versions that recombine known encodings with other offsets need a table each, and nothing else.
+#[test]
+fn a_version_to_come_is_a_file() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/made-up");
+    let added = layout::add_folder(&folder).unwrap();
+    assert!(added.len() >= 2, "{added:?}");
+    for version in added {
+        let table: toml::Table =
+            std::fs::read_to_string(folder.join(format!("{version}.toml"))).unwrap().parse().unwrap();
+        let combination = table["variants"].as_table().unwrap();
+        let real = layout::known_versions().into_iter().filter(|v| *v != version).filter_map(layout::table_text);
+        let mut real = real.map(|text| text.parse::<toml::Table>().unwrap());
+        assert!(real.all(|t| t["variants"].as_table() != Some(combination)), "{version} is no new combination");
+        for symbols in [true, false] {
+            let mut p = Process::made_up(&table);
+            furnish(&mut p);
+            let number = p.int(7);
+            let gone: Vec<u64> = (0..20).map(|_| p.tuple(&[number, number])).collect();
+            gone.iter().step_by(2).for_each(|g| p.free(g - 16));
+            let (space, made) = p.finish(symbols);
+            let heap = index(&space);
+            assert_eq!(heap.interpreter().layout.version, version);
+            assert!(heap.problems().is_empty(), "{:?}", heap.problems());
+            check(&format!("{version}, symbols: {symbols}"), &heap, &made);
         }
     }
 }

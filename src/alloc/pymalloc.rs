@@ -4,7 +4,7 @@
 //! (size class, first and last offset, count of live blocks, free list), so that a pool is recognised without the
 //! arena table, which stripped interpreters up to 3.11 hide. Arenas and their usage are not looked at.
 
-use crate::cpython::layout;
+use crate::cpython::layout::{self, Layout};
 use crate::snapshot::{Addr, Reader};
 
 /// The granularity of blocks, and of their sizes.
@@ -27,9 +27,9 @@ pub struct Geometry {
 }
 
 impl Geometry {
-    /// The geometry of a minor version.
-    pub fn of(version: (u8, u8)) -> Geometry {
-        Geometry { pool_size: if version < (3, 10) { 4 << 10 } else { 16 << 10 } }
+    /// The geometry of a version.
+    pub fn of(layout: &Layout) -> Geometry {
+        Geometry { pool_size: layout.alloc.pool_size }
     }
 
     /// The pool at `at`, when the header there is one.
@@ -149,8 +149,8 @@ mod tests {
     fn open(bytes: Vec<u8>) -> Option<(Pool, FreeSet, bool)> {
         let snapshot = Snapshot::from_memory(vec![(Addr(0x4000), bytes)], None);
         let reader = snapshot.reader();
-        let offsets = &layout::table("3.12").unwrap().structs.pool;
-        let pool = Geometry::of((3, 12)).pool(&reader, offsets, Addr(0x4000))?;
+        let layout = layout::table("3.12").unwrap();
+        let pool = Geometry::of(layout).pool(&reader, &layout.structs.pool, Addr(0x4000))?;
         let mut set = [0; 16];
         let agrees = pool.freed(&reader, &mut set);
         Some((pool, set, agrees))

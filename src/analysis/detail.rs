@@ -33,8 +33,7 @@ pub fn object(heap: &Heap, id: ObjectId, depth: Depth) -> Option<ObjectDetail> {
     let mut above = vec![address];
     let (fields, fields_total) = fields(heap, &memory, address, ty, depth, &mut above, &mut budget);
     let is_module = ty.decoder == DecoderName::Module;
-    let interpreter =
-        is_module.then(|| super::modules::interpreters(heap)).and_then(|all| all.get(&address).copied());
+    let interpreter = is_module.then(|| super::modules::interpreters(heap)).and_then(|all| all.get(&address).copied());
     let mut facts = facts(heap, &memory, id, address, ty);
     facts.extend(interpreter.map(|id| ("interpreter".to_owned(), id.to_string())));
     Some(ObjectDetail {

@@ -83,6 +83,9 @@ pub struct Common {
     /// Threads to work with [default: one for each processor]
     #[arg(long, value_name = "N", global = true, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub threads: Option<u16>,
+    /// More layout tables (*.toml), of versions that this program does not know
+    #[arg(long, value_name = "DIR", global = true)]
+    pub layouts: Option<PathBuf>,
     /// When to use colour; `auto` heeds NO_COLOR
     #[arg(long, value_name = "WHEN", global = true, default_value = "auto")]
     pub color: ColorWhen,

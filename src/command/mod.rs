@@ -27,6 +27,9 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
         pool = pool.start_handler(|_| crate::sys::priority::give_way());
     }
     let _ = pool.build_global();
+    if let Some(folder) = &common.layouts {
+        crate::cpython::layout::add_folder(folder)?;
+    }
     match cli.command {
         None => explore::run(cli.entry, &common),
         Some(Command::Capture(args)) => capture::run(args, &common),

@@ -37,7 +37,7 @@ type Offsets = BTreeMap<String, u64>;
 /// The layout with the offsets of the list at `at` in it. Tells in `notes` when it is another one than `layout`, and
 /// when the list is of no use.
 pub fn applied(reader: &Reader<'_>, at: Addr, layout: &'static Layout, notes: &mut Vec<String>) -> &'static Layout {
-    let Some(mut table) = layout::text(&layout.version).and_then(|text| text.parse::<toml::Table>().ok()) else {
+    let Some(mut table) = layout::table_text(&layout.version).and_then(|text| text.parse::<toml::Table>().ok()) else {
         return layout;
     };
     let told: Offsets = layout
@@ -142,7 +142,7 @@ mod tests {
 
     /// The list that a build with the table's own offsets has.
     fn same_as(layout: &Layout) -> Vec<u8> {
-        let table: toml::Table = layout::text(&layout.version).unwrap().parse().unwrap();
+        let table: toml::Table = layout::table_text(&layout.version).unwrap().parse().unwrap();
         let mut bytes = vec![0; 1024];
         for (name, place) in &layout.debug_offsets {
             if let DebugOffset::At(at) = place {
@@ -170,7 +170,7 @@ mod tests {
     }
 
     fn carrying() -> impl Iterator<Item = &'static Layout> {
-        layout::known_versions().filter_map(layout::table).filter(|l| !l.debug_offsets.is_empty())
+        layout::known_versions().into_iter().filter_map(layout::table).filter(|l| !l.debug_offsets.is_empty())
     }
 
     #[test]

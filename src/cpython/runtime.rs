@@ -55,7 +55,7 @@ pub enum NotPython {
 }
 
 fn known() -> String {
-    let all: Vec<_> = layout::known_versions().collect();
+    let all = layout::known_versions();
     format!("{} to {}", all.first().unwrap_or(&""), all.last().unwrap_or(&""))
 }
 
@@ -66,7 +66,7 @@ impl Interpreter {
         let reader = snapshot.reader();
         let images = image::images(snapshot);
         let found = by_symbols(&reader, &images)
-            .or_else(|| signature::find(snapshot, &reader, &images))
+            .or_else(|| signature::find(snapshot, &reader, &images, &headers()))
             .ok_or(NotPython::NoInterpreter)?;
         let image = found.image.and_then(|i| images.get(i));
         let debug = found.runtime.filter(|a| reader.slice(*a, 8) == Some(signature::COOKIE));
@@ -78,16 +78,17 @@ impl Interpreter {
             .or_else(|| Version::from_memory(snapshot, &reader, image))
             .or_else(|| Version::from_file_name(image?.file.as_deref()?))
             .ok_or(NotPython::NoVersion)?;
-        if debug.and_then(|a| reader.u64(a + 16)) == Some(1) {
-            return Err(NotPython::FreeThreaded { version: version.text });
-        }
-        let table = format!("{}.{}", version.minor.0, version.minor.1);
+        let free_threaded = debug.and_then(|a| reader.u64(a + 16)) == Some(1);
+        let suffix = if free_threaded { "t" } else { "" };
+        let table = format!("{}.{}{suffix}", version.minor.0, version.minor.1);
         let mut notes = Vec::new();
         let mut layout = layout::table(&table);
         // a later version is read with the newest table only where it carries offsets to check it against
         if layout.is_none()
             && debug.is_some()
-            && let Some(newest) = layout::known_versions().last().filter(|v| version.is_later_than(v))
+            && let known = layout::known_versions()
+            && let Some(newest) = known.iter().rfind(|v| v.ends_with('t') == free_threaded)
+            && version.is_later_than(newest)
         {
             notes.push(format!(
                 "CPython {} is not known: its memory is read as that of {newest}, so that some of it may be wrong",
@@ -95,7 +96,11 @@ impl Interpreter {
             ));
             layout = layout::table(newest);
         }
-        let layout = layout.ok_or_else(|| NotPython::UnknownVersion { version: version.text.clone() })?;
+        let layout = match layout {
+            Some(layout) => layout,
+            None if free_threaded => return Err(NotPython::FreeThreaded { version: version.text }),
+            None => return Err(NotPython::UnknownVersion { version: version.text }),
+        };
         let layout = match debug {
             Some(at) => debug_offsets::applied(&reader, at, layout, &mut notes),
             None => layout,
@@ -106,6 +111,15 @@ impl Interpreter {
         let interpreters = runtime.map(|at| interpreters::all(&reader, layout, at)).unwrap_or_default();
         Ok(Interpreter { version, layout, type_type, runtime, interpreters, images, notes })
     }
+}
+
+/// Where the known versions keep `ob_type` and `tp_name`.
+fn headers() -> Vec<signature::Header> {
+    let layouts = layout::known_versions().into_iter().filter_map(layout::table);
+    let mut headers: Vec<_> = layouts.map(|l| (l.structs.object.ob_type, l.structs.type_object.tp_name)).collect();
+    headers.sort_unstable();
+    headers.dedup();
+    headers
 }
 
 /// The interpreter that an image's symbols tell of, when they tell all of it.

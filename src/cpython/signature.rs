@@ -10,9 +10,8 @@ use crate::snapshot::{Addr, Reader, Snapshot};
 /// `_Py_DebugOffsets` begins with this (`Include/internal/pycore_debug_offsets.h`, 3.13).
 pub(super) const COOKIE: &[u8; 8] = b"xdebugpy";
 
-/// Offsets of `ob_type` and `tp_name`: with the default header, and with that of free-threaded builds. They are the
-/// same in every version.
-const HEADERS: [(u64, u64); 2] = [(8, 24), (24, 40)];
+/// Offsets of `ob_type` and `tp_name` in a type.
+pub(super) type Header = (u64, u64);
 
 /// What was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,12 +25,17 @@ pub(super) struct Signature {
 }
 
 /// Looks through the images' writable data once; through all writable memory only when no image's head was captured.
-pub(super) fn find(snapshot: &Snapshot, reader: &Reader<'_>, images: &[Image]) -> Option<Signature> {
+pub(super) fn find(
+    snapshot: &Snapshot,
+    reader: &Reader<'_>,
+    images: &[Image],
+    headers: &[Header],
+) -> Option<Signature> {
     for (i, image) in images.iter().enumerate() {
         let mut found = Found::default();
         for (start, end) in &image.data {
             for (at, bytes) in reader.chunks(*start, end.0 - start.0) {
-                found.look(reader, at, bytes);
+                found.look(reader, headers, at, bytes);
             }
         }
         if let Some(type_type) = found.type_type {
@@ -45,7 +49,7 @@ pub(super) fn find(snapshot: &Snapshot, reader: &Reader<'_>, images: &[Image]) -
     for region in snapshot.regions().iter().filter(|r| r.is_writable()) {
         for extent in region.extents() {
             let bytes = region.bytes().get(extent.start as usize..extent.end as usize).unwrap_or(&[]);
-            found.look(reader, region.start + extent.start, bytes);
+            found.look(reader, headers, region.start + extent.start, bytes);
         }
     }
     Some(Signature { type_type: found.type_type?, runtime: found.cookie, image: None })
@@ -58,7 +62,7 @@ struct Found {
 }
 
 impl Found {
-    fn look(&mut self, reader: &Reader<'_>, start: Addr, bytes: &[u8]) {
+    fn look(&mut self, reader: &Reader<'_>, headers: &[Header], start: Addr, bytes: &[u8]) {
         for (i, word) in bytes.chunks_exact(8).enumerate() {
             let at = start + i as u64 * 8;
             if word == COOKIE {
@@ -68,7 +72,7 @@ impl Found {
             let word = word.try_into().map_or(0, u64::from_le_bytes);
             // an object that is its own type: the word points a header's length before itself
             let back = at.0.wrapping_sub(word);
-            let header = HEADERS.iter().find(|(ob_type, _)| *ob_type == back);
+            let header = headers.iter().find(|(ob_type, _)| *ob_type == back);
             if let (None, Some((_, tp_name))) = (self.type_type, header)
                 && is_named_type(reader, Addr(word) + *tp_name)
             {
@@ -85,7 +89,6 @@ fn is_named_type(reader: &Reader<'_>, name_at: Addr) -> bool {
 /// Whether the object at `address` is its own type: not so for the copy of `type` in a library that an executable
 /// has moved to itself (a copy relocation).
 pub(super) fn is_own_type(reader: &Reader<'_>, address: Addr) -> bool {
-    HEADERS.iter().any(|(ob_type, tp_name)| {
-        reader.pointer(address + *ob_type) == Some(address) && is_named_type(reader, address + *tp_name)
-    })
+    const HEADER_WORDS: u64 = 8;
+    (1..HEADER_WORDS).any(|i| reader.pointer(address + i * 8) == Some(address))
 }

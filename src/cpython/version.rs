@@ -16,8 +16,9 @@ pub struct Version {
 }
 
 impl Version {
-    /// Whether it comes after a minor version (`"3.15"`).
+    /// Whether it comes after a minor version (`"3.15"`, `"3.15t"`).
     pub(super) fn is_later_than(&self, minor: &str) -> bool {
+        let minor = minor.strip_suffix('t').unwrap_or(minor);
         let parsed = minor.split_once('.').and_then(|(major, minor)| Some((major.parse().ok()?, minor.parse().ok()?)));
         parsed.is_some_and(|parsed| self.minor > parsed)
     }

@@ -54,7 +54,7 @@ impl<'s> Scanner<'s> {
             memory: Memory { reader: snapshot.reader(), layout: interpreter.layout },
             types: &plan.types,
             tally: &plan.tally,
-            geometry: pymalloc::Geometry::of(interpreter.version.minor),
+            geometry: pymalloc::Geometry::of(interpreter.layout),
             type_type: plan.types.id_of(interpreter.type_type),
             pooled: plan.pieces.iter().any(|p| p.kind == Kind::Pools),
             lowest: snapshot.regions().first().map_or(u64::MAX, |r| r.start.0),

@@ -69,7 +69,7 @@ impl Survey {
         });
         let new_walk = || Walk {
             memory: Memory { reader: snapshot.reader(), layout: interpreter.layout },
-            geometry: pymalloc::Geometry::of(interpreter.version.minor),
+            geometry: pymalloc::Geometry::of(interpreter.layout),
             metatypes: Metatypes::default(),
             out: Survey::default(),
         };

@@ -1,12 +1,16 @@
 //! A small CPython process made by hand: types in an image, objects in pools and chunks.
 //!
 //! Offsets are those of the debug information (tests/data/dwarf-3.X.json) and encodings are written from CPython's
-//! sources; nothing of the program's own tables is used, so that a wrong table cannot hide.
+//! sources; nothing of the program's own tables is used, so that a wrong table cannot hide. A version that does not
+//! exist has the offsets of its table (tests/data/made-up/), which is all that there is of it.
 
 #[path = "classes.rs"]
 mod classes;
+#[path = "encoding.rs"]
+mod encoding;
 
 use crate::image::{Space, write_elf};
+use encoding::{Attributes, Encoding, ValuesAs};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,7 +22,6 @@ pub const HEAP: u64 = 0x5555_1000_0000;
 const HEAP_LEN: u64 = 4 << 20;
 pub const ARENA: u64 = 0x7f00_0010_0000;
 const ARENA_LEN: u64 = 2 << 20;
-const POOL: u64 = 16 << 10;
 const MIB: u64 = 1 << 20;
 
 const READY: u64 = 1 << 12;
@@ -48,7 +51,8 @@ struct Pool {
 pub struct Process {
     pub space: Space,
     minor: u8,
-    dwarf: Value,
+    encoding: Encoding,
+    offsets: Value,
     types: BTreeMap<String, u64>,
     pub made: BTreeMap<u64, Made>,
     pools: Vec<Pool>,
@@ -65,7 +69,18 @@ pub struct Process {
 impl Process {
     pub fn new(minor: u8) -> Process {
         let path = format!("{}/tests/data/dwarf-3.{minor}.json", env!("CARGO_MANIFEST_DIR"));
-        let dwarf = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+        let offsets = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+        Process::with(minor, Encoding::of(minor), offsets)
+    }
+
+    /// A process of a version that does not exist, from its layout table.
+    pub fn made_up(table: &toml::Table) -> Process {
+        let minor = table["version"].as_str().and_then(|v| v.strip_prefix("3.")).unwrap().parse().unwrap();
+        let offsets = serde_json::to_value(&table["structs"]).unwrap();
+        Process::with(minor, Encoding::made_up(table), offsets)
+    }
+
+    fn with(minor: u8, encoding: Encoding, offsets: Value) -> Process {
         let mut space = Space::default();
         space.map(IMAGE, DATA.end);
         space.map(LOW, MIB);
@@ -74,7 +89,8 @@ impl Process {
         let mut p = Process {
             space,
             minor,
-            dwarf,
+            encoding,
+            offsets,
             types: BTreeMap::new(),
             made: BTreeMap::new(),
             pools: Vec::new(),
@@ -86,15 +102,15 @@ impl Process {
             cached_keys: BTreeMap::new(),
         };
         p.chunk(0x280); // the main thread's cache
-        let (object, var) = (p.of("PyObject", "size"), p.of("PyVarObject", "size"));
+        let (object, digits, items) = (p.header(), p.long_digits(), p.of("PyTupleObject", "ob_item"));
         let (list, dict, text) =
             (p.of("PyListObject", "size"), p.of("PyDictObject", "size"), p.of("PyUnicodeObject", "size"));
         let (heap_type, member) = (p.of("PyHeapTypeObject", "size"), p.of("PyMemberDescrObject", "size"));
         p.static_type("type", heap_type, 40, GC | 1 << 31);
         p.static_type("object", object, 0, 0);
-        p.static_type("int", var, 4, 1 << 24);
+        p.static_type("int", digits, 4, 1 << 24);
         p.static_type("str", text, 0, 1 << 28);
-        p.static_type("tuple", var, 8, GC | 1 << 26);
+        p.static_type("tuple", items, 8, GC | 1 << 26);
         p.static_type("list", list, 0, GC | 1 << 25);
         p.static_type("dict", dict, 0, GC | 1 << 29);
         p.static_type("member_descriptor", member, 0, GC);
@@ -103,7 +119,27 @@ impl Process {
 
     /// An offset or size, by C's names.
     fn of(&self, of: &str, field: &str) -> u64 {
-        self.dwarf[of][field].as_u64().unwrap_or_else(|| panic!("3.{}: {of} has no {field}", self.minor))
+        let found = &self.offsets[of][field];
+        found.as_u64().unwrap_or_else(|| panic!("3.{}: {of} has no {field}", self.minor))
+    }
+
+    /// The same for a field that lies in another struct in some versions.
+    fn one_of(&self, of: &str, fields: [&str; 2]) -> u64 {
+        let found = fields.iter().find_map(|field| self.offsets[of][field].as_u64());
+        found.unwrap_or_else(|| panic!("3.{}: {of} has none of {fields:?}", self.minor))
+    }
+
+    /// Bytes of an object's header.
+    pub fn header(&self) -> u64 {
+        self.of("PyObject", "size")
+    }
+
+    fn long_digits(&self) -> u64 {
+        self.one_of("PyLongObject", ["ob_digit", "long_value.ob_digit"])
+    }
+
+    fn var_size(&self) -> u64 {
+        self.of("PyVarObject", "ob_size")
     }
 
     pub fn type_named(&self, name: &str) -> u64 {
@@ -126,7 +162,7 @@ impl Process {
         let c_name = self.c_string(name);
         let base = self.types.get("object").copied().unwrap_or(0);
         let metatype = self.types.get("type").copied().unwrap_or(at);
-        self.space.put(at + 8, metatype);
+        self.space.put(at + self.of("PyObject", "ob_type"), metatype);
         for (field, value) in [
             ("tp_name", c_name),
             ("tp_basicsize", basic),
@@ -143,20 +179,20 @@ impl Process {
     fn static_type(&mut self, name: &str, basic: u64, item: u64, flags: u64) {
         let at = self.data(self.of("PyTypeObject", "size"));
         self.write_type(at, name, basic, item, flags);
-        // immortal since 3.12
-        self.space.put(at, if self.minor >= 12 { 0xffff_ffff } else { 1 });
+        self.space.put(at + self.of("PyObject", "ob_refcnt"), self.encoding.static_count);
     }
 
     /// A block of a pool; a new pool when none has room.
     pub fn alloc(&mut self, len: u64) -> u64 {
         let block = len.next_multiple_of(16);
         assert!(block <= 512);
-        let fits = |p: &&mut Pool| p.block == block && (!p.free.is_empty() || p.next + block <= POOL);
+        let pool_size = self.encoding.pool_size;
+        let fits = |p: &&mut Pool| p.block == block && (!p.free.is_empty() || p.next + block <= pool_size);
         let pool = match self.pools[self.closed..].iter_mut().find(fits) {
             Some(pool) => pool,
             None => {
                 self.pools.push(Pool { at: self.next_pool, block, next: 48, live: 0, free: Vec::new() });
-                self.next_pool += POOL;
+                self.next_pool += pool_size;
                 self.pools.last_mut().unwrap()
             }
         };
@@ -175,7 +211,8 @@ impl Process {
 
     /// Gives a block back; only its first word changes. Its object is gone.
     pub fn free(&mut self, block: u64) {
-        let pool = self.pools.iter_mut().find(|p| p.at == block & !(POOL - 1)).unwrap();
+        let base = block & !(self.encoding.pool_size - 1);
+        let pool = self.pools.iter_mut().find(|p| p.at == base).unwrap();
         pool.live -= 1;
         self.space.put(block, pool.free.last().copied().unwrap_or(0));
         pool.free.push(block);
@@ -208,8 +245,8 @@ impl Process {
     }
 
     fn head(&mut self, at: u64, of: &str) {
-        self.space.put(at, 1);
-        self.space.put(at + 8, self.types[of]);
+        self.space.put(at + self.of("PyObject", "ob_refcnt"), 1);
+        self.space.put(at + self.of("PyObject", "ob_type"), self.types[of]);
     }
 
     fn note(&mut self, at: u64, of: &str, size: Option<u64>, holds: &[u64]) -> u64 {
@@ -218,12 +255,17 @@ impl Process {
     }
 
     pub fn int(&mut self, value: u32) -> u64 {
-        let at = self.alloc(28);
+        let digits = self.long_digits();
+        let at = self.alloc(digits + 4);
         self.head(at, "int");
         // one digit: ob_size 1, or lv_tag (digits << 3 | sign) since 3.12
-        self.space.put(at + 16, if self.minor >= 12 { 1 << 3 } else { 1 });
-        self.space.put32(at + 24, value);
-        self.note(at, "int", Some(28), &[])
+        if self.encoding.tagged_int {
+            self.space.put(at + self.one_of("PyLongObject", ["lv_tag", "long_value.lv_tag"]), 1 << 3);
+        } else {
+            self.space.put(at + self.var_size(), 1);
+        }
+        self.space.put32(at + digits, value);
+        self.note(at, "int", Some(digits + 4), &[])
     }
 
     pub fn str(&mut self, text: &str) -> u64 {
@@ -232,52 +274,63 @@ impl Process {
         let at = if len <= 512 { self.alloc(len) } else { self.chunk(len) };
         self.head(at, "str");
         self.space.put(at + self.of("PyASCIIObject", "length"), text.len() as u64);
-        let ready = if self.minor <= 11 { 1 << 7 } else { 0 };
+        let ready = if self.encoding.ready_bit { 1 << 7 } else { 0 };
         self.space.put32(at + self.of("PyASCIIObject", "state"), 1 << 2 | 1 << 5 | 1 << 6 | ready); // kind, compact, ascii
         self.space.put_bytes(at + header, text.as_bytes());
         self.note(at, "str", Some(len), &[])
     }
 
     pub fn tuple(&mut self, items: &[u64]) -> u64 {
-        let at = self.gc(24 + items.len() as u64 * 8);
+        let at = self.gc(self.tuple_len(items.len()));
         self.tuple_at(at, items)
+    }
+
+    /// Bytes of a tuple.
+    pub fn tuple_len(&self, items: usize) -> u64 {
+        self.of("PyTupleObject", "ob_item") + items as u64 * 8
     }
 
     pub fn tuple_at(&mut self, at: u64, items: &[u64]) -> u64 {
         self.head(at, "tuple");
-        self.space.put(at + 16, items.len() as u64);
-        items.iter().enumerate().for_each(|(i, item)| self.space.put(at + 24 + i as u64 * 8, *item));
+        self.space.put(at + self.var_size(), items.len() as u64);
+        let first = at + self.tuple_len(0);
+        items.iter().enumerate().for_each(|(i, item)| self.space.put(first + i as u64 * 8, *item));
         let holds = self.objects(items);
-        self.note(at, "tuple", Some(40 + items.len() as u64 * 8), &holds)
+        self.note(at, "tuple", Some(16 + self.tuple_len(items.len())), &holds)
     }
 
     /// A list, and where its items are.
     pub fn list(&mut self, items: &[u64], allocated: u64) -> (u64, u64) {
         let buffer = if allocated * 8 <= 512 { self.alloc((allocated * 8).max(16)) } else { self.chunk(allocated * 8) };
         items.iter().enumerate().for_each(|(i, item)| self.space.put(buffer + i as u64 * 8, *item));
-        let at = self.gc(40);
+        let len = self.of("PyListObject", "size");
+        let at = self.gc(len);
         self.head(at, "list");
         for (field, value) in [("ob_item", buffer), ("allocated", allocated)] {
             self.space.put(at + self.of("PyListObject", field), value);
         }
-        self.space.put(at + 16, items.len() as u64);
+        self.space.put(at + self.var_size(), items.len() as u64);
         let holds = self.objects(items);
-        (self.note(at, "list", Some(56 + allocated * 8), &holds), buffer)
+        (self.note(at, "list", Some(16 + len + allocated * 8), &holds), buffer)
     }
 
     /// The keys of a dict with eight slots; `split`: names alone. Returns address, bytes.
     fn keys(&mut self, entries: &[(u64, u64)], split: bool) -> (u64, u64) {
         assert!(entries.len() <= 5);
         let k = |field| self.of("PyDictKeysObject", field);
-        let unicode = self.minor >= 11;
+        let unicode = self.encoding.log2_keys;
         let stride = if unicode { 16 } else { 24 };
         let indices = k("dk_indices");
         let len = indices + 8 + 5 * stride;
-        let (usable, count, log2) = (k("dk_usable"), k("dk_nentries"), unicode.then(|| k("dk_log2_size")));
+        let (usable, count) = (k("dk_usable"), k("dk_nentries"));
+        let log2 = unicode.then(|| [k("dk_log2_size"), k("dk_log2_index_bytes"), k("dk_kind")]);
         let at = self.alloc(len);
         self.space.put(at, 1);
         match log2 {
-            Some(log2) => self.space.put_bytes(at + log2, &[3, 3, if split { 2 } else { 1 }]),
+            Some(fields) => {
+                let bytes = [3, 3, if split { 2 } else { 1 }];
+                fields.iter().zip(bytes).for_each(|(field, byte)| self.space.put_bytes(at + field, &[byte]));
+            }
             None => self.space.put(at + self.of("PyDictKeysObject", "dk_size"), 8),
         }
         self.space.put(at + usable, 5 - entries.len() as u64);
@@ -311,14 +364,19 @@ impl Process {
     /// Headers of pools, the collector's ring, the image's symbols (or none), the version.
     pub fn finish(mut self, symbols: bool) -> (Space, BTreeMap<u64, Made>) {
         let p = |field| self.of("pool_header", field);
-        let (count, free, class, next, last) =
-            (p("ref.count"), p("freeblock"), p("szidx"), p("nextoffset"), p("maxnextoffset"));
+        let (count, free, class, next, last) = (
+            self.one_of("pool_header", ["ref.count", "ref_count"]),
+            p("freeblock"),
+            p("szidx"),
+            p("nextoffset"),
+            p("maxnextoffset"),
+        );
         for pool in &self.pools {
             self.space.put32(pool.at + count, pool.live);
             self.space.put(pool.at + free, pool.free.last().copied().unwrap_or(0));
             self.space.put32(pool.at + class, (pool.block / 16 - 1) as u32);
             self.space.put32(pool.at + next, pool.next as u32);
-            self.space.put32(pool.at + last, (POOL - pool.block) as u32);
+            self.space.put32(pool.at + last, (self.encoding.pool_size - pool.block) as u32);
         }
         let ring = self.data(16);
         let heads: Vec<u64> = std::iter::once(ring).chain(self.tracked.clone()).collect();
@@ -335,7 +393,7 @@ impl Process {
         self.c_string(&text);
         if symbols {
             let mut table = vec![("Other", hex), ("PyType_Type", self.types["type"])];
-            if self.minor >= 11 {
+            if self.encoding.py_version {
                 table.push(("Py_Version", hex));
             }
             write_elf(&mut self.space, IMAGE, DATA, &table);

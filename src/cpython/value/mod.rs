@@ -404,7 +404,7 @@ mod tests {
                 prop_oneof![0u64..70, BASE..BASE + LEN, any::<u64>(), (0u64..256).prop_map(|b| b << 8 | 0xe4)],
                 (LEN / 8) as usize,
             ),
-            version in prop::sample::select(layout::known_versions().collect::<Vec<_>>()),
+            version in prop::sample::select(layout::known_versions()),
             at in 4u64..64,
         ) {
             let bytes = words.iter().flat_map(|w| w.to_le_bytes()).collect();

@@ -5,9 +5,12 @@
 //! structs. A new version is a new file; a new variant is only needed where an encoding is new. Which table fits a
 //! snapshot is decided in [`runtime`](super::runtime).
 
+mod tables;
+
+pub use tables::{BadTable, add, add_folder, known_versions, table, table_text};
+
 use serde::Deserialize;
 use std::collections::{BTreeMap, HashMap};
-use std::sync::OnceLock;
 
 /// Everything known of one version.
 #[derive(Debug, Deserialize)]
@@ -21,10 +24,19 @@ pub struct Layout {
     /// Where a snapshot itself tells offsets, by `struct.field`.
     #[serde(default)]
     pub debug_offsets: BTreeMap<String, DebugOffset>,
+    /// Sizes that allocators work with.
+    pub alloc: Alloc,
     /// Struct offsets.
     pub structs: Structs,
     /// C types by name.
     pub objects: HashMap<String, ObjectLayout>,
+}
+
+/// Sizes that allocators work with.
+#[derive(Debug, Deserialize)]
+pub struct Alloc {
+    /// Bytes of a pymalloc pool, a power of two (`POOL_SIZE`, `Objects/obmalloc.c`): 4 KiB up to 3.9, 16 KiB since.
+    pub pool_size: u64,
 }
 
 /// Where `_Py_DebugOffsets` tells an offset (`Include/internal/pycore_debug_offsets.h`).
@@ -407,47 +419,4 @@ structs! {
     "stringio" => stringio: StringIo { buf, string_size, state; accu_large, accu_small, writer, writer_buffer }
     "fileio" => fileio: FileIo { fd, dict; }
     "PySocketSockObject" => socket: Socket { sock_fd; }
-}
-
-const TABLES: [(&str, &str); 8] = [
-    ("3.8", include_str!("../../assets/layouts/3.8.toml")),
-    ("3.9", include_str!("../../assets/layouts/3.9.toml")),
-    ("3.10", include_str!("../../assets/layouts/3.10.toml")),
-    ("3.11", include_str!("../../assets/layouts/3.11.toml")),
-    ("3.12", include_str!("../../assets/layouts/3.12.toml")),
-    ("3.13", include_str!("../../assets/layouts/3.13.toml")),
-    ("3.14", include_str!("../../assets/layouts/3.14.toml")),
-    ("3.15", include_str!("../../assets/layouts/3.15.toml")),
-];
-
-/// The versions there is a table for, oldest first.
-pub fn known_versions() -> impl Iterator<Item = &'static str> {
-    TABLES.iter().map(|(version, _)| *version)
-}
-
-/// The table of a minor version (`"3.12"`), parsed at its first use and kept for good; `None` for a version that has
-/// none. A table that does not parse is a defect of this program, which a test finds.
-pub fn table(version: &str) -> Option<&'static Layout> {
-    static PARSED: [OnceLock<Option<Layout>>; TABLES.len()] = [const { OnceLock::new() }; TABLES.len()];
-    let i = TABLES.iter().position(|(v, _)| *v == version)?;
-    PARSED[i].get_or_init(|| toml::from_str(TABLES[i].1).ok()).as_ref()
-}
-
-/// The text of a version's table.
-pub(super) fn text(version: &str) -> Option<&'static str> {
-    TABLES.iter().find(|(v, _)| *v == version).map(|(_, text)| *text)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_table_parses_and_is_its_own_version() {
-        for (version, text) in TABLES {
-            let layout: Layout = toml::from_str(text).unwrap_or_else(|e| panic!("{version}: {e}"));
-            assert_eq!(layout.version, version);
-            assert!(layout.objects.len() > 100, "{version} knows only {} types", layout.objects.len());
-        }
-    }
 }
