@@ -128,7 +128,12 @@ impl Target {
 
     /// Captures it from outside.
     pub fn capture(&self) -> Snapshot {
-        let captured = capture::capture(self.pid, Destination::Temporary, &Options::default(), &Progress::default());
+        self.capture_as(self.pid)
+    }
+
+    /// The same by another number than that by which it knows itself.
+    pub fn capture_as(&self, pid: i32) -> Snapshot {
+        let captured = capture::capture(pid, Destination::Temporary, &Options::default(), &Progress::default());
         captured.expect("the target is captured").open().expect("the snapshot opens")
     }
 }

@@ -23,7 +23,7 @@ import truth
 HERE = os.path.dirname(os.path.abspath(__file__))
 HELD = []
 # What a subinterpreter runs to have all that this one has; the prefix of its files and its id are filled in.
-SETUP = "import sys; sys.path.insert(0, %r); import truth, builds; builds.fill(%r, %r)"
+SETUP = "import sys; sys.path.insert(0, %r); import truth, builds; builds.fill(%r, %r); builds.gc.collect()"
 WALK = "truth.walk_alone(builds.PATH)"
 PATH = None
 

@@ -79,7 +79,7 @@ def _have_walked(path):
 
 
 def walk_alone(path):
-    """Walk this interpreter, which runs nothing but this call."""
+    """Walk this interpreter, which runs nothing but this call and has collected its garbage before the fork."""
     _walk_and_write(path, True)
 
 
@@ -148,6 +148,8 @@ class _Walk:
             while frame is not None and (self.alone or frame.f_code.co_filename == OWN_CODE):
                 own.append(frame)
                 frame = frame.f_back
+        if self.alone:  # what made this call (code, function, the parser's list) is younger than all that was there
+            own += gc.get_objects(generation=0)
         own.append(own)
         return {id(o) for o in own}
 
