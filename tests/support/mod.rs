@@ -59,6 +59,8 @@ pub fn interpreters() -> Vec<Interpreter> {
 pub struct Target {
     child: Child,
     pub pid: i32,
+    /// What it said before it was ready, line by line.
+    pub said: Vec<String>,
     dir: tempfile::TempDir,
 }
 
@@ -66,6 +68,11 @@ impl Target {
     /// Starts `tests/targets/SCRIPT` and waits until it says that it is ready. The first argument is a path in a
     /// directory of its own where it may write its record.
     pub fn start(interpreter: &Interpreter, script: &str, args: &[&str]) -> Target {
+        Target::start_with(interpreter, script, args, &[])
+    }
+
+    /// The same with more variables in its environment.
+    pub fn start_with(interpreter: &Interpreter, script: &str, args: &[&str], env: &[(&str, &str)]) -> Target {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let (program, first) = interpreter.argv.split_first().expect("argv is not empty");
         let mut command = Command::new(program);
@@ -74,14 +81,21 @@ impl Target {
             command.arg(dir.path().join("zoo"));
         }
         command.args(args).envs(&interpreter.env).env("PYTHONDONTWRITEBYTECODE", "1");
+        command.envs(env.iter().copied());
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("the interpreter starts");
         let stdout = child.stdout.take().expect("its output is a pipe");
+        let mut said = Vec::new();
         let mut lines = BufReader::new(stdout).lines().map_while(Result::ok);
-        let ready = lines.find(|l| l.starts_with("ready"));
+        let ready = lines.find(|l| {
+            l.starts_with("ready") || {
+                said.push(l.clone());
+                false
+            }
+        });
         let ready = ready.unwrap_or_else(|| panic!("{}: {script} ended before it was ready", interpreter.name));
-        let said = ready.split_whitespace().nth(1).and_then(|p| p.parse().ok());
-        let pid = said.unwrap_or(child.id() as i32);
-        Target { child, pid, dir }
+        let pid = ready.split_whitespace().nth(1).and_then(|p| p.parse().ok());
+        let pid = pid.unwrap_or(child.id() as i32);
+        Target { child, pid, said, dir }
     }
 
     /// Where the target wrote a file.
@@ -105,8 +119,20 @@ impl Drop for Target {
 
 /// Runs `check` on every interpreter and fails with all that failed, by name.
 pub fn on_every_interpreter(check: impl Fn(&Interpreter) -> Result<(), String> + Sync) {
+    on_interpreters(interpreters(), check);
+}
+
+/// The same for one build of each minor version.
+pub fn on_every_version(check: impl Fn(&Interpreter) -> Result<(), String> + Sync) {
+    let mut all = interpreters();
+    let mut seen = std::collections::BTreeSet::new();
+    all.retain(|i| seen.insert(i.minor.clone()));
+    on_interpreters(all, check);
+}
+
+fn on_interpreters(these: Vec<Interpreter>, check: impl Fn(&Interpreter) -> Result<(), String> + Sync) {
     let mut failures = Vec::new();
-    for interpreter in interpreters() {
+    for interpreter in these {
         if let Err(why) = check(&interpreter) {
             failures.push(format!("{}: {why}", interpreter.name));
         }
