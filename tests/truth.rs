@@ -8,14 +8,14 @@ mod support;
 use pymem_tui::cpython::runtime::Interpreter as Interpreted;
 use pymem_tui::heap::Heap;
 use pymem_tui::progress::Progress;
-use pymem_tui::snapshot::Snapshot;
+use pymem_tui::snapshot::{Addr, Snapshot};
 use std::sync::Arc;
-use support::compare::compare;
+use support::compare::{compare, finish};
 use support::truth::Truth;
-use support::{Interpreter, Target, on_every_build};
+use support::{Interpreter, Target, on_every_build, on_every_interpreter, on_every_version};
 
-fn heap_and_truth(interpreter: &Interpreter) -> (Heap, Truth) {
-    let target = Target::start(interpreter, "zoo.py", &["--threads", "2"]);
+fn heap_and_truth(interpreter: &Interpreter, env: &[(&str, &str)]) -> (Heap, Truth) {
+    let target = Target::start_with(interpreter, "zoo.py", &["--threads", "2"], env);
     let snapshot = Arc::new(target.capture());
     let truth = Truth::read(&target.path("zoo.truth"));
     let heap = Heap::index(snapshot, &Progress::default()).expect("the snapshot is indexed");
@@ -24,12 +24,51 @@ fn heap_and_truth(interpreter: &Interpreter) -> (Heap, Truth) {
 
 #[test]
 fn every_object_is_in_the_index_with_its_type_and_size() {
-    on_every_build(|interpreter| {
-        let (heap, truth) = heap_and_truth(interpreter);
-        assert!(truth.objects.len() > 50_000, "the record holds {} objects", truth.objects.len());
-        // each build's own offsets are those of its table
-        assert_eq!(heap.interpreter().notes, [] as [String; 0], "{}", interpreter.name);
-        compare(&heap, &truth)
+    on_every_build(|interpreter| holds(interpreter, &[]));
+}
+
+/// Everything that a target recorded of itself is what is found, and nothing more.
+fn holds(interpreter: &Interpreter, env: &[(&str, &str)]) -> Result<(), String> {
+    let (heap, truth) = heap_and_truth(interpreter, env);
+    assert!(truth.objects.len() > 50_000, "the record holds {} objects", truth.objects.len());
+    // each build's own offsets are those of its table
+    assert_eq!(heap.problems(), [] as [String; 0], "{} {env:?}", interpreter.name);
+    compare(&heap, &truth)?;
+    println!("{} {env:?}: {} objects compared, 0 differences", interpreter.name, truth.objects.len());
+    Ok(())
+}
+
+/// Every small object in a chunk of malloc's.
+#[test]
+fn the_same_holds_without_pymalloc() {
+    on_every_version(|interpreter| holds(interpreter, &[("PYTHONMALLOC", "malloc")]));
+}
+
+/// Blocks that malloc has back, and keeps linked in its bins, hold no object, wherever the heap lies.
+#[test]
+fn nothing_lives_in_the_bins_of_malloc() {
+    on_every_interpreter(|interpreter| {
+        let target = Target::start_with(interpreter, "freed.py", &["1000"], &[("PYTHONMALLOC", "malloc")]);
+        let snapshot = target.capture();
+        let told = |what: &str| -> Vec<Addr> {
+            let line = target.said.iter().find_map(|l| l.strip_prefix(what)).expect("the target tells addresses");
+            line.split_whitespace().map(|id| Addr(id.parse().expect("an address"))).collect()
+        };
+        let heap = Heap::index(Arc::new(snapshot), &Progress::default()).map_err(|e| e.to_string())?;
+        let is_float = |addr: &&Addr| heap.object_at(**addr).is_some_and(|(_, t)| t.name == "float");
+        let (dead, live) = (told("dead "), told("live "));
+        let (found, kept) = (dead.iter().filter(is_float).count(), live.iter().filter(is_float).count());
+        let wrong = found > 0 || kept < live.len();
+        finish([wrong.then(|| format!("{found} of {} dead are found, {kept} of {} living", dead.len(), live.len()))])
+    });
+}
+
+/// Every block within a header and a trailer of the debug hooks, over pymalloc and over malloc.
+#[test]
+fn the_same_holds_under_the_debug_allocator() {
+    on_every_version(|interpreter| {
+        let over = ["debug", "malloc_debug"].map(|m| holds(interpreter, &[("PYTHONMALLOC", m)]).err());
+        finish(over)
     });
 }
 

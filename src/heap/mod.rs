@@ -160,13 +160,6 @@ impl Heap {
                  an allocation, single objects there may be missing or freed already"
             )),
         }
-        if self.tally().is_debug_allocator() {
-            problems.push(
-                "the process runs with Python's debug allocator (PYTHONMALLOC=debug or -X dev), whose blocks are not \
-                 read yet: most objects are missing"
-                    .to_owned(),
-            );
-        }
         problems
     }
 }

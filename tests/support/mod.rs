@@ -88,6 +88,8 @@ impl Interpreter {
 pub struct Target {
     child: Child,
     pub pid: i32,
+    /// What it said before it was ready, line by line.
+    pub said: Vec<String>,
     dir: tempfile::TempDir,
 }
 
@@ -95,12 +97,17 @@ impl Target {
     /// Starts `tests/targets/SCRIPT` and waits until it says that it is ready. The first argument is a path in a
     /// directory of its own where it may write its record.
     pub fn start(interpreter: &Interpreter, script: &str, args: &[&str]) -> Target {
+        Target::start_with(interpreter, script, args, &[])
+    }
+
+    /// The same with more variables in its environment.
+    pub fn start_with(interpreter: &Interpreter, script: &str, args: &[&str], env: &[(&str, &str)]) -> Target {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let mut command = interpreter.command(script);
         if matches!(script, "zoo.py" | "builds.py") {
             command.arg(dir.path().join("zoo"));
         }
-        command.args(args);
+        command.args(args).envs(env.iter().copied());
         Target::run(command, dir, &format!("{}: {script}", interpreter.name))
     }
 
@@ -108,12 +115,18 @@ impl Target {
     pub fn run(mut command: Command, dir: tempfile::TempDir, what: &str) -> Target {
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("the program starts");
         let stdout = child.stdout.take().expect("its output is a pipe");
+        let mut said = Vec::new();
         let mut lines = BufReader::new(stdout).lines().map_while(Result::ok);
-        let ready = lines.find(|l| l.starts_with("ready"));
+        let ready = lines.find(|l| {
+            l.starts_with("ready") || {
+                said.push(l.clone());
+                false
+            }
+        });
         let ready = ready.unwrap_or_else(|| panic!("{what} ended before it was ready"));
-        let said = ready.split_whitespace().nth(1).and_then(|p| p.parse().ok());
-        let pid = said.unwrap_or(child.id() as i32);
-        Target { child, pid, dir }
+        let pid = ready.split_whitespace().nth(1).and_then(|p| p.parse().ok());
+        let pid = pid.unwrap_or(child.id() as i32);
+        Target { child, pid, said, dir }
     }
 
     /// The process that was started, whatever it calls itself.
@@ -147,12 +160,20 @@ impl Drop for Target {
 
 /// Runs `check` on every interpreter and fails with all that failed, by name.
 pub fn on_every_interpreter(check: impl Fn(&Interpreter) -> Result<(), String> + Sync) {
-    check_each(interpreters().into_iter(), check);
+    on_interpreters(interpreters(), check);
 }
 
-fn check_each(interpreters: impl Iterator<Item = Interpreter>, check: impl Fn(&Interpreter) -> Result<(), String>) {
+/// The same for one build of each minor version.
+pub fn on_every_version(check: impl Fn(&Interpreter) -> Result<(), String> + Sync) {
+    let mut all = interpreters();
+    let mut seen = std::collections::BTreeSet::new();
+    all.retain(|i| seen.insert(i.minor.clone()));
+    on_interpreters(all, check);
+}
+
+fn on_interpreters(these: Vec<Interpreter>, check: impl Fn(&Interpreter) -> Result<(), String> + Sync) {
     let mut failures = Vec::new();
-    for interpreter in interpreters {
+    for interpreter in these {
         if let Err(why) = check(&interpreter) {
             failures.push(format!("{}: {why}", interpreter.name));
         }
@@ -162,7 +183,7 @@ fn check_each(interpreters: impl Iterator<Item = Interpreter>, check: impl Fn(&I
 
 /// The same on every build that runs all scripts, stripped ones too.
 pub fn on_every_build(check: impl Fn(&Interpreter) -> Result<(), String> + Sync) {
-    check_each(every_build().into_iter().filter(|i| !i.is_embedded()), check);
+    on_interpreters(every_build().into_iter().filter(|i| !i.is_embedded()).collect(), check);
 }
 
 /// One line of an expect file (tests/targets/expect.py).
