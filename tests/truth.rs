@@ -43,8 +43,8 @@ fn every_type_has_the_size_that_its_table_tells() {
         // a module may have a twin in Python beside its type in C; one of them is the table's
         let differs =
             |(name, sizes): &(&&str, &Vec<i64>)| entries.get(**name).is_some_and(|e| !sizes.contains(&e.size));
-        let wrong: Vec<_> = sizes.iter().filter(differs).map(|(n, s)| format!("{n}: {s:?}, not {}", entries[*n].size));
-        let wrong: Vec<_> = wrong.collect();
+        let tell = |(name, sizes): (&&str, &Vec<i64>)| format!("{name}: {sizes:?}, not {}", entries[*name].size);
+        let wrong: Vec<String> = sizes.iter().filter(differs).map(tell).collect();
         finish([(!wrong.is_empty()).then(|| wrong.join("; "))])
     });
 }
