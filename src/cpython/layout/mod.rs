@@ -403,6 +403,7 @@ structs! {
     "pool_header" => pool: Pool { ref_count, freeblock, szidx, nextoffset, maxnextoffset; arenaindex }
     "_PyRuntimeState" => runtime: Runtime { interpreters_head; interpreters_main }
     "PyInterpreterState" => interpreter: Interpreter { next, id, threads_head, modules; types_builtins, types_extensions, gc }
+    "PyThreadState" => thread: ThreadState { interp; }
     "managed_static_type_state" => static_state: StaticState { ; r#type, tp_dict, tp_subclasses }
     "PyMethodDef" => method_def: MethodDef { ml_name; }
     "PyDateTime_DateTime" => datetime: DateTime { hastzinfo, data; }
