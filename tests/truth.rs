@@ -81,7 +81,10 @@ fn nothing_lives_in_the_bins_of_malloc() {
         let (dead, live) = (told("dead "), told("live "));
         let (found, kept) = (dead.iter().filter(is_float).count(), live.iter().filter(is_float).count());
         let wrong = found > 0 || kept < live.len();
-        finish([wrong.then(|| format!("{found} of {} dead are found, {kept} of {} living", dead.len(), live.len()))])
+        if wrong {
+            return Err(format!("{found} of {} dead are found, {kept} of {} living", dead.len(), live.len()));
+        }
+        Ok(())
     });
 }
 
@@ -89,8 +92,7 @@ fn nothing_lives_in_the_bins_of_malloc() {
 #[test]
 fn the_same_holds_under_the_debug_allocator() {
     on_every_version(|interpreter| {
-        let over = ["debug", "malloc_debug"].map(|m| holds(interpreter, &[("PYTHONMALLOC", m)]).err());
-        finish(over)
+        ["debug", "malloc_debug"].into_iter().try_for_each(|m| holds(interpreter, &[("PYTHONMALLOC", m)]))
     });
 }
 

@@ -72,10 +72,8 @@ impl Found {
             let word = word.try_into().map_or(0, u64::from_le_bytes);
             // an object that is its own type: the word points a header's length before itself
             let back = at.0.wrapping_sub(word);
-            let header = headers.iter().find(|(ob_type, _)| *ob_type == back);
-            if let (None, Some((_, tp_name))) = (self.type_type, header)
-                && is_named_type(reader, Addr(word) + *tp_name)
-            {
+            let mut of_header = headers.iter().filter(|(ob_type, _)| *ob_type == back);
+            if self.type_type.is_none() && of_header.any(|(_, tp_name)| is_named_type(reader, Addr(word) + *tp_name)) {
                 self.type_type = Some(Addr(word));
             }
         }

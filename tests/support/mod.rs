@@ -117,8 +117,8 @@ impl Target {
     pub fn run(mut command: Command, dir: tempfile::TempDir, what: &str) -> Target {
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("the program starts");
         let stdout = child.stdout.take().expect("its output is a pipe");
-        let mut said = Vec::new();
         let mut lines = BufReader::new(stdout).lines().map_while(Result::ok);
+        let mut said = Vec::new();
         let ready = lines.find(|l| {
             l.starts_with("ready") || {
                 said.push(l.clone());
@@ -162,20 +162,18 @@ impl Drop for Target {
 
 /// Runs `check` on every interpreter and fails with all that failed, by name.
 pub fn on_every_interpreter(check: impl Fn(&Interpreter) -> Result<(), String> + Sync) {
-    on_interpreters(interpreters(), check);
+    check_each(interpreters().into_iter(), check);
 }
 
 /// The same for one build of each minor version.
 pub fn on_every_version(check: impl Fn(&Interpreter) -> Result<(), String> + Sync) {
-    let mut all = interpreters();
     let mut seen = std::collections::BTreeSet::new();
-    all.retain(|i| seen.insert(i.minor.clone()));
-    on_interpreters(all, check);
+    check_each(interpreters().into_iter().filter(|i| seen.insert(i.minor.clone())), check);
 }
 
-fn on_interpreters(these: Vec<Interpreter>, check: impl Fn(&Interpreter) -> Result<(), String> + Sync) {
+fn check_each(interpreters: impl Iterator<Item = Interpreter>, check: impl Fn(&Interpreter) -> Result<(), String>) {
     let mut failures = Vec::new();
-    for interpreter in these {
+    for interpreter in interpreters {
         if let Err(why) = check(&interpreter) {
             failures.push(format!("{}: {why}", interpreter.name));
         }
@@ -185,7 +183,7 @@ fn on_interpreters(these: Vec<Interpreter>, check: impl Fn(&Interpreter) -> Resu
 
 /// The same on every build that runs all scripts, stripped ones too.
 pub fn on_every_build(check: impl Fn(&Interpreter) -> Result<(), String> + Sync) {
-    on_interpreters(every_build().into_iter().filter(|i| !i.is_embedded()).collect(), check);
+    check_each(every_build().into_iter().filter(|i| !i.is_embedded()), check);
 }
 
 /// One line of an expect file (tests/targets/expect.py).
