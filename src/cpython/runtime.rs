@@ -56,7 +56,7 @@ pub enum NotPython {
 }
 
 fn known() -> String {
-    let all = layout::known_versions();
+    let all: Vec<_> = layout::known_versions().into_iter().filter(|v| !v.ends_with('t')).collect();
     format!("{} to {}", all.first().unwrap_or(&""), all.last().unwrap_or(&""))
 }
 
