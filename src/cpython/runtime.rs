@@ -6,7 +6,7 @@
 //! and modules are not looked at here.
 
 use super::debug_offsets;
-use super::layout::{self, Layout};
+use super::layout::{self, Layout, RefCountVariant};
 use crate::image::{self, Image};
 use crate::snapshot::{Addr, Reader, Snapshot};
 
@@ -52,7 +52,7 @@ pub enum NotPython {
         version: String,
     },
     /// A build whose layout is another one.
-    #[error("it runs a free-threaded build of CPython {version}; pymem-tui knows only default builds of {}", known())]
+    #[error("it runs a free-threaded build of CPython {version}; pymem-tui knows those of {}", known_threaded())]
     FreeThreaded {
         /// The version found.
         version: String,
@@ -60,8 +60,18 @@ pub enum NotPython {
 }
 
 fn known() -> String {
-    let all = layout::known_versions();
+    let all = default_builds();
     format!("{} to {}", all.first().unwrap_or(&""), all.last().unwrap_or(&""))
+}
+
+fn known_threaded() -> String {
+    let all = layout::known_versions();
+    all.iter().filter_map(|v| v.strip_suffix('t')).collect::<Vec<_>>().join(", ")
+}
+
+/// The known versions without those of free-threaded builds, oldest first.
+fn default_builds() -> Vec<&'static str> {
+    layout::known_versions().into_iter().filter(|v| !v.ends_with('t')).collect()
 }
 
 /// `_Py_DebugOffsets` begins with this (`Include/internal/pycore_debug_offsets.h`, 3.13).
@@ -87,16 +97,20 @@ impl Interpreter {
             .or_else(|| find_version_text(snapshot, &reader, image))
             .or_else(|| Version::from_file_name(image?.file.as_deref()?))
             .ok_or(NotPython::NoVersion)?;
-        if debug.and_then(|a| reader.u64(a + 16)) == Some(1) {
-            return Err(NotPython::FreeThreaded { version: version.text });
-        }
-        let table = format!("{}.{}", version.minor.0, version.minor.1);
+        let threaded = match debug {
+            Some(at) => reader.u64(at + 16) == Some(1),
+            None => is_threaded(&reader, type_type),
+        };
+        let table = format!("{}.{}{}", version.minor.0, version.minor.1, if threaded { "t" } else { "" });
         let mut notes = Vec::new();
         let mut layout = layout::table(&table);
+        if threaded && layout.is_none() {
+            return Err(NotPython::FreeThreaded { version: version.text });
+        }
         // a later version is read with the newest table only where it carries offsets to check it against
         if layout.is_none()
             && debug.is_some()
-            && let Some(newest) = layout::known_versions().last().copied().filter(|v| version.is_later_than(v))
+            && let Some(newest) = default_builds().last().copied().filter(|v| version.is_later_than(v))
         {
             notes.push(format!(
                 "CPython {} is not known: its memory is read as that of {newest}, so that some of it may be wrong",
@@ -111,6 +125,13 @@ impl Interpreter {
         };
         Ok(Interpreter { version, layout, type_type, runtime, images, notes })
     }
+}
+
+/// Whether the type of all types has the header of a free-threaded build.
+fn is_threaded(reader: &Reader<'_>, type_type: Addr) -> bool {
+    let layouts = layout::known_versions().into_iter().filter_map(layout::table);
+    let mut split = layouts.filter(|l| l.variants.refcount == RefCountVariant::Split);
+    split.any(|l| reader.pointer(type_type + l.structs.object.ob_type) == Some(type_type))
 }
 
 impl Version {
@@ -159,6 +180,9 @@ impl Version {
     }
 }
 
+/// What follows the number in `sys.version` (`Python/getversion.c`; 3.13 and 3.14 name free-threaded builds).
+const BUILDS: [&[u8]; 3] = [b" (", b" experimental free-threading build (", b" free-threading build ("];
+
 /// The static buffer of `Py_GetVersion` lies in the interpreter's `.bss`; without its image, `sys.version` is
 /// somewhere in writable memory.
 fn find_version_text(snapshot: &Snapshot, reader: &Reader<'_>, image: Option<&Image>) -> Option<Version> {
@@ -169,7 +193,7 @@ fn find_version_text(snapshot: &Snapshot, reader: &Reader<'_>, image: Option<&Im
             let head = &here[..here.len().min(120)];
             // "3.10.13 (main, May  9 2026, 07:34:36) [GCC 12.2.0]"; up to 3.9 a newline stands before the bracket
             if let Some(version) = Version::from_text(head)
-                && head.get(version.text.len()..)?.starts_with(b" (")
+                && BUILDS.iter().any(|build| head.get(version.text.len()..).is_some_and(|rest| rest.starts_with(build)))
                 && head.windows(3).any(|w| w == b") [" || w == b") \n" || w == b")\n[" || w[1..] == *b"\n[")
             {
                 return Some(version);

@@ -40,7 +40,7 @@ impl Tally {
         self.debug_pools.load(Relaxed) * 2 > self.pools.load(Relaxed)
     }
 
-    /// Pools whose free list disagrees with their header: the process was stopped in the middle of an allocation.
+    /// Pools, pages and segments whose lists disagree with their header: the process was stopped in the middle of an allocation.
     pub fn disagreeing_pools(&self) -> u64 {
         self.disagreeing_pools.load(Relaxed)
     }
@@ -80,6 +80,7 @@ impl Plan {
         let memory = Memory { reader: snapshot.reader(), layout: interpreter.layout };
         let types = Arc::new(TypeTable::build(&memory, interpreter, survey.candidates));
         let tally = Arc::new(Tally::new(types.len()));
+        tally.disagreeing_pools.fetch_add(survey.disagreeing_segments, Relaxed);
         Ok(Plan { types, tally, pieces: Arc::new(survey.pieces) })
     }
 

@@ -8,6 +8,7 @@
 use super::index::Window;
 use super::scan::{Objects, Plan, Tally};
 use super::survey::{Kind, Piece, WINDOW};
+use crate::alloc::mimalloc::{Heap, Mimalloc};
 use crate::alloc::{glibc, pymalloc};
 use crate::cpython::layout::{DecoderName, RefCountVariant, SizeRule};
 use crate::cpython::runtime::Interpreter;
@@ -22,6 +23,9 @@ pub(super) struct Scanner<'s> {
     types: &'s TypeTable,
     tally: &'s Tally,
     geometry: pymalloc::Geometry,
+    /// How to read mimalloc's pages, where all objects made at run time are in them.
+    mimalloc: Option<Mimalloc>,
+    freed: Vec<u64>,
     type_type: Option<TypeId>,
     /// Whether small requests go to pools, so that what malloc handed out is large.
     pooled: bool,
@@ -44,6 +48,10 @@ enum Source {
 /// An object's own attribute values take at most this (`SHARED_KEYS_MAX_SIZE` is 30).
 const MAX_INLINE_VALUES: u64 = 8 + 30 * 8 + 32;
 
+/// A block of the debug allocator begins with its size and one letter for the allocator, then these forbidden bytes
+/// (`_PyMem_DebugRawAlloc`).
+const DEBUG_MARK: [u8; 7] = [0xfd; 7];
+
 /// Objects without GC header in memory of an unknown allocator are believed from this size on: smaller ones would be
 /// in a pool.
 const UNKNOWN_MIN: u64 = pymalloc::LARGEST;
@@ -55,6 +63,8 @@ impl<'s> Scanner<'s> {
             types: &plan.types,
             tally: &plan.tally,
             geometry: pymalloc::Geometry::of(interpreter.layout),
+            mimalloc: Mimalloc::of(interpreter.layout),
+            freed: Vec::new(),
             type_type: plan.types.id_of(interpreter.type_type),
             pooled: plan.pieces.iter().any(|p| p.kind == Kind::Pools),
             lowest: snapshot.regions().first().map_or(u64::MAX, |r| r.start.0),
@@ -70,6 +80,10 @@ impl<'s> Scanner<'s> {
         self.objects.clear();
         for piece in pieces {
             match piece.kind {
+                Kind::Page { header } => self.page(piece, header),
+                Kind::Image => self.image(piece),
+                // in free-threaded builds malloc holds no objects
+                _ if self.mimalloc.is_some() => {}
                 Kind::Pools => self.pools(piece),
                 Kind::Chunks { limit } => self.chunks(piece, limit),
                 Kind::Mapped => {
@@ -80,7 +94,6 @@ impl<'s> Scanner<'s> {
                         Source::Malloc,
                     );
                 }
-                Kind::Image => self.image(piece),
                 Kind::Unknown => self.unknown(piece),
             }
         }
@@ -141,8 +154,7 @@ impl<'s> Scanner<'s> {
                     self.tally.disagreeing_pools.fetch_add(1, Relaxed);
                 }
                 let bytes = self.memory.reader.tail(pool.first());
-                // size, then one letter for the allocator and seven forbidden bytes (`_PyMem_DebugRawAlloc`)
-                let debug = bytes.get(9..16) == Some(&[0xfd; 7]);
+                let debug = bytes.get(9..16) == Some(&DEBUG_MARK);
                 self.tally.pools.fetch_add(1, Relaxed);
                 self.tally.debug_pools.fetch_add(u64::from(debug), Relaxed);
                 for i in 0..pool.blocks {
@@ -154,6 +166,57 @@ impl<'s> Scanner<'s> {
             }
             at = at + self.geometry.pool_size;
         }
+    }
+
+    /// The objects of those blocks of a page of mimalloc's that begin in the piece.
+    fn page(&mut self, piece: &Piece, header: Addr) {
+        let page = self.mimalloc.and_then(|m| m.page(&self.memory.reader, header));
+        let Some(page) = page.filter(|p| p.used > 0 && p.heap != Heap::Memory) else { return };
+        let mut freed = std::mem::take(&mut self.freed);
+        let agrees = page.freed(&self.memory.reader, &mut freed);
+        if piece.start == page.start {
+            let debug = self.memory.reader.slice(page.start + 9, 7) == Some(&DEBUG_MARK);
+            self.tally.disagreeing_pools.fetch_add(u64::from(!agrees), Relaxed);
+            self.tally.pools.fetch_add(1, Relaxed);
+            self.tally.debug_pools.fetch_add(u64::from(debug), Relaxed);
+        }
+        let heads: &[u64] = match page.heap {
+            Heap::PreHeader => &[16],
+            Heap::Collected => &[0],
+            // an uncollected object may have a pre-header all the same
+            Heap::Objects | Heap::Memory => &[0, 16],
+        };
+        let first = (piece.start.0 - page.start.0).div_ceil(page.block);
+        let end = (piece.end.0 - page.start.0).div_ceil(page.block).min(page.blocks);
+        for i in first..end {
+            if freed.get((i / 64) as usize).is_some_and(|word| word & (1 << (i % 64)) == 0) {
+                self.page_block(page.address(i), page.block, heads);
+            }
+        }
+        self.freed = freed;
+    }
+
+    /// Looks for the object of a live block of a page.
+    fn page_block(&mut self, block: Addr, len: u64, heads: &[u64]) {
+        for head in heads {
+            let addr = block + *head;
+            let Some(id) = self.live_at(addr) else { continue };
+            let ty = self.types.get(id);
+            if ty.head == *head
+                && !ty.is_metatype()
+                && let Some(size) = self.memory.shallow_size(addr, ty)
+                && self.fits(addr, ty, size, len, Source::Pool)
+            {
+                self.count(addr, id, size);
+                return;
+            }
+        }
+    }
+
+    /// The type of what may be a live object.
+    fn live_at(&self, addr: Addr) -> Option<TypeId> {
+        let id = self.types.id_of(self.memory.type_of(addr)?)?;
+        matches!(self.memory.count(addr)?, Count::Live(_) | Count::Immortal).then_some(id)
     }
 
     fn chunks(&mut self, piece: &Piece, limit: Addr) {
@@ -181,7 +244,8 @@ impl<'s> Scanner<'s> {
             }
             let addr = block + head as u64;
             let count = bytes.get(head..).and_then(|b| b.first_chunk()).map(|w| u64::from_le_bytes(*w));
-            let Some(Count::Live(_) | Count::Immortal) = count.map(|w| self.memory.count_of(w)) else { continue };
+            let lives = bytes.get(head..).and_then(|header| self.memory.count_in(header));
+            let Some(Count::Live(_) | Count::Immortal) = lives else { continue };
             if head > 0 && !gc_header_makes_sense(&bytes[head - 16..head]) {
                 continue;
             }
@@ -241,15 +305,16 @@ impl<'s> Scanner<'s> {
     /// Objects that a compiler placed: static types are known already; the others have no GC header that counts.
     fn image(&mut self, piece: &Piece) {
         let immortal_only = self.memory.layout.variants.refcount != RefCountVariant::Plain;
+        let object = &self.memory.layout.structs.object;
         let mut at = Addr(piece.start.0.next_multiple_of(8));
-        while at + 16 <= piece.end {
-            let Some(bytes) = self.memory.reader.slice(at, 16) else { break };
+        while at + object.size <= piece.end {
+            let Some(bytes) = self.memory.reader.slice(at, object.size as usize) else { break };
             let mut next = at + 8;
-            let (count, word) = bytes.split_at(8);
-            let word = word.first_chunk().map_or(0, |w| u64::from_le_bytes(*w));
+            let word = bytes.get(object.ob_type as usize..).and_then(|b| b.first_chunk());
+            let word = word.map_or(0, |w| u64::from_le_bytes(*w));
             if let Some(id) = self.types.id_of(Addr(word)) {
                 let ty = self.types.get(id);
-                let count = count.first_chunk().map_or(Count::Absurd, |w| self.memory.count_of(u64::from_le_bytes(*w)));
+                let count = self.memory.count_in(bytes).unwrap_or(Count::Absurd);
                 let placed = ty.is_ready() && !ty.is_heap_type() && !ty.is_metatype() && may_be_static(ty);
                 let lives = match count {
                     Count::Immortal => true,
