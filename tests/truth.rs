@@ -42,6 +42,10 @@ fn finish(problems: impl IntoIterator<Item = Option<String>>) -> Result<(), Stri
     if problems.is_empty() { Ok(()) } else { Err(problems.join("\n    ")) }
 }
 
+fn free_threaded(heap: &Heap) -> bool {
+    heap.interpreter().layout.version.ends_with('t')
+}
+
 fn piece_of(heap: &Heap, addr: Addr) -> Option<Piece> {
     let i = heap.pieces().partition_point(|p| p.start <= addr).checked_sub(1)?;
     heap.pieces().get(i).copied()
@@ -96,7 +100,12 @@ fn check_nothing_more(heap: &Heap, truth: &Truth) -> Result<(), String> {
         // static types have no GC header
         let flags_at = addr + memory.layout.structs.type_object.tp_flags;
         let is_static = ty.is_metatype() && memory.reader.u64(flags_at).is_some_and(|f| f & flags::HEAPTYPE == 0);
-        let tracked = ty.head >= 16 && !is_static && memory.reader.u64(addr - 16).is_some_and(|next| next != 0);
+        let tracked = if free_threaded(heap) {
+            // ob_gc_bits of `PyObject` (3.13), whose lowest bit is _PyGC_BITS_TRACKED
+            memory.reader.u8(addr + 11).is_some_and(|bits| bits & 1 != 0)
+        } else {
+            ty.head >= 16 && !is_static && memory.reader.u64(addr - 16).is_some_and(|next| next != 0)
+        };
         // a static type that was never made ready is believed when there are objects of it: both have to be real
         let unready_type =
             ty.is_metatype() && heap.types().id_of(addr).is_some_and(|t| !heap.types().get(t).is_ready());
@@ -140,7 +149,8 @@ fn is_table_of_interned(heap: &Heap, addr: Addr) -> bool {
 fn shows_inline_values(heap: &Heap, addr: Addr) -> bool {
     let reader = heap.snapshot().reader();
     let is_dict = heap.object_at(addr).is_some_and(|(_, t)| t.name == "dict");
-    let values = reader.pointer(addr + 40).filter(|v| !v.is_null());
+    let values_at = if free_threaded(heap) { 56 } else { 40 };
+    let values = reader.pointer(addr + values_at).filter(|v| !v.is_null());
     is_dict && heap.interpreter().version.minor >= (3, 13) && values.is_some_and(|v| reader.u8(v + 2) == Some(1))
 }
 

@@ -304,7 +304,10 @@ impl<'s> Scanner<'s> {
 
     /// Objects that a compiler placed: static types are known already; the others have no GC header that counts.
     fn image(&mut self, piece: &Piece) {
-        let immortal_only = self.memory.layout.variants.refcount != RefCountVariant::Plain;
+        let variant = self.memory.layout.variants.refcount;
+        let immortal_only = variant != RefCountVariant::Plain;
+        // where counts are split, a module's definition stays immortal as it was compiled (`PyObject_HEAD_INIT`)
+        let counted = |ty: &Type| ty.name == "moduledef" && variant != RefCountVariant::Split;
         let object = &self.memory.layout.structs.object;
         let mut at = Addr(piece.start.0.next_multiple_of(8));
         while at + object.size <= piece.end {
@@ -318,7 +321,7 @@ impl<'s> Scanner<'s> {
                 let placed = ty.is_ready() && !ty.is_heap_type() && !ty.is_metatype() && may_be_static(ty);
                 let lives = match count {
                     Count::Immortal => true,
-                    Count::Live(_) => !immortal_only || ty.name == "moduledef",
+                    Count::Live(_) => !immortal_only || counted(ty),
                     _ => false,
                 };
                 if placed
