@@ -251,9 +251,8 @@ impl Page {
         let own = self.follow(reader, self.free, set).zip(self.follow(reader, self.local_free, set));
         // what other threads freed counts as used until the page's owner collects it
         let others = self.follow(reader, self.thread_free, set);
-        own.zip(others).is_some_and(|((free, local), others)| {
-            free + local + self.used == self.blocks && others <= self.used
-        })
+        own.zip(others)
+            .is_some_and(|((free, local), others)| free + local + self.used == self.blocks && others <= self.used)
     }
 
     /// Marks the blocks of a list; how many, `None` when it leads elsewhere or in a circle.
@@ -428,7 +427,9 @@ mod tests {
     #[test]
     fn other_memory_is_no_segment() {
         assert_eq!(Bytes(vec![0; 1 << 16]).segment_of(), None);
-        for (at, value, width) in [(32, 511 * 65536, 8), (224, 511, 8), (232, 0, 8), (240, 2, 4), (248, 511, 8), (264, 2, 4)] {
+        for (at, value, width) in
+            [(32, 511 * 65536, 8), (224, 511, 8), (232, 0, 8), (240, 2, 4), (248, 511, 8), (264, 2, 4)]
+        {
             let mut bytes = usual();
             bytes.put(at, value, width);
             assert_eq!(bytes.segment_of(), None, "{at}: {value}");

@@ -6,14 +6,17 @@ mod debug_offsets;
 mod edges;
 mod frame;
 mod generator;
+pub mod interpreters;
 mod kind;
 pub mod layout;
 mod lines;
 mod memory;
 pub mod runtime;
+mod signature;
 mod size;
 pub mod types;
 pub mod value;
+mod version;
 
 pub use edges::{AttributeStore, EdgeKind, EdgeName, Visitor};
 pub use frame::FrameSlots;

@@ -20,14 +20,12 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 pub struct Tally {
     pub(super) counts: Vec<(AtomicU64, AtomicU64)>,
     pub(super) disagreeing_pools: AtomicU64,
-    pub(super) pools: AtomicU64,
-    pub(super) debug_pools: AtomicU64,
 }
 
 impl Tally {
     fn new(types: usize) -> Tally {
         let counts = std::iter::repeat_with(Default::default).take(types).collect();
-        Tally { counts, disagreeing_pools: AtomicU64::new(0), pools: AtomicU64::new(0), debug_pools: AtomicU64::new(0) }
+        Tally { counts, disagreeing_pools: AtomicU64::new(0) }
     }
 
     /// Objects of a type, and the sum of their shallow sizes.
@@ -35,12 +33,8 @@ impl Tally {
         self.counts.get(id.0 as usize).map_or((0, 0), |(n, b)| (n.load(Relaxed), b.load(Relaxed)))
     }
 
-    /// Whether blocks carry the headers of the debug allocator (`PYTHONMALLOC=debug`, `-X dev`), which are not read.
-    pub fn is_debug_allocator(&self) -> bool {
-        self.debug_pools.load(Relaxed) * 2 > self.pools.load(Relaxed)
-    }
-
-    /// Pools, pages and segments whose lists disagree with their header: the process was stopped in the middle of an allocation.
+    /// Pools, pages and segments whose lists disagree with their header: the process was stopped in the middle of an
+    /// allocation.
     pub fn disagreeing_pools(&self) -> u64 {
         self.disagreeing_pools.load(Relaxed)
     }

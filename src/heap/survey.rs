@@ -5,7 +5,7 @@
 //! here; type objects are noticed on the way, because no object can be recognised before its type is known.
 
 use crate::alloc::mimalloc::{self, Mimalloc, Segment};
-use crate::alloc::{glibc, pymalloc};
+use crate::alloc::{debug, glibc, pymalloc};
 use crate::cpython::Memory;
 use crate::cpython::runtime::Interpreter;
 use crate::cpython::types::flags;
@@ -340,8 +340,9 @@ impl<'s> Walk<'s> {
         let mut at = first;
         while let Some(chunk) = glibc::chunk_at(self.reader(), at, limit) {
             if chunk.in_use && chunk.len >= heap_type {
+                let block = debug::block(self.reader(), chunk.user, chunk.len).map_or(chunk.user, |b| b.at);
                 // a class has a GC header before it
-                let address = chunk.user + 16;
+                let address = block + 16;
                 if let Some(metatype) = self.memory.reader.pointer(address + ob_type) {
                     self.candidate(address, metatype);
                 }

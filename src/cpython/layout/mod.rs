@@ -416,6 +416,7 @@ structs! {
     }
     "_PyRuntimeState" => runtime: Runtime { interpreters_head; interpreters_main }
     "PyInterpreterState" => interpreter: Interpreter { next, id, threads_head, modules; types_builtins, types_extensions, gc }
+    "PyThreadState" => thread: ThreadState { interp; }
     "managed_static_type_state" => static_state: StaticState { ; r#type, tp_dict, tp_subclasses }
     "PyMethodDef" => method_def: MethodDef { ml_name; }
     "PyDateTime_DateTime" => datetime: DateTime { hastzinfo, data; }
