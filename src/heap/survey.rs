@@ -323,7 +323,9 @@ impl<'s> Walk<'s> {
                 continue;
             }
             for i in 0..page.blocks {
-                let address = page.address(i) + head;
+                let block = page.address(i);
+                let inner = debug::block(&self.memory.reader, block, page.block).map_or(block, |b| b.at);
+                let address = inner + head;
                 if let Some(metatype) = self.memory.reader.pointer(address + ob_type) {
                     self.candidate(address, metatype);
                 }
