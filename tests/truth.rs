@@ -79,7 +79,7 @@ fn pages_of_mimalloc_are_those_of_all_threads() {
         if !interpreter.free_threaded {
             return Ok(()); // its threads share pymalloc's pools
         }
-        let target = Target::start(interpreter, "threads.py", &[]);
+        let target = Target::start(interpreter, "mimalloc.py", &[]);
         let snapshot = target.capture();
         let told = |what: &str| -> Vec<(Addr, String)> {
             let words = target.said.iter().filter_map(|l| l.strip_prefix(what)).flat_map(str::split_whitespace);

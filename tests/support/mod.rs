@@ -137,6 +137,19 @@ impl Target {
         self.child.id() as i32
     }
 
+    /// Waits until its main thread is in a system call: a thread that wants the GIL comes late to where it stands.
+    pub fn wait_until_in(&self, syscall: u32) {
+        let path = format!("/proc/{0}/task/{0}/syscall", self.pid);
+        for _ in 0..1000 {
+            let at = std::fs::read_to_string(&path).expect("the target runs");
+            if at.split(' ').next().and_then(|n| n.parse().ok()) == Some(syscall) {
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        panic!("the target is not in system call {syscall}");
+    }
+
     /// Where the target wrote a file.
     pub fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
