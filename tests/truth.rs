@@ -63,13 +63,19 @@ fn holds(interpreter: &Interpreter, env: &[(&str, &str)]) -> Result<(), String> 
 /// Every small object in a chunk of malloc's.
 #[test]
 fn the_same_holds_without_pymalloc() {
-    on_every_version(|interpreter| holds(interpreter, &[("PYTHONMALLOC", "malloc")]));
+    on_every_version(|interpreter| match interpreter.free_threaded {
+        true => Ok(()), // "unknown allocator", it says: there is mimalloc only
+        false => holds(interpreter, &[("PYTHONMALLOC", "malloc")]),
+    });
 }
 
 /// Blocks that malloc has back, and keeps linked in its bins, hold no object, wherever the heap lies.
 #[test]
 fn nothing_lives_in_the_bins_of_malloc() {
     on_every_interpreter(|interpreter| {
+        if interpreter.free_threaded {
+            return Ok(()); // it has no objects in malloc's blocks
+        }
         let target = Target::start_with(interpreter, "freed.py", &["1000"], &[("PYTHONMALLOC", "malloc")]);
         let snapshot = target.capture();
         let told = |what: &str| -> Vec<Addr> {
@@ -88,11 +94,44 @@ fn nothing_lives_in_the_bins_of_malloc() {
     });
 }
 
+/// Objects of threads that have ended, larger than a segment of mimalloc's, or freed by another thread than their own's.
+#[test]
+fn pages_of_mimalloc_are_those_of_all_threads() {
+    on_every_interpreter(|interpreter| {
+        if !interpreter.free_threaded {
+            return Ok(()); // its threads share pymalloc's pools
+        }
+        let target = Target::start(interpreter, "mimalloc.py", &[]);
+        let snapshot = target.capture();
+        let told = |what: &str| -> Vec<(Addr, String)> {
+            let words = target.said.iter().filter_map(|l| l.strip_prefix(what)).flat_map(str::split_whitespace);
+            let pairs = words.map(|w| w.split_once(':').expect("an address and a type's name"));
+            pairs.map(|(id, name)| (Addr(id.parse().expect("an address")), name.to_owned())).collect()
+        };
+        let heap = Heap::index(Arc::new(snapshot), &Progress::default()).map_err(|e| e.to_string())?;
+        let is = |addr: Addr, name: &str| heap.object_at(addr).is_some_and(|(_, t)| t.name.ends_with(name));
+        let (live, mut dead) = (told("live "), told("dead "));
+        dead.retain(|(_, name)| matches!(name.as_str(), "Plain" | "Slotted")); // others are made anew
+        let missing = live.iter().filter(|(addr, name)| !is(*addr, name)).count();
+        let risen = dead.iter().filter(|(addr, name)| is(*addr, name)).count();
+        let large = live.iter().rev().take(3).map(|(addr, _)| {
+            let ty = heap.object_at(*addr).map(|(_, t)| t)?;
+            Some((heap.memory().shallow_size(*addr, ty)?, heap.object_around(*addr + 0x10_0000)?.1 == *addr))
+        });
+        let around = large.flatten().filter(|(size, around)| *size > 4 << 20 && *around).count();
+        println!("{}: {} live, {} dead objects compared", interpreter.name, live.len(), dead.len());
+        let fine = (missing, risen, around) == (0, 0, 3) && live.len() > 20_000 && dead.len() > 5_000;
+        let why = || format!("{missing} of {} are missing, {risen} of {} are found", live.len(), dead.len());
+        if fine { Ok(()) } else { Err(format!("{}; {around} of 3 large ones; {:?}", why(), heap.problems())) }
+    });
+}
+
 /// Every block within a header and a trailer of the debug hooks, over pymalloc and over malloc.
 #[test]
 fn the_same_holds_under_the_debug_allocator() {
     on_every_version(|interpreter| {
-        ["debug", "malloc_debug"].into_iter().try_for_each(|m| holds(interpreter, &[("PYTHONMALLOC", m)]))
+        let hooks: &[&str] = if interpreter.free_threaded { &["debug"] } else { &["debug", "malloc_debug"] };
+        hooks.iter().try_for_each(|m| holds(interpreter, &[("PYTHONMALLOC", m)]))
     });
 }
 

@@ -129,9 +129,9 @@ fn facts(heap: &Heap, memory: &Memory<'_>, id: ObjectId, address: Addr, ty: &Typ
     // static types have no GC header, though their type says so
     let own_flags = memory.reader.u64(address + memory.layout.structs.type_object.tp_flags).unwrap_or(0);
     let has_head = ty.has(flags::HAVE_GC) && !(ty.is_metatype() && own_flags & flags::HEAPTYPE == 0);
-    let gc = match memory.reader.u64(address - 16) {
+    let gc = match memory.is_tracked(address) {
         _ if !has_head => "not collected",
-        Some(next) if next != 0 => "tracked",
+        Some(true) => "tracked",
         _ => "untracked",
     };
     add("gc", gc.to_owned());

@@ -432,10 +432,12 @@ impl Memory<'_> {
                 or_nothing(r.pointer((addr + end).offset(offset))?)
             }
             Attributes::Managed { inline_at } => {
-                let word = r.u64(addr - 24)?;
+                // the pre-header lies before the GC header, where there is one
+                let pre = addr - self.layout.structs.gc_head.size;
+                let word = r.u64(pre - 8)?;
                 match self.layout.variants.attributes {
                     AttributesVariant::ValuesDict => {
-                        let values = r.pointer(addr - 32)?;
+                        let values = r.pointer(pre - 16)?;
                         if values.is_null() { or_nothing(Addr(word)) } else { AttributeStore::Values(values) }
                     }
                     AttributesVariant::Tagged if word & 1 != 0 => AttributeStore::Values(Addr(word.wrapping_add(1))),

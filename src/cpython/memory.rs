@@ -93,10 +93,22 @@ impl<'s> Memory<'s> {
         self.reader.pointer(addr + self.layout.structs.object.ob_type)
     }
 
-    /// What a reference count's word means in this version.
+    /// The reference count of an object whose header is the beginning of `header`.
     #[inline]
-    pub fn count_of(&self, word: u64) -> Count {
+    pub fn count_in(&self, header: &[u8]) -> Option<Count> {
+        let object = &self.layout.structs.object;
+        let (Some(local), Some(shared)) = (object.ob_ref_local, object.ob_ref_shared) else {
+            return Some(self.count_of(word_in(header, object.ob_refcnt?)?));
+        };
+        let local = *header.get(local as usize..)?.first_chunk()?;
+        Some(split_count(u32::from_le_bytes(local), word_in(header, shared)? as i64))
+    }
+
+    /// What the word of a reference count means in this version, where it is one word.
+    #[inline]
+    fn count_of(&self, word: u64) -> Count {
         match self.layout.variants.refcount {
+            RefCountVariant::Split => Count::Absurd,
             // 3.11 gives static objects 999,999,999 and lets it wander; 2^40 is more than any memory could hold
             RefCountVariant::Plain if word == 0 => Count::Dead,
             RefCountVariant::Plain if word < 1 << 32 => Count::Live(word as u32),
@@ -122,7 +134,16 @@ impl<'s> Memory<'s> {
     /// The reference count of the object at `addr`.
     #[inline]
     pub fn count(&self, addr: Addr) -> Option<Count> {
-        self.reader.u64(addr + self.layout.structs.object.ob_refcnt).map(|w| self.count_of(w))
+        self.count_in(self.reader.slice(addr, self.layout.structs.object.size as usize)?)
+    }
+
+    /// Whether the collector tracks the object at `addr`, whose type takes part in garbage collection.
+    pub fn is_tracked(&self, addr: Addr) -> Option<bool> {
+        const TRACKED: u8 = 1;
+        match self.layout.structs.object.ob_gc_bits {
+            Some(bits) => Some(self.reader.u8(addr + bits)? & TRACKED != 0),
+            None => Some(self.reader.u64(addr - self.layout.structs.gc_head.size)? != 0),
+        }
     }
 
     /// `ob_size`, with its sign.
@@ -296,6 +317,25 @@ impl<'s> Memory<'s> {
     pub fn str_is(&self, addr: Addr, name: &str) -> bool {
         let Some(s) = self.str_at(addr) else { return false };
         s.width == 1 && s.len == name.len() as u64 && self.reader.slice(s.data, name.len()) == Some(name.as_bytes())
+    }
+}
+
+#[inline]
+fn word_in(bytes: &[u8], at: u64) -> Option<u64> {
+    Some(u64::from_le_bytes(*bytes.get(at as usize..)?.first_chunk()?))
+}
+
+/// The two counts of a free-threaded build (`Include/object.h`, 3.13): the shared one has two
+/// bits of state below, and alone may be negative.
+#[inline]
+fn split_count(local: u32, shared: i64) -> Count {
+    if local == u32::MAX {
+        return Count::Immortal;
+    }
+    match u32::try_from(i64::from(local).wrapping_add(shared >> 2)) {
+        Ok(0) => Count::Dead,
+        Ok(count) => Count::Live(count),
+        Err(_) => Count::Absurd,
     }
 }
 

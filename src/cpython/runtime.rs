@@ -48,7 +48,7 @@ pub enum NotPython {
         version: String,
     },
     /// A build whose layout is another one.
-    #[error("it runs a free-threaded build of CPython {version}; pymem-tui knows only default builds of {}", known())]
+    #[error("it runs a free-threaded build of CPython {version}; pymem-tui knows those of {}", known_threaded())]
     FreeThreaded {
         /// The version found.
         version: String,
@@ -56,8 +56,18 @@ pub enum NotPython {
 }
 
 fn known() -> String {
-    let all: Vec<_> = layout::known_versions().into_iter().filter(|v| !v.ends_with('t')).collect();
+    let all = default_builds();
     format!("{} to {}", all.first().unwrap_or(&""), all.last().unwrap_or(&""))
+}
+
+fn known_threaded() -> String {
+    let all = layout::known_versions();
+    all.iter().filter_map(|v| v.strip_suffix('t')).collect::<Vec<_>>().join(", ")
+}
+
+/// The known versions without those of free-threaded builds, oldest first.
+fn default_builds() -> Vec<&'static str> {
+    layout::known_versions().into_iter().filter(|v| !v.ends_with('t')).collect()
 }
 
 impl Interpreter {
@@ -84,11 +94,12 @@ impl Interpreter {
         let table = format!("{}.{}{suffix}", version.minor.0, version.minor.1);
         let mut notes = Vec::new();
         let mut layout = layout::table(&table);
-        // a later version is read with the newest table only where it carries offsets to check it against
+        // a later version is read with the newest table only where it carries offsets to check it against; those of
+        // mimalloc, without which nothing of a free-threaded build is found, are not among them
         if layout.is_none()
+            && !free_threaded
             && debug.is_some()
-            && let known = layout::known_versions()
-            && let Some(newest) = known.iter().rfind(|v| v.ends_with('t') == free_threaded)
+            && let Some(newest) = default_builds().last().copied()
             && version.is_later_than(newest)
         {
             notes.push(format!(

@@ -4,7 +4,7 @@
 //! what `getsizeof` counts (attributes, buffers of foreign types) is not counted here either.
 
 use super::layout::{FrameVariant, IntVariant, KeysVariant, SizeRule, StgInfo, ValuesVariant};
-use super::memory::{MAX_ITEMS, Memory};
+use super::memory::{Count, MAX_ITEMS, Memory};
 use super::types::{Type, flags};
 use crate::snapshot::Addr;
 
@@ -127,8 +127,8 @@ impl Memory<'_> {
             }
             SizeRule::Bytesio => {
                 let buf = r.pointer(addr + s.bytesio.buf)?;
-                let own = !buf.is_null() && r.u64(buf + s.object.ob_refcnt)? == 1;
-                Some(base + if own { 33 + bounded(r.u64(buf + s.var_object.ob_size)?)? } else { 0 })
+                let own = !buf.is_null() && self.count(buf)? == Count::Live(1);
+                Some(base + if own { s.bytes.ob_sval + 1 + bounded(r.u64(buf + s.var_object.ob_size)?)? } else { 0 })
             }
             rule => self.rare_size(addr, ty, rule),
         }

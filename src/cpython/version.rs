@@ -85,6 +85,9 @@ impl Version {
     }
 }
 
+/// What follows the number in `sys.version` (`Python/getversion.c`; the second: free-threaded builds of 3.13).
+const BUILDS: [&[u8]; 2] = [b" (", b" experimental free-threading build ("];
+
 /// The first `sys.version` in `bytes`.
 fn search(bytes: &[u8]) -> Option<Version> {
     let mut from = 0;
@@ -93,7 +96,8 @@ fn search(bytes: &[u8]) -> Option<Version> {
         let head = &here[..here.len().min(120)];
         // "3.10.13 (main, May  9 2026, 07:34:36) [GCC 12.2.0]"; up to 3.9 a newline stands before the bracket
         if let Some(version) = Version::from_text(head)
-            && head.get(version.text.len()..)?.starts_with(b" (")
+            && let Some(rest) = head.get(version.text.len()..)
+            && BUILDS.iter().any(|build| rest.starts_with(build))
             && head.windows(3).any(|w| w == b") [" || w == b") \n" || w == b")\n[" || w[1..] == *b"\n[")
         {
             return Some(version);

@@ -156,7 +156,7 @@ impl Heap {
         match self.tally().disagreeing_pools() {
             0 => {}
             n => problems.push(format!(
-                "{n} pools of the allocator disagree with their free lists: the process was stopped in the middle of \
+                "{n} pools or pages of the allocator disagree with their free lists: the process was stopped in the middle of \
                  an allocation, single objects there may be missing or freed already"
             )),
         }

@@ -33,7 +33,8 @@ impl Tally {
         self.counts.get(id.0 as usize).map_or((0, 0), |(n, b)| (n.load(Relaxed), b.load(Relaxed)))
     }
 
-    /// Pools whose free list disagrees with their header: the process was stopped in the middle of an allocation.
+    /// Pools, pages and segments whose lists disagree with their header: the process was stopped in the middle of an
+    /// allocation.
     pub fn disagreeing_pools(&self) -> u64 {
         self.disagreeing_pools.load(Relaxed)
     }
@@ -73,6 +74,7 @@ impl Plan {
         let memory = Memory { reader: snapshot.reader(), layout: interpreter.layout };
         let types = Arc::new(TypeTable::build(&memory, interpreter, survey.candidates));
         let tally = Arc::new(Tally::new(types.len()));
+        tally.disagreeing_pools.fetch_add(survey.disagreeing_segments, Relaxed);
         Ok(Plan { types, tally, pieces: Arc::new(survey.pieces) })
     }
 

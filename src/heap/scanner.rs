@@ -8,6 +8,7 @@
 use super::index::Window;
 use super::scan::{Objects, Plan, Tally};
 use super::survey::{Kind, Piece, WINDOW};
+use crate::alloc::mimalloc::{Heap, Mimalloc};
 use crate::alloc::{debug, glibc, pymalloc};
 use crate::cpython::layout::{DecoderName, RefCountVariant, SizeRule};
 use crate::cpython::runtime::Interpreter;
@@ -22,6 +23,9 @@ pub(super) struct Scanner<'s> {
     types: &'s TypeTable,
     tally: &'s Tally,
     geometry: pymalloc::Geometry,
+    /// How to read mimalloc's pages, where all objects made at run time are in them.
+    mimalloc: Option<Mimalloc>,
+    freed: Vec<u64>,
     type_type: Option<TypeId>,
     /// Whether small requests go to pools, so that what malloc handed out is large.
     pooled: bool,
@@ -55,6 +59,8 @@ impl<'s> Scanner<'s> {
             types: &plan.types,
             tally: &plan.tally,
             geometry: pymalloc::Geometry::of(interpreter.layout),
+            mimalloc: Mimalloc::of(interpreter.layout),
+            freed: Vec::new(),
             type_type: plan.types.id_of(interpreter.type_type),
             pooled: plan.pieces.iter().any(|p| p.kind == Kind::Pools),
             lowest: snapshot.regions().first().map_or(u64::MAX, |r| r.start.0),
@@ -70,6 +76,10 @@ impl<'s> Scanner<'s> {
         self.objects.clear();
         for piece in pieces {
             match piece.kind {
+                Kind::Page { header } => self.page(piece, header),
+                Kind::Image => self.image(piece),
+                // in free-threaded builds malloc holds no objects
+                _ if self.mimalloc.is_some() => {}
                 Kind::Pools => self.pools(piece),
                 Kind::Chunks { limit } => self.chunks(piece, limit),
                 Kind::Mapped => {
@@ -80,7 +90,6 @@ impl<'s> Scanner<'s> {
                         Source::Malloc,
                     );
                 }
-                Kind::Image => self.image(piece),
                 Kind::Unknown => self.unknown(piece),
             }
         }
@@ -152,6 +161,58 @@ impl<'s> Scanner<'s> {
         }
     }
 
+    /// The objects of those blocks of a page of mimalloc's that begin in the piece.
+    fn page(&mut self, piece: &Piece, header: Addr) {
+        let page = self.mimalloc.and_then(|m| m.page(&self.memory.reader, header));
+        let Some(page) = page.filter(|p| p.used > 0 && p.heap != Heap::Memory) else { return };
+        let mut freed = std::mem::take(&mut self.freed);
+        let agrees = page.freed(&self.memory.reader, &mut freed);
+        if piece.start == page.start {
+            self.tally.disagreeing_pools.fetch_add(u64::from(!agrees), Relaxed);
+        }
+        let heads: &[u64] = match page.heap {
+            Heap::PreHeader => &[16],
+            Heap::Collected => &[0],
+            // an uncollected object may have a pre-header all the same
+            Heap::Objects | Heap::Memory => &[0, 16],
+        };
+        let first = (piece.start.0 - page.start.0).div_ceil(page.block);
+        let end = (piece.end.0 - page.start.0).div_ceil(page.block).min(page.blocks);
+        for i in first..end {
+            if freed.get((i / 64) as usize).is_some_and(|word| word & (1 << (i % 64)) == 0) {
+                let (at, reader) = (page.address(i), &self.memory.reader);
+                match debug::block(reader, at, page.block).filter(|b| b.is_object) {
+                    Some(inner) => self.page_block(inner.at, inner.len, heads),
+                    None => self.page_block(at, page.block, heads),
+                }
+            }
+        }
+        self.freed = freed;
+    }
+
+    /// Looks for the object of a live block of a page.
+    fn page_block(&mut self, block: Addr, len: u64, heads: &[u64]) {
+        for head in heads {
+            let addr = block + *head;
+            let Some(id) = self.live_at(addr) else { continue };
+            let ty = self.types.get(id);
+            if ty.head == *head
+                && !ty.is_metatype()
+                && let Some(size) = self.memory.shallow_size(addr, ty)
+                && self.fits(addr, ty, size, len, Source::Pool, 0)
+            {
+                self.count(addr, id, size);
+                return;
+            }
+        }
+    }
+
+    /// The type of what may be a live object.
+    fn live_at(&self, addr: Addr) -> Option<TypeId> {
+        let id = self.types.id_of(self.memory.type_of(addr)?)?;
+        matches!(self.memory.count(addr)?, Count::Live(_) | Count::Immortal).then_some(id)
+    }
+
     fn chunks(&mut self, piece: &Piece, limit: Addr) {
         let mut at = piece.start;
         while at < piece.end
@@ -192,7 +253,8 @@ impl<'s> Scanner<'s> {
             }
             let addr = block + head as u64;
             let count = bytes.get(head..).and_then(|b| b.first_chunk()).map(|w| u64::from_le_bytes(*w));
-            let Some(Count::Live(_) | Count::Immortal) = count.map(|w| self.memory.count_of(w)) else { continue };
+            let lives = bytes.get(head..).and_then(|header| self.memory.count_in(header));
+            let Some(Count::Live(_) | Count::Immortal) = lives else { continue };
             if head > 0 && !gc_header_makes_sense(&bytes[head - 16..head]) {
                 continue;
             }
@@ -256,20 +318,24 @@ impl<'s> Scanner<'s> {
 
     /// Objects that a compiler placed: static types are known already; the others have no GC header that counts.
     fn image(&mut self, piece: &Piece) {
-        let immortal_only = self.memory.layout.variants.refcount != RefCountVariant::Plain;
+        let variant = self.memory.layout.variants.refcount;
+        let immortal_only = variant != RefCountVariant::Plain;
+        // where counts are split, a module's definition stays immortal as it was compiled (`PyObject_HEAD_INIT`)
+        let counted = |ty: &Type| ty.name == "moduledef" && variant != RefCountVariant::Split;
+        let object = &self.memory.layout.structs.object;
         let mut at = Addr(piece.start.0.next_multiple_of(8));
-        while at + 16 <= piece.end {
-            let Some(bytes) = self.memory.reader.slice(at, 16) else { break };
+        while at + object.size <= piece.end {
+            let Some(bytes) = self.memory.reader.slice(at, object.size as usize) else { break };
             let mut next = at + 8;
-            let (count, word) = bytes.split_at(8);
-            let word = word.first_chunk().map_or(0, |w| u64::from_le_bytes(*w));
+            let word = bytes.get(object.ob_type as usize..).and_then(|b| b.first_chunk());
+            let word = word.map_or(0, |w| u64::from_le_bytes(*w));
             if let Some(id) = self.types.id_of(Addr(word)) {
                 let ty = self.types.get(id);
-                let count = count.first_chunk().map_or(Count::Absurd, |w| self.memory.count_of(u64::from_le_bytes(*w)));
+                let count = self.memory.count_in(bytes).unwrap_or(Count::Absurd);
                 let placed = ty.is_ready() && !ty.is_heap_type() && !ty.is_metatype() && may_be_static(ty);
                 let lives = match count {
                     Count::Immortal => true,
-                    Count::Live(_) => !immortal_only || ty.name == "moduledef",
+                    Count::Live(_) => !immortal_only || counted(ty),
                     _ => false,
                 };
                 if placed

@@ -4,6 +4,7 @@
 //! then go over all pieces in parallel and look only at the beginnings of live blocks. Objects are not looked for
 //! here; type objects are noticed on the way, because no object can be recognised before its type is known.
 
+use crate::alloc::mimalloc::{self, Mimalloc, Segment};
 use crate::alloc::{debug, glibc, pymalloc};
 use crate::cpython::Memory;
 use crate::cpython::runtime::Interpreter;
@@ -26,6 +27,11 @@ pub enum Kind {
     Chunks {
         /// The end of the heap.
         limit: Addr,
+    },
+    /// Blocks of a page of mimalloc's, those that begin in the piece.
+    Page {
+        /// The page's record.
+        header: Addr,
     },
     /// One block that malloc mapped for itself; it may reach far beyond its window.
     Mapped,
@@ -53,6 +59,8 @@ pub struct Survey {
     pub pieces: Vec<Piece>,
     /// What may be a type object, with what its type pointer says.
     pub candidates: Vec<(Addr, Addr)>,
+    /// Segments of mimalloc's whose records of slices do not agree.
+    pub disagreeing_segments: u64,
 }
 
 impl Survey {
@@ -67,9 +75,12 @@ impl Survey {
             }
             joined
         });
+        let segments = segments(snapshot, interpreter);
         let new_walk = || Walk {
+            segments: &segments,
             memory: Memory { reader: snapshot.reader(), layout: interpreter.layout },
             geometry: pymalloc::Geometry::of(interpreter.layout),
+            pooled: interpreter.layout.alloc.mimalloc.is_none(),
             metatypes: Metatypes::default(),
             out: Survey::default(),
         };
@@ -100,9 +111,34 @@ impl Survey {
             all.pieces.extend(part.pieces);
             all.candidates.extend(part.candidates);
         }
+        let mut walk = new_walk();
+        for segment in &segments {
+            progress.check()?;
+            walk.pages(segment);
+            all.disagreeing_segments += u64::from(!segment.whole);
+        }
+        all.pieces.append(&mut walk.out.pieces);
+        all.candidates.append(&mut walk.out.candidates);
         all.pieces.sort_by_key(|p| p.start);
         Ok(all)
     }
+}
+
+/// mimalloc's segments, in address order. One may begin in a region that ends before it does.
+fn segments(snapshot: &Snapshot, interpreter: &Interpreter) -> Vec<Segment> {
+    let Some(mimalloc) = Mimalloc::of(interpreter.layout) else { return Vec::new() };
+    let reader = snapshot.reader();
+    let mut found: Vec<Segment> = Vec::new();
+    for region in snapshot.regions().iter().filter(|r| r.is_writable() && !r.is_file()) {
+        let mut at = Addr(region.start.0.next_multiple_of(mimalloc::SEGMENT));
+        while at < region.end {
+            let inside = found.last().is_some_and(|before| before.end > at);
+            let segment = if inside { None } else { mimalloc.segment(&reader, at) };
+            found.extend(segment);
+            at = Addr(at.0.saturating_add(mimalloc::SEGMENT));
+        }
+    }
+    found
 }
 
 /// Objects live in writable memory. Relocated data that was made read-only afterwards is part of an image's data.
@@ -159,6 +195,9 @@ fn stretches<'r>(reader: &Reader<'_>, region: &'r Region, data: &[(Addr, Addr)])
 struct Walk<'s> {
     memory: Memory<'s>,
     geometry: pymalloc::Geometry,
+    /// Whether objects come from pymalloc.
+    pooled: bool,
+    segments: &'s [Segment],
     metatypes: Metatypes,
     out: Survey,
 }
@@ -236,7 +275,12 @@ impl<'s> Walk<'s> {
     /// What is at `at`, and where the next thing begins. `to`: where touched memory ends for now.
     fn step(&mut self, at: Addr, to: Addr, stretch: &Stretch<'_>) -> Addr {
         let end = stretch.region.end;
-        if at.0.is_multiple_of(self.geometry.pool_size)
+        let before = self.segments.partition_point(|s| s.start <= at).checked_sub(1).and_then(|i| self.segments.get(i));
+        if let Some(segment) = before.filter(|s| s.end > at) {
+            return segment.end;
+        }
+        if self.pooled
+            && at.0.is_multiple_of(self.geometry.pool_size)
             && self.geometry.pool(self.reader(), &self.memory.layout.structs.pool, at).is_some()
         {
             let next = at + self.geometry.pool_size;
@@ -262,6 +306,31 @@ impl<'s> Walk<'s> {
         self.words(at, next, pymalloc::ALIGNMENT as usize);
         self.push(at, next, Kind::Unknown);
         next
+    }
+
+    /// Adds a segment's pages of objects. Classes are collected objects, as large as a class at least.
+    fn pages(&mut self, segment: &Segment) {
+        let s = &self.memory.layout.structs;
+        let (ob_type, heap_type) = (s.object.ob_type, s.heap_type.size);
+        for page in &segment.pages {
+            let head = match page.heap {
+                mimalloc::Heap::Memory => continue,
+                mimalloc::Heap::PreHeader => 16,
+                mimalloc::Heap::Objects | mimalloc::Heap::Collected => 0,
+            };
+            self.push(page.start, page.end(), Kind::Page { header: page.header });
+            if page.heap == mimalloc::Heap::Objects || page.block < heap_type {
+                continue;
+            }
+            for i in 0..page.blocks {
+                let block = page.address(i);
+                let inner = debug::block(&self.memory.reader, block, page.block).map_or(block, |b| b.at);
+                let address = inner + head;
+                if let Some(metatype) = self.memory.reader.pointer(address + ob_type) {
+                    self.candidate(address, metatype);
+                }
+            }
+        }
     }
 
     /// Walks a heap's chunks; returns where it stopped making sense, its end when all is well.

@@ -32,6 +32,15 @@ pub fn finish(problems: impl IntoIterator<Item = Option<String>>) -> Result<(), 
     if problems.is_empty() { Ok(()) } else { Err(problems.join("\n    ")) }
 }
 
+fn free_threaded(heap: &Heap) -> bool {
+    heap.interpreter().layout.version.ends_with('t')
+}
+
+/// sizeof `PyObject`.
+fn header(heap: &Heap) -> u64 {
+    if free_threaded(heap) { 32 } else { 16 }
+}
+
 fn piece_of(heap: &Heap, addr: Addr) -> Option<Piece> {
     let i = heap.pieces().partition_point(|p| p.start <= addr).checked_sub(1)?;
     heap.pieces().get(i).copied()
@@ -86,7 +95,12 @@ fn check_nothing_more(heap: &Heap, truth: &Truth) -> Result<(), String> {
         // static types have no GC header
         let flags_at = addr + memory.layout.structs.type_object.tp_flags;
         let is_static = ty.is_metatype() && memory.reader.u64(flags_at).is_some_and(|f| f & flags::HEAPTYPE == 0);
-        let tracked = ty.head >= 16 && !is_static && memory.reader.u64(addr - 16).is_some_and(|next| next != 0);
+        let tracked = if free_threaded(heap) {
+            // ob_gc_bits of `PyObject` (3.13), whose lowest bit is _PyGC_BITS_TRACKED
+            memory.reader.u8(addr + 11).is_some_and(|bits| bits & 1 != 0)
+        } else {
+            ty.head >= 16 && !is_static && memory.reader.u64(addr - 16).is_some_and(|next| next != 0)
+        };
         // a static type that was never made ready is believed when there are objects of it: both have to be real
         let unready_type =
             ty.is_metatype() && heap.types().id_of(addr).is_some_and(|t| !heap.types().get(t).is_ready());
@@ -130,7 +144,7 @@ fn is_table_of_interned(heap: &Heap, addr: Addr) -> bool {
 fn shows_inline_values(heap: &Heap, addr: Addr) -> bool {
     let reader = heap.snapshot().reader();
     let is_dict = heap.object_at(addr).is_some_and(|(_, t)| t.name == "dict");
-    let values = reader.pointer(addr + 40).filter(|v| !v.is_null());
+    let values = reader.pointer(addr + header(heap) + 24).filter(|v| !v.is_null());
     is_dict && heap.interpreter().version.minor >= (3, 13) && values.is_some_and(|v| reader.u8(v + 2) == Some(1))
 }
 
@@ -204,10 +218,11 @@ fn check_referents(heap: &Heap, truth: &Truth) -> Result<(), String> {
         });
         // 3.13.0 shows an instance's values as the instance's, later patch releases as those of the dict that shows
         // them: the two are taken together
-        // (3.13: the values lie behind the object's header of 16 bytes)
-        let own_values = Some(Addr(object.address + 16));
-        let shows_own =
-            |d: &u64| shows_inline_values(heap, Addr(*d)) && memory.reader.pointer(Addr(*d + 40)) == own_values;
+        // (3.13: the values lie behind the object's header)
+        let own_values = Some(Addr(object.address + header(heap)));
+        let shows_own = |d: &u64| {
+            shows_inline_values(heap, Addr(*d)) && memory.reader.pointer(Addr(*d + header(heap) + 24)) == own_values
+        };
         if let Some(dict) = own_dict.filter(|d| ty.has(flags::INLINE_VALUES) && shows_own(d)) {
             found.remove(&dict);
             told.remove(&dict);

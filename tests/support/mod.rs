@@ -21,6 +21,8 @@ pub struct Interpreter {
     pub argv: Vec<String>,
     #[serde(default)]
     pub env: BTreeMap<String, String>,
+    #[serde(default)]
+    pub free_threaded: bool,
 }
 
 /// The minor versions this test run must cover (`PYMEM_TUI_REQUIRE`), or may cover.
@@ -59,7 +61,8 @@ pub fn every_build() -> Vec<Interpreter> {
             assert!(there, "a {build} build of CPython {minor} is required and was not found");
         }
     }
-    all.retain(|i| COVERED.contains(&i.minor.as_str()));
+    let threaded = std::env::var("PYMEM_TUI_FREE_THREADED").is_ok_and(|asked| asked == "1");
+    all.retain(|i| if i.free_threaded { threaded } else { COVERED.contains(&i.minor.as_str()) });
     let names: Vec<_> = all.iter().map(|i| i.name.as_str()).collect();
     println!("interpreters: {}", names.join(", "));
     all

@@ -58,6 +58,8 @@ pub struct Patch {
 pub struct Alloc {
     /// Bytes of a pymalloc pool, a power of two (`POOL_SIZE`, `Objects/obmalloc.c`): 4 KiB up to 3.9, 16 KiB since.
     pub pool_size: u64,
+    /// Objects come from mimalloc and not from pymalloc: free-threaded builds.
+    pub mimalloc: Option<MimallocVariant>,
 }
 
 /// Where `_Py_DebugOffsets` tells an offset (`Include/internal/pycore_debug_offsets.h`).
@@ -107,6 +109,10 @@ variant!(/** `Include/object.h` of each version. */ RefCountVariant {
     /** A plain count, up to 3.11. */ Plain = "plain",
     /** Count in the low 32 bits, negative when immortal: 3.12, 3.13. */ Low32 = "low32",
     /** Count in the low 32 bits, bit 31 immortal, flags above: from 3.14. */ Flags = "flags",
+    /** A count of the owning thread's and one that all others share: free-threaded builds. */ Split = "split",
+});
+variant!(/** What a page of mimalloc's tells of itself (`Include/internal/mimalloc/mimalloc/types.h`). */ MimallocVariant {
+    /** Where its blocks begin follows from their size; 3.13. */ ComputedStart = "computed_start",
 });
 variant!(/** `Include/cpython/longintrepr.h`. */ IntVariant {
     /** `ob_size` is the signed number of digits, up to 3.11. */ Size = "size",
@@ -336,7 +342,8 @@ macro_rules! structs {
 }
 
 structs! {
-    "PyObject" => object: Object { ob_refcnt, ob_type; }
+    "PyObject" => object: Object { ob_type; ob_refcnt, ob_gc_bits, ob_ref_local, ob_ref_shared }
+    "PyGC_Head" => gc_head: GcHead { ; }
     "PyVarObject" => var_object: VarObject { ob_size; }
     "PyTypeObject" => type_object: TypeObject {
         tp_name, tp_basicsize, tp_itemsize, tp_flags, tp_weaklistoffset, tp_base, tp_dict, tp_dictoffset, tp_bases,
@@ -422,6 +429,12 @@ structs! {
     "ElementObject" => element: Element { extra; }
     "ElementObjectExtra" => element_extra: ElementExtra { allocated, children, _children; }
     "pool_header" => pool: Pool { ref_count, freeblock, szidx, nextoffset, maxnextoffset; arenaindex }
+    "mi_segment_t" => mi_segment: MiSegment {
+        ; segment_size, segment_slices, segment_info_slices, kind, slice_entries, slices
+    }
+    "mi_page_t" => mi_page: MiPage {
+        ; slice_count, slice_offset, tag, capacity, reserved, free, used, xblock_size, local_free, xthread_free
+    }
     "_PyRuntimeState" => runtime: Runtime { interpreters_head; interpreters_main, ceval_gil }
     "PyInterpreterState" => interpreter: Interpreter {
         next, id, threads_head, modules; types_builtins, types_extensions, gc, ceval_gil

@@ -139,9 +139,10 @@ fn is_dotted_name(name: &[u8]) -> bool {
     })
 }
 
-/// GC header (16 bytes) and pre-header (16 more), `Include/internal/pycore_object.h`, `_PyType_PreHeaderSize`.
+/// GC header (free-threaded builds have none) and pre-header (16 more), `Include/internal/pycore_object.h`,
+/// `_PyType_PreHeaderSize`.
 fn head_of(layout: &Layout, type_flags: u64) -> u64 {
-    let gc = if type_flags & flags::HAVE_GC != 0 { 16 } else { 0 };
+    let gc = if type_flags & flags::HAVE_GC != 0 { layout.structs.gc_head.size } else { 0 };
     let pre = match layout.variants.attributes {
         AttributesVariant::DictOffset => 0,
         AttributesVariant::ValuesDict => type_flags & flags::MANAGED_DICT,
