@@ -4,7 +4,7 @@ mod support;
 
 use pymem_tui::analysis::describe::{describe, edge_name, value_text};
 use pymem_tui::cpython::types::{Type, TypeTable};
-use pymem_tui::cpython::value::{Data, FutureState, Part};
+use pymem_tui::cpython::value::{Data, Fact, FactValue, FutureState, Part};
 use pymem_tui::cpython::{EdgeKind, EdgeName, GeneratorState, Limits, Memory, Value};
 use pymem_tui::heap::Heap;
 use pymem_tui::progress::Progress;
@@ -16,8 +16,8 @@ use std::sync::Arc;
 use support::truth::Truth;
 use support::{Expected, Interpreter, Target, on_every_interpreter};
 
-/// Kinds of which only type and attributes are compared: `instance` has its value in its attributes.
-const OPAQUE: [&str; 4] = ["opaque", "unknown", "instance", "struct"];
+/// Kinds of which only type and attributes are compared: what Python itself could not be asked about.
+const OPAQUE: [&str; 1] = ["unknown"];
 
 /// Objects that looking makes (a bound method, say) are few.
 const MAX_MADE: u32 = 3;
@@ -179,7 +179,10 @@ impl Check<'_> {
                 json!(value_text(self.memory, self.types, addr, ty, LIMITS.chars))
             }
             Value::Str(text) if expected.kind == "surrogates" => {
-                return (json!(text.text), json!(lossy_utf32(wanted.as_str().unwrap_or_default())));
+                let repr = pymem_tui::text::repr::str_with(&text.text, &text.surrogates, "");
+                let value = value_text(self.memory, self.types, addr, ty, 1000);
+                assert_eq!(value, text.escaped(), "{addr}");
+                json!({"escaped": value, "repr": repr})
             }
             Value::Str(text) => json!(text.text),
             Value::Bytes(data) => hex(data),
@@ -289,12 +292,14 @@ impl Check<'_> {
                 found["flags"] = json!(wanted_flags.map(|_| flags));
                 found
             }
-            Value::Match { string, start, end } => {
-                let text = string.map(|s| match self.value_at(s) {
-                    Value::Str(text) => json!(text.text),
-                    _ => Json::Null,
-                });
-                json!({"string": text, "start": start, "end": end})
+            Value::Match { string, start, end, groups } => {
+                let mut found = json!({"start": start, "end": end, "groups": groups});
+                match string.map(|s| (s, self.value_at(s))) {
+                    Some((_, Value::Str(text))) => found["string"] = json!(text.text),
+                    Some((s, _)) => found["string_id"] = json!(s.0),
+                    None => found["string"] = Json::Null,
+                }
+                found
             }
             Value::Lock { locked, count: None } => json!({"locked": locked}),
             Value::Lock { locked, count } => json!({"locked": locked, "count": count}),
@@ -316,25 +321,73 @@ impl Check<'_> {
                 }
                 found
             }
-            Value::ContextVar(name) => json!({"name": name}),
-            Value::File { fd, name } => {
+            // its default is told as text only
+            Value::ContextVar { name, default } => json!({"name": name, "default": default.is_some()}),
+            Value::File { fd, name, mode } => {
                 let name = name.map(|n| match self.value_at(n) {
                     Value::Str(text) => text.text,
                     Value::Int(text) => text,
                     _ => "?".to_owned(),
                 });
-                return (json!({"fd": fd, "name": name}), only(&["fd", "name"]));
+                return (json!({"fd": fd, "name": name, "mode": mode}), only(&["fd", "name", "mode"]));
             }
-            Value::Socket(fd) => json!({"fd": fd}),
-            Value::EnumMember { .. } | Value::Instance(_) | Value::BigInt { .. } => json!("wrong variant"),
-            Value::LruCache { function, hits, len } => {
-                json!({"wrapped_id": maybe(function), "hits": hits, "size": len})
+            Value::EnumMember { name, value } => json!({"name": name, "value_id": maybe(value)}),
+            Value::Instance(part) => {
+                assert_eq!(part.len, part.items.len() as u64, "attributes of {addr}");
+                let pair = |a: &pymem_tui::cpython::value::Attribute| json!([a.name, a.value.0]);
+                let slots = expected.slots.iter().flatten().map(|(n, v)| json!([n, v]));
+                let attrs = expected.attrs.iter().flatten().map(|(n, v)| json!([n, v]));
+                let found = sorted(&part.items.iter().map(pair).collect());
+                return (found, sorted(&slots.chain(attrs).collect()));
             }
-            Value::Descriptor { .. } | Value::MemoryView { .. } | Value::Opaque => {
-                json!(format!("{value:?}"))
+            Value::LruCache { function, hits, misses, len, maxsize } => {
+                json!({"wrapped_id": maybe(function), "hits": hits, "misses": misses, "size": len, "maxsize": maxsize})
             }
+            Value::Record(facts) if wanted.get("referents_ids").is_some() => {
+                return referents(facts, ty, &wanted["referents_ids"]);
+            }
+            Value::Record(facts) => {
+                let all = self.facts(facts);
+                // what Python does not tell of itself is not compared
+                let told = wanted.as_object().cloned().unwrap_or_default();
+                return (all.into_iter().filter(|(name, _)| told.contains_key(name)).collect(), wanted);
+            }
+            Value::Descriptor { .. } | Value::MemoryView { .. } | Value::BigInt { .. } => json!(format!("{value:?}")),
+            // nothing is said, and nothing that the collector knows of is left unsaid
+            Value::Opaque if expected.kind == "opaque" || expected.kind == "instance" => return (Json::Null, Json::Null),
+            Value::Opaque => json!("opaque"),
         };
         (found, wanted)
+    }
+
+    /// Facts as expect.py writes them.
+    fn facts(&self, facts: &[Fact]) -> BTreeMap<String, Json> {
+        let one = |fact: &Fact| {
+            let name = fact.name;
+            match &fact.value {
+                FactValue::None => (name.to_owned(), Json::Null),
+                FactValue::Bool(flag) => (name.to_owned(), json!(flag)),
+                FactValue::Int(n) => (name.to_owned(), json!(n.to_string())),
+                FactValue::Float(n) => (name.to_owned(), json!(pymem_tui::text::repr::float(*n))),
+                FactValue::Text(text) => (name.to_owned(), json!(text)),
+                FactValue::Numbers(numbers) => (name.to_owned(), json!(numbers)),
+                FactValue::Bytes(data) => {
+                    let hex: String = data.bytes.iter().map(|b| format!("{b:02x}")).collect();
+                    (if name == "data" { "hex".to_owned() } else { format!("{name}_hex") }, json!(hex))
+                }
+                FactValue::Object(addr) => match self.value_at(*addr) {
+                    Value::Int(digits) if !self.is_heap(*addr) => (name.to_owned(), json!(digits)),
+                    _ => (format!("{name}_id"), json!(addr.0)),
+                },
+                FactValue::Address(addr) => (name.to_owned(), json!(addr.to_string())),
+            }
+        };
+        facts.iter().map(one).collect()
+    }
+
+    fn is_heap(&self, addr: Addr) -> bool {
+        let ty = self.memory.type_of(addr).and_then(|t| self.types.id_of(t));
+        ty.is_some_and(|ty| self.types.get(ty).is_heap_type())
     }
 
     fn value_at(&self, addr: Addr) -> Value {
@@ -380,8 +433,18 @@ fn to_hex(decimal: &str) -> String {
     format!("{sign}0x{}", text.trim_start_matches('0'))
 }
 
-fn lossy_utf32(hex: &str) -> String {
-    let bytes: Vec<u8> = (0..hex.len() / 2).map(|i| u8::from_str_radix(&hex[2 * i..2 * i + 2], 16).unwrap()).collect();
-    let wide = |c: &[u8]| char::from_u32(u32::from_le_bytes(c.try_into().unwrap()));
-    bytes.chunks_exact(4).map(|c| wide(c).unwrap_or(char::REPLACEMENT_CHARACTER)).collect()
+/// Facts that are references alone, and what the collector is shown of the object: all of that is among them. Objects in
+/// C arrays and behind C pointers are no facts.
+fn referents(facts: &[Fact], ty: &Type, told: &Json) -> (Json, Json) {
+    let objects: HashSet<u64> = facts
+        .iter()
+        .filter_map(|fact| match fact.value {
+            FactValue::Object(addr) => Some(addr.0),
+            _ => None,
+        })
+        .collect();
+    let elsewhere = ty.fields.is_some_and(|f| !f.deep.is_empty() || !f.arrays.is_empty());
+    let told: Vec<u64> = told.as_array().into_iter().flatten().filter_map(Json::as_u64).collect();
+    let missing: Vec<u64> = told.into_iter().filter(|t| !objects.contains(t) && !elsewhere).collect();
+    (json!([] as [u64; 0]), json!(missing))
 }

@@ -151,6 +151,8 @@ fn detail(address: Addr) -> Option<Box<ObjectDetail>> {
         refcount: row.refcount,
         shallow_bytes: row.shallow_bytes,
         estimated: row.estimated,
+        native_bytes: None,
+        properties: Vec::new(),
         reachable: None,
         value: row.summary.clone(),
         summary: row.summary,

@@ -5,6 +5,7 @@
 //! structs. A new version is a new file; a new variant is only needed where an encoding is new. Which table fits a
 //! snapshot is decided in [`runtime`](super::runtime).
 
+pub mod packages;
 mod tables;
 
 pub use tables::{BadTable, add, add_folder, known_versions, table, table_text};
@@ -246,6 +247,8 @@ pub enum DecoderName {
     Teedataobject,
     Simplequeue,
     Structseq,
+    /// A NumPy array: its items are references when they are objects.
+    Ndarray,
     /// A decoder this version of the program does not have: the object's words are looked at instead.
     #[serde(other)]
     Unknown,
@@ -376,10 +379,10 @@ structs! {
     "PyMemberDescrObject" => member_descr: MemberDescr { d_member; }
     "PyMemberDef" => member_def: MemberDef { r#type, offset; name }
     "PyDescrObject" => descr: Descr { d_type, d_name; }
-    "lru_cache_object" => lru_cache: LruCache { root_prev, root_next, cache; hits, misses }
+    "lru_cache_object" => lru_cache: LruCache { root_prev, root_next, cache; hits, misses, maxsize }
     "lru_list_elem" => lru_elem: LruElem { key, result; prev, next }
     "teedataobject" => teedata: TeeData { numread, values; nextlink, it }
-    "simplequeueobject" => simplequeue: SimpleQueue { ; lst, items, get_idx, num_items, items_cap }
+    "simplequeueobject" => simplequeue: SimpleQueue { ; lst, lst_pos, items, get_idx, num_items, items_cap }
     "PyHamtNode_Bitmap" => hamt_bitmap: HamtBitmap { b_array; }
     "PyHamtNode_Array" => hamt_array: HamtArray { a_array; a_count }
     "PyHamtNode_Collision" => hamt_collision: HamtCollision { c_array; }
@@ -414,8 +417,14 @@ structs! {
         flags, view_buf, view_len, view_itemsize, view_ndim, view_format, view_shape, view_strides;
     }
     "PatternObject" => pattern: Pattern { groups, flags; }
-    "MatchObject" => r#match: Match { mark; }
+    "MatchObject" => r#match: Match { mark; groups }
     "stringio" => stringio: StringIo { buf, string_size, state; accu_large, accu_small, writer, writer_buffer }
-    "fileio" => fileio: FileIo { fd, dict; }
-    "PySocketSockObject" => socket: Socket { sock_fd; }
+    "fileio" => fileio: FileIo { fd, dict; created }
+    "PySocketSockObject" => socket: Socket { sock_fd; sock_family, sock_type, sock_proto, sock_timeout }
+    "countobject" => count: Count { ; cnt }
+    "repeatobject" => repeat: Repeat { ; cnt }
+    "mmap_object" => mmap: Mmap { ; data, size_field, pos, offset, fd }
+    "PyContextToken" => token: Token { ; tok_used }
+    "localobject" => local: Local { ; dummies, localdicts }
+    "CDataObject" => cdata: CData { ; b_ptr, b_needsfree, b_size, b_length }
 }
