@@ -86,6 +86,7 @@ pub enum Kind {
     Token,
     ThreadLocal,
     SimpleQueue,
+    Struct,
     /// Objects of ctypes.
     CData,
     NdArray,
@@ -200,6 +201,7 @@ fn by_name(ty: &Type, base: &Type, layout: &Layout) -> Option<Kind> {
         "_contextvars.Token" | "Token" => Kind::Token,
         "_thread._local" => Kind::ThreadLocal,
         "_queue.SimpleQueue" => Kind::SimpleQueue,
+        "_struct.Struct" | "Struct" => Kind::Struct,
         "_ctypes._CData" | "_ctypes.CFuncPtr" | "_ctypes._CFuncPtr" => Kind::CData,
         "types.SimpleNamespace" => Kind::Instance,
         "numpy.dtype" => return Some(Kind::DType),
@@ -237,7 +239,10 @@ fn instance_or_opaque(ty: &Type, layout: &Layout) -> Kind {
     let named = ty.attributes != Attributes::None || !ty.slots.is_empty();
     let explained = plain && ty.unknown_words.is_empty() && !ty.unknown_items;
     let fields = ty.fields.is_some_and(|f| !f.refs.is_empty()) && ty.decoder == DecoderName::Fields;
+    // a C type of its own, not a class that derives from one
+    let own = ty.fields.is_some_and(|f| layout.objects.get(&ty.name).is_some_and(|o| std::ptr::eq(o, f)));
     match ty.is_heap_type() {
+        true if fields && own => Kind::Fields,
         true if named || explained => Kind::Instance,
         _ if fields => Kind::Fields,
         _ => Kind::Opaque,

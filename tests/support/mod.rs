@@ -70,7 +70,7 @@ impl Target {
         let (program, first) = interpreter.argv.split_first().expect("argv is not empty");
         let mut command = Command::new(program);
         command.args(first).arg(root().join("tests/targets").join(script));
-        if script == "zoo.py" {
+        if matches!(script, "zoo.py" | "packages.py") {
             command.arg(dir.path().join("zoo"));
         }
         command.args(args).envs(&interpreter.env).env("PYTHONDONTWRITEBYTECODE", "1");

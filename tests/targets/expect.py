@@ -103,11 +103,13 @@ def describe(o):
 
 
 def _named(values, ref):
-    """Pairs, since readers of JSON objects like to sort them."""
-    return [[k if isinstance(k, str) else repr(k), ref(v)] for k, v in values.items()]
+    """Pairs, since readers of JSON objects like to sort them; a lone surrogate as its escape, which JSON has no other way for."""
+    return [[k.encode("utf-8", "backslashreplace").decode() if isinstance(k, str) else repr(k), ref(v)] for k, v in values.items()]
 
 
 def _attributes(o):
+    if isinstance(o, types.SimpleNamespace):
+        return vars(o)
     for klass in truth._TYPE["mro"](type(o)):
         found = klass.__dict__.get("__dict__")
         if isinstance(found, types.GetSetDescriptorType):
@@ -142,6 +144,8 @@ def _value(o, ref):
     for klass in truth._TYPE["mro"](kind):
         if truth._TYPE["flags"](klass) & truth.HEAP_TYPE and truth.full_name(klass) in _BY_NAME:
             return _BY_NAME[truth.full_name(klass)](o, ref)
+    if kind in (weakref.ProxyType, weakref.CallableProxyType):
+        return _proxy(o, ref)  # isinstance() asks what it stands for
     for types_, describe_ in _BY_TYPE:
         if isinstance(o, types_) if not isinstance(types_, str) else kind.__name__ == types_:
             return describe_(o, ref)
@@ -276,7 +280,7 @@ def _record(**facts):
 
 
 def _fact(name, one, ref):
-    if isinstance(one, list):
+    if isinstance(one, list) and all(type(n) is int for n in one) and name in ("shape", "strides"):
         return {name: one}
     if isinstance(one, float):
         return {name: repr(one)}
@@ -338,6 +342,8 @@ def _cdata(o, ref):
     if isinstance(o, ctypes._Pointer):
         value["contents"] = hex(ctypes.addressof(o.contents)) if o else None
     if isinstance(o, ctypes._SimpleCData):
+        if getattr(type(o), "__ctype_be__", None) is type(o):
+            return "cdata", value  # in the other byte order: only its bytes are told
         one = o.value
         if isinstance(o, (ctypes.c_void_p, ctypes.c_wchar_p)):
             value["value"] = hex(one) if one is not None else None
@@ -359,6 +365,21 @@ def _zoned(o, ref):
 def _match(o, ref):
     spans = [list(o.span(n + 1)) for n in range(o.re.groups)]
     return "match", dict(_field("string", o.string, ref), start=o.start(), end=o.end(), groups=spans)
+
+
+def _view(o, ref):
+    """The pairs of the mapping, which is all that a view holds."""
+    (mapping,) = gc.get_referents(o)
+    return "view", [[ref(k), ref(v)] for k, v in _items(mapping)]
+
+
+def _descriptor(o, ref):
+    return "descriptor", {"name": o.__name__, "owner_id": ref(o.__objclass__)}
+
+
+def _proxy(o, ref):
+    # a bound method of what it stands for
+    return "weakref", {"referent_id": ref(o.__str__.__self__)}
 
 
 def _lru(o, ref):
@@ -449,6 +470,8 @@ _BY_TYPE = [
     (types.FrameType, _frame),
     (types.TracebackType, _fields("traceback", "tb_lineno", "tb_frame", "tb_next")),
     (BaseException, _exception),
+    (truth._DESCRIPTORS, _descriptor),
+    (tuple(type(view({})) for view in (dict.keys, dict.values, dict.items)), _view),
     (weakref.ReferenceType, _weak),
     (slice, lambda o, ref: ("slice", {"start_id": ref(o.start), "stop_id": ref(o.stop), "step_id": ref(o.step)})),
     (range, _range),
@@ -477,7 +500,7 @@ _BY_TYPE = [
     (array, _fields("array", "typecode", "itemsize", length=len, hex=lambda o: o.tobytes().hex())),
     (memoryview, _fields("memoryview", "format", "ndim", "nbytes", hex=lambda o: o.tobytes().hex())),
     (io.BytesIO, lambda o, ref: ("bytesio", o.getvalue().hex())),
-    (io.StringIO, lambda o, ref: ("stringio", o.getvalue())),
+    (io.StringIO, lambda o, ref: ("stringio", o.getvalue().encode("utf-8", "backslashreplace").decode())),
     ((io.FileIO, io.BufferedIOBase, io.TextIOWrapper), _file),
     (socket.socket, _record(fd=lambda o: o.fileno(), family=_of("family"), type=_of("type"), proto=_of("proto"), timeout=lambda o: o.gettimeout())),
     ("lock", lambda o, ref: ("lock", {"locked": o.locked()})),
@@ -485,7 +508,7 @@ _BY_TYPE = [
     (asyncio.Future, _task),
     (contextvars.ContextVar, _variable),
     (contextvars.Context, lambda o, ref: ("context", [[ref(k), ref(v)] for k, v in o.items()])),
-    (struct.Struct, lambda o, ref: ("struct", {"format": o.format, "size": o.size})),
+    (struct.Struct, _record(format=_of("format"), size=_of("size"))),
     (re.Pattern, _fields("pattern", "pattern", "flags", "groups")),
     (re.Match, _match),
 ]

@@ -391,7 +391,7 @@ structs! {
     "bytesio" => bytesio: BytesIo { buf; string_size }
     "buffered" => buffered: Buffered { buffer, buffer_size; }
     "PyDecObject" => decimal: Decimal { dec_flags, dec_exp, dec_len, dec_alloc, dec_data; dec_digits }
-    "PyStructObject" => struct_object: StructObject { s_codes, s_format; }
+    "PyStructObject" => struct_object: StructObject { s_codes, s_format; s_size }
     "StgInfo" => stg_info: StgInfo { ; initialized, format, ndim, length, ffi_elements }
     "StgDictObject" => stg_dict: StgDict { ; format, ndim, length, ffi_elements }
     "combinationsobject" => combinations: Combinations { r; }

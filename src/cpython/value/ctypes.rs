@@ -53,8 +53,9 @@ impl Memory<'_> {
             types.bases(ty).find_map(|class| self.dict_get(dict(class)?, name))
         };
         let letter = self.text(of_class("_type_")?, 1)?.0.chars().next()?;
-        if of_class("_swappedbytes_").is_some() {
-            return None; // in the other byte order
+        // the class for the other byte order is its own `__ctype_be__`
+        if of_class("__ctype_be__").is_some_and(|swapped| types.bases(ty).any(|class| class.address == swapped)) {
+            return None;
         }
         let pointed = || r.pointer(at).map(|p| if p.is_null() { FactValue::None } else { FactValue::Address(p) });
         let value = match letter {

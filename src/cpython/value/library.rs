@@ -51,8 +51,18 @@ impl Memory<'_> {
                 let missing = |a: &Addr| !self.is_named(*a, types, "Token.MISSING");
                 vec![
                     Fact::object("var", field("var")),
-                    Fact::object("old_value", field("old_value").filter(missing)),
+                    fact("old_value", field("old_value").filter(missing)),
                     Fact::bool("used", r.i32(addr + s.token.tok_used?)? != 0),
+                ]
+            }
+            Kind::Struct => {
+                // a bytes object
+                let format = r.pointer(addr + s.struct_object.s_format)?;
+                let len = u64::try_from(self.ob_size(format)?).ok()?;
+                let format = self.data(format + s.bytes.ob_sval, len, limits.chars);
+                vec![
+                    Fact::text("format", String::from_utf8_lossy(&format.bytes).into_owned()),
+                    Fact::size("size", r.u64(addr + s.struct_object.s_size?)?),
                 ]
             }
             Kind::ThreadLocal => self.thread_locals(addr, types, limits)?,

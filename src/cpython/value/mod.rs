@@ -122,6 +122,7 @@ impl Memory<'_> {
             | Kind::Repeat
             | Kind::Mmap
             | Kind::Token
+            | Kind::Struct
             | Kind::ThreadLocal
             | Kind::Socket => Value::Record(self.record(addr, ty, types, kind, limits)?),
             _ => self.library_value(addr, ty, types, kind, limits)?,

@@ -28,7 +28,8 @@ pub struct Text {
 
 impl Text {
     /// Text without lone surrogates.
-    pub fn plain(text: String, len: u64) -> Text {
+    #[cfg(test)]
+    pub(crate) fn plain(text: String, len: u64) -> Text {
         Text { text, surrogates: Vec::new(), len }
     }
 

@@ -44,7 +44,10 @@ impl Memory<'_> {
             }
             Kind::Path => Value::Plain(self.path(addr, ty, types, limits)?),
             Kind::EnumMember => Value::EnumMember {
-                name: attribute("_name_").and_then(|a| self.short_text(a)),
+                // None for flags that are set together, up to 3.10
+                name: attribute("_name_")
+                    .filter(|a| !self.is_named(*a, types, "NoneType"))
+                    .and_then(|a| self.short_text(a)),
                 value: attribute("_value_"),
             },
             Kind::Pattern => Value::Pattern {

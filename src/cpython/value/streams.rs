@@ -147,7 +147,7 @@ impl Memory<'_> {
         }
         if let Some(offset) = s.accu_large {
             // up to 3.11: a list of large pieces, then one of small ones
-            let mut text = String::new();
+            let (mut text, mut surrogates) = (String::new(), Vec::new());
             let mut left = take;
             let lists = [Some(offset), s.accu_small];
             for list in lists.into_iter().flatten().filter_map(|o| r.pointer(addr + o)).filter(|l| !l.is_null()) {
@@ -157,16 +157,17 @@ impl Memory<'_> {
                     if left == 0 {
                         break;
                     }
-                    let (piece, _) = self.text(r.pointer(items + i * 8)?, left)?;
+                    let (piece, lone) = self.text_parts(r.pointer(items + i * 8)?, left)?;
                     let chars = piece.chars().count();
                     if chars == 0 && i > take as u64 {
                         break;
                     }
+                    surrogates.extend(lone.into_iter().map(|(at, unit)| (take - left + at, unit)));
                     left -= chars.min(left);
                     text.push_str(&piece);
                 }
             }
-            return Some(Text::plain(text, len));
+            return Some(Text { text, surrogates, len });
         }
         let buffer = match (s.writer_buffer, s.writer) {
             (Some(offset), _) => r.pointer(addr + offset)?,
@@ -174,8 +175,8 @@ impl Memory<'_> {
             (None, Some(offset)) => r.pointer(r.pointer(addr + offset)?)?,
             (None, None) => return None,
         };
-        let text = if take == 0 { String::new() } else { self.text(buffer, take)?.0 };
-        Some(Text::plain(text, len))
+        let (text, surrogates) = if take == 0 { Default::default() } else { self.text_parts(buffer, take)? };
+        Some(Text { text, surrogates, len })
     }
 }
 

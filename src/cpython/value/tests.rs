@@ -36,8 +36,22 @@ fn every_type(version: &str) -> Vec<Type> {
         cached_keys: Addr(BASE + 64),
     };
     let known = layout.objects.iter().map(|(name, object)| make(name, Some(object), object.decoder, 0));
-    let classes = ["uuid.UUID", "pathlib.PurePath", "fractions.Fraction", "enum.Enum", "Any", "_thread.lock"];
-    known.chain(classes.map(|name| make(name, None, DecoderName::Fields, 1 << 9))).collect()
+    let classes = [
+        "uuid.UUID",
+        "pathlib.PurePath",
+        "fractions.Fraction",
+        "enum.Enum",
+        "Any",
+        "_thread.lock",
+        "threading.Thread",
+        "queue.Queue",
+        "numpy.dtype",
+    ];
+    let package = |name: &str, size| layout::packages::object(name, size).map(|o| make(name, Some(o), o.decoder, 0));
+    let packages =
+        [("numpy.ndarray", 96), ("numpy.float64", 24), ("numpy.datetime64", 32), ("numpy.complex128", 32)];
+    let packages: Vec<Type> = packages.into_iter().filter_map(|(name, size)| package(name, size)).collect();
+    known.chain(packages).chain(classes.map(|name| make(name, None, DecoderName::Fields, 1 << 9))).collect()
 }
 
 proptest! {
@@ -60,6 +74,7 @@ proptest! {
         for ty in every_type(version) {
             for limits in [Limits { chars: 0, items: 0 }, Limits { chars: 50, items: 5 }, Limits { chars: 5000, items: 500 }] {
                 memory.value(Addr(BASE + at * 8), &ty, &types, limits);
+                memory.native_bytes(Addr(BASE + at * 8), &ty, &types);
             }
         }
         for at in (0..LEN).step_by(8) {
