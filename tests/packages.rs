@@ -69,6 +69,16 @@ fn look(interpreter: &Interpreter) -> Result<(), String> {
     if wrong.is_empty() { Ok(()) } else { Err(format!("\n{wrong}")) }
 }
 
+#[test]
+fn damaged_arrays_have_values_and_lines_all_the_same() {
+    let there = |i: &Interpreter| i.build == "shared" && folder(&i.minor).join("installed.txt").exists();
+    let Some(interpreter) = support::interpreters().into_iter().rfind(there) else { return };
+    let target = Target::start(&interpreter, "packages.py", &[folder(&interpreter.minor).to_str().unwrap()]);
+    let heap = Heap::index(Arc::new(target.capture()), &Progress::default()).unwrap();
+    drop(target);
+    check::survives_damage(&heap);
+}
+
 /// Whether references that are sure lead from one object to the other, classes and modules left out.
 fn leads(heap: &Heap, from: Addr, to: Addr) -> bool {
     const MAX_SEEN: usize = 100_000;

@@ -5,11 +5,8 @@ mod support;
 mod check;
 
 use check::{Check, OPAQUE};
-use pymem_tui::analysis::describe::{describe, properties};
-use pymem_tui::cpython::Memory;
 use pymem_tui::heap::Heap;
 use pymem_tui::progress::Progress;
-use pymem_tui::snapshot::{Addr, Snapshot};
 use std::collections::{BTreeMap, HashSet};
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -66,31 +63,5 @@ fn damaged_memory_has_values_and_lines_all_the_same() {
     let target = Target::start(&interpreter, "zoo.py", &["--free", "1000"]);
     let heap = Heap::index(Arc::new(target.capture()), &Progress::default()).unwrap();
     drop(target);
-    let writable = heap.snapshot().regions().iter().filter(|r| r.is_writable());
-    let pieces: Vec<(Addr, Vec<u8>)> = writable.map(|r| (r.start, r.bytes().to_vec())).collect();
-    let mut state = 0x9e37_79b9_7f4a_7c15u64;
-    for one_in in [64, 16, 4] {
-        let mut pieces = pieces.clone();
-        for word in pieces.iter_mut().flat_map(|(_, bytes)| bytes.chunks_exact_mut(8)) {
-            // xorshift: reproducible noise
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            if state.is_multiple_of(one_in) {
-                let noise = if state & 256 == 0 { state } else { state >> 56 };
-                word.copy_from_slice(&noise.to_le_bytes());
-            }
-        }
-        let damaged = Snapshot::from_memory(pieces, None);
-        let memory = Memory { reader: damaged.reader(), layout: heap.interpreter().layout };
-        for (_, addr, ty) in heap.objects().iter().step_by(7) {
-            let line = describe(&memory, heap.types(), addr, heap.types().get(ty), 80);
-            assert!(!line.chars().any(char::is_control), "{line:?}");
-            let ty = heap.types().get(ty);
-            for (name, value) in properties(&memory, heap.types(), addr, ty) {
-                assert!(!value.text().chars().any(char::is_control), "{name}: {value:?}");
-            }
-            memory.native_bytes(addr, ty, heap.types());
-        }
-    }
+    check::survives_damage(&heap);
 }

@@ -1,11 +1,12 @@
 //! One object compared with the line that its own interpreter wrote of it (`tests/targets/expect.py`).
 
 use crate::support::Expected;
-use pymem_tui::analysis::describe::{describe, edge_name, value_text};
+use pymem_tui::analysis::describe::{describe, edge_name, properties, value_text};
 use pymem_tui::cpython::types::{Type, TypeTable};
 use pymem_tui::cpython::value::{Data, Fact, FactValue, FutureState, Part};
 use pymem_tui::cpython::{EdgeKind, EdgeName, GeneratorState, Limits, Memory, Value};
-use pymem_tui::snapshot::Addr;
+use pymem_tui::heap::Heap;
+use pymem_tui::snapshot::{Addr, Snapshot};
 use serde_json::{Value as Json, json};
 use std::collections::{BTreeMap, HashSet};
 
@@ -379,4 +380,35 @@ fn referents(facts: &[Fact], ty: &Type, told: &Json) -> (Json, Json) {
     let told: Vec<u64> = told.as_array().into_iter().flatten().filter_map(Json::as_u64).collect();
     let missing: Vec<u64> = told.into_iter().filter(|t| !objects.contains(t) && !elsewhere).collect();
     (json!([] as [u64; 0]), json!(missing))
+}
+
+/// Damages the heap's memory, more from time to time: every object has a value, a line, properties all the same.
+pub fn survives_damage(heap: &Heap) {
+    let writable = heap.snapshot().regions().iter().filter(|r| r.is_writable());
+    let pieces: Vec<(Addr, Vec<u8>)> = writable.map(|r| (r.start, r.bytes().to_vec())).collect();
+    let mut state = 0x9e37_79b9_7f4a_7c15u64;
+    for one_in in [64, 16, 4] {
+        let mut pieces = pieces.clone();
+        for word in pieces.iter_mut().flat_map(|(_, bytes)| bytes.chunks_exact_mut(8)) {
+            // xorshift: reproducible noise
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            if state.is_multiple_of(one_in) {
+                let noise = if state & 256 == 0 { state } else { state >> 56 };
+                word.copy_from_slice(&noise.to_le_bytes());
+            }
+        }
+        let damaged = Snapshot::from_memory(pieces, None);
+        let memory = Memory { reader: damaged.reader(), layout: heap.interpreter().layout };
+        for (_, addr, ty) in heap.objects().iter().step_by(7) {
+            let line = describe(&memory, heap.types(), addr, heap.types().get(ty), 80);
+            assert!(!line.chars().any(char::is_control), "{line:?}");
+            let ty = heap.types().get(ty);
+            for (name, value) in properties(&memory, heap.types(), addr, ty) {
+                assert!(!value.text().chars().any(char::is_control), "{name}: {value:?}");
+            }
+            memory.native_bytes(addr, ty, heap.types());
+        }
+    }
 }
