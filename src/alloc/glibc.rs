@@ -1,8 +1,8 @@
 //! glibc malloc's chunks (`malloc/malloc.c`, 2.26 and later): the main heap, the arenas of threads, mapped chunks.
 //!
 //! A chunk's head tells its length, and whether the chunk before it is in use, so that a heap can be walked from its
-//! first chunk to its end. Chunks in the per-thread caches and fast bins look used here; their first words were
-//! overwritten when they were freed, so no object is found in them. Bins are not looked at.
+//! first chunk to its end. Chunks in the per-thread caches and fast bins look used. What freeing wrote into their first
+//! words gives them away ([`is_link`]); bins are not looked at, since nothing leads to them in a stripped library.
 
 use crate::snapshot::{Addr, Reader};
 
@@ -68,6 +68,22 @@ pub fn chunk_at(reader: &Reader<'_>, at: Addr, end: Addr) -> Option<Chunk> {
     // a used chunk may write into the next one's first word
     let len = if last { size - HEAD } else { size - 8 };
     Some(Chunk { user: at + HEAD, len, in_use, next })
+}
+
+/// The largest chunk that goes to a fast bin (`DEFAULT_MXFAST`, 64 bits).
+const MAX_FAST: u64 = 0x80;
+
+/// Whether `word`, the first one of the chunk in use at `user` with `len` bytes, links it to the next one in its fast
+/// bin: chunks of one size, each leading to the head of the next; from 2.32 on xored with its own place
+/// (`PROTECT_PTR`). The last one leads nowhere.
+#[inline]
+pub fn is_link(reader: &Reader<'_>, user: Addr, len: u64, word: u64) -> bool {
+    let size = len + 8;
+    let leads_to_chunk = |at: u64| {
+        at.is_multiple_of(ALIGNMENT) && reader.u64(Addr(at) + 8).is_some_and(|w| w & !FLAGS == size) && at != 0
+    };
+    let plain = word ^ (user.0 >> 12);
+    size <= MAX_FAST && (plain == 0 || leads_to_chunk(plain) || leads_to_chunk(word))
 }
 
 /// Whether the main heap begins at `start`: chunk follows chunk from there on. (Its first chunk is the cache of the
@@ -156,6 +172,19 @@ mod tests {
             let reader = snapshot.reader();
             assert_eq!(chunks(&reader, Addr(0x10000), Addr(0x11000)).count(), 1, "{bad:#x}");
         }
+    }
+
+    #[test]
+    fn links_of_fast_bins_lead_to_chunks_of_the_same_size() {
+        // three chunks of 0x20 and one of 0x30
+        let snapshot = heap(&[(0x8, 0x21), (0x28, 0x21), (0x48, 0x21), (0x68, 0x31)], 0x1000);
+        let reader = snapshot.reader();
+        let link = |word| is_link(&reader, Addr(0x10010), 0x18, word);
+        let mangled = |to: u64| to ^ (0x10010 >> 12);
+        assert!(link(0x10020) && link(mangled(0x10040)) && link(mangled(0)));
+        assert!(!link(0x10060) && !link(mangled(0x10060)), "another size");
+        assert!(!link(0) && !link(1) && !link(1000) && !link(0x10028) && !link(0x9000_0000));
+        assert!(!is_link(&reader, Addr(0x10010), 0x98, 0x10020), "too large for a fast bin");
     }
 
     #[test]

@@ -18,6 +18,8 @@ pub struct SnapshotInfo {
     pub implementation: String,
     /// Whether this is a free-threaded build.
     pub free_threaded: bool,
+    /// How many interpreters it runs, subinterpreters included; `None` when their list was not found.
+    pub interpreters: Option<u64>,
     /// RFC 3339, UTC.
     pub captured_at: Option<String>,
     /// Bytes of captured memory, holes included.
@@ -219,6 +221,9 @@ pub struct ObjectDetail {
     /// for types that never own any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub native_bytes: Option<u64>,
+    /// A module's interpreter, by its id, when there is more than one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub interpreter: Option<i64>,
     /// Whether a root reaches it; `null` until that is computed.
     pub reachable: Option<bool>,
     /// The value, cut at the asked length: exact for str, bytes, numbers; a line for all others. Not sanitised.
@@ -366,6 +371,9 @@ pub struct ModuleReport {
     pub name: String,
     /// Its `__file__`.
     pub file: Option<String>,
+    /// The id of the interpreter that imported it, when there is more than one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub interpreter: Option<i64>,
     /// Its globals.
     pub fields: Vec<Field>,
     /// How many globals there are, those not shown included.

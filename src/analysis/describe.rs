@@ -77,6 +77,7 @@ pub fn edge_name(memory: &Memory<'_>, types: &TypeTable, name: EdgeName<'_>) -> 
         EdgeName::Stack(i) => format!("stack[{i}]"),
         EdgeName::Dict => ".__dict__".to_owned(),
         EdgeName::Class => ".__class__".to_owned(),
+        EdgeName::InInterpreter(field, id) => format!(".{field} in interpreter {id}"),
         EdgeName::Word(offset) => format!("+{offset:#x}"),
     }
 }

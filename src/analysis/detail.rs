@@ -3,6 +3,7 @@
 use super::answers::{Field, ModuleReport, ObjectDetail};
 use super::describe::{DEFAULT_WIDTH, describe, edge_name, properties, value_text};
 use super::types::{is_estimate, refcount};
+use crate::cpython::layout::DecoderName;
 use crate::cpython::types::{Type, flags};
 use crate::cpython::{EdgeKind, EdgeName, Memory};
 use crate::heap::{Heap, ObjectId};
@@ -31,6 +32,10 @@ pub fn object(heap: &Heap, id: ObjectId, depth: Depth) -> Option<ObjectDetail> {
     let mut budget = MAX_FIELDS;
     let mut above = vec![address];
     let (fields, fields_total) = fields(heap, &memory, address, ty, depth, &mut above, &mut budget);
+    let is_module = ty.decoder == DecoderName::Module;
+    let interpreter = is_module.then(|| super::modules::interpreters(heap)).and_then(|all| all.get(&address).copied());
+    let mut facts = facts(heap, &memory, id, address, ty);
+    facts.extend(interpreter.map(|id| ("interpreter".to_owned(), id.to_string())));
     Some(ObjectDetail {
         address,
         type_name: ty.name.clone(),
@@ -39,13 +44,14 @@ pub fn object(heap: &Heap, id: ObjectId, depth: Depth) -> Option<ObjectDetail> {
         shallow_bytes: memory.shallow_size(address, ty).unwrap_or(0),
         estimated: is_estimate(heap, ty),
         native_bytes: memory.native_bytes(address, ty, heap.types()),
+        interpreter,
         reachable: None,
         value: value_text(&memory, heap.types(), address, ty, depth.chars),
         summary: describe(&memory, heap.types(), address, ty, DEFAULT_WIDTH),
         properties: properties(&memory, heap.types(), address, ty),
         fields,
         fields_total,
-        facts: facts(heap, &memory, id, address, ty),
+        facts,
     })
 }
 
@@ -144,8 +150,9 @@ fn facts(heap: &Heap, memory: &Memory<'_>, id: ObjectId, address: Addr, ty: &Typ
     facts
 }
 
-/// A module's globals, by the module's name; the first one of that name. `None` when there is none.
-pub fn module(heap: &Heap, name: &str, entries: u64) -> Option<ModuleReport> {
+/// A module's globals, by the module's name: that of the interpreter with the id `interpreter`, else of the first that
+/// imported one. `None` when there is none.
+pub fn module(heap: &Heap, name: &str, interpreter: Option<i64>, entries: u64) -> Option<ModuleReport> {
     let memory = heap.memory();
     let module_types = super::types::find_types(heap, "module", true);
     let s = &memory.layout.structs.module;
@@ -153,8 +160,16 @@ pub fn module(heap: &Heap, name: &str, entries: u64) -> Option<ModuleReport> {
         let name_at = memory.reader.pointer(heap.objects().address(*id) + s.md_name);
         name_at.is_some_and(|n| memory.text(n, 4096).is_some_and(|(text, _)| text == name))
     };
-    let id = super::types::select(heap, Some(&module_types)).into_iter().find(named)?;
-    let address = heap.objects().address(id);
+    let importers = super::modules::interpreters(heap);
+    let of_main = heap.interpreter().interpreters.len() < 2;
+    let found = super::types::select(heap, Some(&module_types)).into_iter().filter(named);
+    let found = found.map(|id| heap.objects().address(id)).map(|module| (module, importers.get(&module).copied()));
+    // what nobody imported comes last
+    let (address, importer) = match interpreter {
+        Some(0) if of_main => found.min_by_key(|(module, _)| *module),
+        Some(wanted) => found.filter(|(_, id)| *id == Some(wanted)).min_by_key(|(module, _)| *module),
+        None => found.min_by_key(|(module, id)| (id.is_none(), *id, *module)),
+    }?;
     let depth = Depth { levels: 1, entries, chars: 0 };
     let dict = memory.reader.pointer(address + s.md_dict)?;
     let (mut fields, _) =
@@ -170,6 +185,7 @@ pub fn module(heap: &Heap, name: &str, entries: u64) -> Option<ModuleReport> {
         address,
         name: text::sanitize(name).into_owned(),
         file: file.map(|(f, _)| text::sanitize(&f).into_owned()),
+        interpreter: importer,
         fields,
         fields_total,
     })

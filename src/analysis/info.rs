@@ -9,6 +9,7 @@ use crate::text::sanitize;
 pub fn info(snapshot: &Snapshot, interpreter: Option<&Interpreter>) -> SnapshotInfo {
     SnapshotInfo {
         python: interpreter.map(|i| i.version.text.clone()),
+        interpreters: interpreter.map(|i| i.interpreters.len() as u64).filter(|n| *n > 0),
         bytes: snapshot.bytes(),
         source: sanitize(&snapshot.source().to_string_lossy()).into_owned(),
         ..of_metadata(snapshot.metadata())

@@ -101,10 +101,8 @@ pub fn refcount(memory: &Memory<'_>, address: Addr) -> RefCount {
 pub fn is_estimate(heap: &Heap, ty: &Type) -> bool {
     let memory = heap.memory();
     let says_its_own = |class: &Type| {
-        let dict = match heap.types().static_state(class.address) {
-            Some((dict, _)) => Some(dict),
-            None => memory.reader.pointer(class.address + memory.layout.structs.type_object.tp_dict),
-        };
+        let own = || memory.reader.pointer(class.address + memory.layout.structs.type_object.tp_dict);
+        let dict = heap.types().static_dict(class.address).or_else(own);
         dict.is_some_and(|d| memory.dict_get(d, "__sizeof__").is_some())
     };
     let known = |class: &Type| {

@@ -292,6 +292,9 @@ pub struct Module {
     /// Globals to show
     #[arg(long, value_name = "N")]
     pub max_entries: Option<u64>,
+    /// The module of the interpreter with this id, where there are several [default: the first that has it]
+    #[arg(long, value_name = "ID")]
+    pub interpreter: Option<i64>,
     #[arg(skip)]
     pub source: Source,
     #[arg(skip)]

@@ -5,7 +5,7 @@ use crate::analysis::answers::{
     Direction, Edges, Hex, Hit, ModuleReport, ObjectDetail, Objects, SnapshotInfo, Strings, Types,
 };
 use crate::analysis::{detail, info, links, raw, strings, types};
-use crate::cli::{Common, Show};
+use crate::cli::{Common, Module, Show};
 use crate::heap::{Heap, ObjectId};
 use crate::snapshot::{Addr, Snapshot};
 use anyhow::{Context, Result, bail};
@@ -94,9 +94,11 @@ pub(super) fn edges(asked: &Asked, address: Addr, direction: Direction, limit: O
     Ok(watch::cancellable("linking", asked.quiet, work)?)
 }
 
-pub(super) fn module(asked: &Asked, name: &str, max_entries: Option<u64>) -> Result<ModuleReport> {
-    let entries = max_entries.unwrap_or(u64::MAX);
-    detail::module(&asked.heap, name, entries).with_context(|| format!("there is no module {name}"))
+pub(super) fn module(asked: &Asked, args: &Module) -> Result<ModuleReport> {
+    let entries = args.max_entries.unwrap_or(u64::MAX);
+    let of = args.interpreter.map(|id| format!(" in interpreter {id}")).unwrap_or_default();
+    detail::module(&asked.heap, &args.name, args.interpreter, entries)
+        .with_context(|| format!("there is no module {}{of}", args.name))
 }
 
 pub(super) fn strings(asked: &Asked, bytes: bool) -> Strings {

@@ -32,7 +32,7 @@ pub(super) fn edges(at: &At, direction: Direction, common: &Common) -> anyhow::R
 
 pub(super) fn module(args: &Module, common: &Common) -> anyhow::Result<()> {
     let asked = open(&args.source, common)?;
-    print(ask::module(&asked, &args.name, args.max_entries)?, &asked.info, &asked.problems, common)
+    print(ask::module(&asked, args)?, &asked.info, &asked.problems, common)
 }
 
 pub(super) fn strings(source: &Source, bytes: bool, common: &Common) -> anyhow::Result<()> {

@@ -7,7 +7,7 @@
 
 use super::layout::{ArrayCount, AttributesVariant, DecoderName, FrameVariant, ObjectLayout};
 use super::memory::Memory;
-use super::types::{Attributes, Type, TypeTable, flags};
+use super::types::{Attributes, StaticState, Type, TypeTable, flags};
 use crate::snapshot::Addr;
 
 /// How sure a reference is, and whether it keeps its target alive.
@@ -47,6 +47,8 @@ pub enum EdgeName<'a> {
     Dict,
     /// `__class__`.
     Class,
+    /// What the interpreter with this id keeps of a static type: `.__dict__ in interpreter 1`.
+    InInterpreter(&'static str, i64),
     /// The word at this offset in an object of unknown layout.
     Word(u64),
 }
@@ -61,6 +63,19 @@ impl<F: FnMut(EdgeName<'_>, EdgeKind, Addr)> Visitor for F {
     #[inline]
     fn edge(&mut self, name: EdgeName<'_>, kind: EdgeKind, target: Addr) {
         self(name, kind, target);
+    }
+}
+
+/// The main interpreter's dict is the one that a static type has in all versions; those of others are told apart.
+fn visit_static_state(state: &StaticState, visitor: &mut impl Visitor) {
+    let (dict, subclasses) = match state.interpreter {
+        0 => (EdgeName::Dict, EdgeName::Field("tp_subclasses")),
+        id => (EdgeName::InInterpreter("__dict__", id), EdgeName::InInterpreter("tp_subclasses", id)),
+    };
+    for (name, target) in [(dict, state.dict), (subclasses, state.subclasses)] {
+        if !target.is_null() {
+            visitor.edge(name, EdgeKind::Strong, target);
+        }
     }
 }
 
@@ -314,17 +329,12 @@ impl Memory<'_> {
         let field = |offset: u64, name: &'static str, visitor: &mut _| {
             self.pointer_edge(addr + offset, EdgeName::Field(name), EdgeKind::Strong, visitor)
         };
-        match types.static_state(addr) {
-            Some((dict, subclasses)) => {
-                visitor.edge(EdgeName::Dict, EdgeKind::Strong, dict);
-                if !subclasses.is_null() {
-                    visitor.edge(EdgeName::Field("tp_subclasses"), EdgeKind::Strong, subclasses);
-                }
-            }
-            None => {
+        match types.static_states(addr) {
+            [] => {
                 self.pointer_edge(addr + t.tp_dict, EdgeName::Dict, EdgeKind::Strong, visitor)?;
                 field(t.tp_subclasses, "tp_subclasses", visitor)?;
             }
+            states => states.iter().for_each(|state| visit_static_state(state, visitor)),
         }
         field(t.tp_base, "__base__", visitor)?;
         field(t.tp_bases, "__bases__", visitor)?;

@@ -31,6 +31,9 @@ pub struct Heap {
     edges: OnceLock<Edges>,
 }
 
+/// So many ids of interpreters are told.
+const MAX_IDS: usize = 20;
+
 /// Why a snapshot's objects cannot be indexed.
 #[derive(Debug, thiserror::Error)]
 pub enum HeapError {
@@ -137,19 +140,25 @@ impl Heap {
     /// What was odd in the memory, as sentences.
     pub fn problems(&self) -> Vec<String> {
         let mut problems = self.interpreter.notes.clone();
+        let interpreters = &self.interpreter.interpreters;
+        if interpreters.len() > 1 {
+            let ids: Vec<_> = interpreters.iter().take(MAX_IDS).map(|i| i.id.to_string()).collect();
+            let more = if interpreters.len() > MAX_IDS { ", …" } else { "" };
+            problems.push(format!("it runs {} interpreters: {}{more}", interpreters.len(), ids.join(", ")));
+        }
+        match self.types().without_state() {
+            0 => {}
+            n => problems.push(format!(
+                "what the interpreter keeps of {n} built-in types was not found: their attributes and subclasses are \
+                 missing"
+            )),
+        }
         match self.tally().disagreeing_pools() {
             0 => {}
             n => problems.push(format!(
                 "{n} pools of the allocator disagree with their free lists: the process was stopped in the middle of \
                  an allocation, single objects there may be missing or freed already"
             )),
-        }
-        if self.tally().is_debug_allocator() {
-            problems.push(
-                "the process runs with Python's debug allocator (PYTHONMALLOC=debug or -X dev), whose blocks are not \
-                 read yet: most objects are missing"
-                    .to_owned(),
-            );
         }
         problems
     }

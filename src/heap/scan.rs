@@ -20,24 +20,17 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 pub struct Tally {
     pub(super) counts: Vec<(AtomicU64, AtomicU64)>,
     pub(super) disagreeing_pools: AtomicU64,
-    pub(super) pools: AtomicU64,
-    pub(super) debug_pools: AtomicU64,
 }
 
 impl Tally {
     fn new(types: usize) -> Tally {
         let counts = std::iter::repeat_with(Default::default).take(types).collect();
-        Tally { counts, disagreeing_pools: AtomicU64::new(0), pools: AtomicU64::new(0), debug_pools: AtomicU64::new(0) }
+        Tally { counts, disagreeing_pools: AtomicU64::new(0) }
     }
 
     /// Objects of a type, and the sum of their shallow sizes.
     pub fn get(&self, id: TypeId) -> (u64, u64) {
         self.counts.get(id.0 as usize).map_or((0, 0), |(n, b)| (n.load(Relaxed), b.load(Relaxed)))
-    }
-
-    /// Whether blocks carry the headers of the debug allocator (`PYTHONMALLOC=debug`, `-X dev`), which are not read.
-    pub fn is_debug_allocator(&self) -> bool {
-        self.debug_pools.load(Relaxed) * 2 > self.pools.load(Relaxed)
     }
 
     /// Pools whose free list disagrees with their header: the process was stopped in the middle of an allocation.

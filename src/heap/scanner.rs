@@ -8,7 +8,7 @@
 use super::index::Window;
 use super::scan::{Objects, Plan, Tally};
 use super::survey::{Kind, Piece, WINDOW};
-use crate::alloc::{glibc, pymalloc};
+use crate::alloc::{debug, glibc, pymalloc};
 use crate::cpython::layout::{DecoderName, RefCountVariant, SizeRule};
 use crate::cpython::runtime::Interpreter;
 use crate::cpython::types::{Attributes, Type, TypeId, TypeTable};
@@ -141,10 +141,6 @@ impl<'s> Scanner<'s> {
                     self.tally.disagreeing_pools.fetch_add(1, Relaxed);
                 }
                 let bytes = self.memory.reader.tail(pool.first());
-                // size, then one letter for the allocator and seven forbidden bytes (`_PyMem_DebugRawAlloc`)
-                let debug = bytes.get(9..16) == Some(&[0xfd; 7]);
-                self.tally.pools.fetch_add(1, Relaxed);
-                self.tally.debug_pools.fetch_add(u64::from(debug), Relaxed);
                 for i in 0..pool.blocks {
                     if freed[(i / 64) as usize] & (1 << (i % 64)) == 0 {
                         let here = bytes.get((i * pool.block) as usize..).unwrap_or(&[]);
@@ -168,9 +164,24 @@ impl<'s> Scanner<'s> {
         }
     }
 
-    /// Looks for the object of a live block: at its beginning, behind a GC header, behind a pre-header too.
+    /// Looks for the object of a live block, within the marks of the debug hooks where it has them.
     #[inline]
     fn block(&mut self, memory: &[u8], block: Addr, len: u64, source: Source) {
+        let marked = if debug::may_be(memory) { debug::block(&self.memory.reader, block, len) } else { None };
+        match marked {
+            None => self.object_of(memory, block, len, source, 0),
+            Some(inner) if inner.is_object => {
+                let memory = memory.get((inner.at.0 - block.0) as usize..).unwrap_or_default();
+                self.object_of(memory, inner.at, inner.len, source, debug::OVERHEAD);
+            }
+            Some(_) => {}
+        }
+    }
+
+    /// Looks for the object: at the beginning, behind a GC header, behind a pre-header too. `overhead`: bytes that the
+    /// allocator was asked for besides.
+    #[inline]
+    fn object_of(&mut self, memory: &[u8], block: Addr, len: u64, source: Source, overhead: u64) {
         let Some(bytes) = memory.get(..len.min(48) as usize) else { return };
         for head in [16, 0, 32] {
             let Some(word) = bytes.get(head + 8..).and_then(|b| b.first_chunk()) else { continue };
@@ -189,6 +200,11 @@ impl<'s> Scanner<'s> {
             if source == Source::Malloc && head > 0 && !self.is_on_a_list(addr) {
                 continue;
             }
+            // a chunk that was freed into a fast bin keeps all but the word that a count would be
+            let freed = |count| glibc::is_link(&self.memory.reader, block, len, count);
+            if source == Source::Malloc && head == 0 && overhead == 0 && count.is_some_and(freed) {
+                continue;
+            }
             // two pointers in a row: the executable's own heap may lie so low that an address passes for a count
             if self.is_address(count.unwrap_or(0)) && !(head > 0 && self.is_linked(addr)) {
                 continue;
@@ -197,7 +213,7 @@ impl<'s> Scanner<'s> {
             let later = ty.size_rule == SizeRule::Dict;
             let size = if later { Some(ty.head + ty.basicsize) } else { self.memory.shallow_size(addr, ty) };
             if let Some(size) = size
-                && self.fits(addr, ty, size, len, source)
+                && self.fits(addr, ty, size, len, source, overhead)
             {
                 self.count(addr, id, if later { 0 } else { size });
                 if later {
@@ -220,12 +236,12 @@ impl<'s> Scanner<'s> {
 
     /// Whether an object of this type and size can be what a block of `room` bytes was asked for.
     #[inline]
-    fn fits(&self, addr: Addr, ty: &Type, size: u64, room: u64, source: Source) -> bool {
+    fn fits(&self, addr: Addr, ty: &Type, size: u64, room: u64, source: Source, overhead: u64) -> bool {
         // (objects of variable size may have been large once, and shrunk in place)
         if source == Source::Malloc && self.pooled && ty.itemsize == 0 && ty.size_rule != SizeRule::Str {
             let values = matches!(ty.attributes, Attributes::Managed { inline_at: Some(_) });
             let least = ty.head + ty.basicsize + if values { MAX_INLINE_VALUES } else { 0 };
-            if least <= pymalloc::LARGEST {
+            if least + overhead <= pymalloc::LARGEST {
                 return false;
             }
         }

@@ -4,7 +4,7 @@
 //! then go over all pieces in parallel and look only at the beginnings of live blocks. Objects are not looked for
 //! here; type objects are noticed on the way, because no object can be recognised before its type is known.
 
-use crate::alloc::{glibc, pymalloc};
+use crate::alloc::{debug, glibc, pymalloc};
 use crate::cpython::Memory;
 use crate::cpython::runtime::Interpreter;
 use crate::cpython::types::flags;
@@ -273,10 +273,12 @@ impl<'s> Walk<'s> {
         let mut at = first;
         while let Some(chunk) = glibc::chunk_at(self.reader(), at, limit) {
             if chunk.in_use && chunk.len >= heap_type {
-                // a class has a GC header before it
-                let address = chunk.user + 16;
-                if let Some(metatype) = self.memory.reader.pointer(address + ob_type) {
-                    self.candidate(address, metatype);
+                let block = debug::block(self.reader(), chunk.user, chunk.len).map_or(chunk.user, |b| b.at);
+                // a class has a GC header before it; a static type that C code allocates (NumPy's dtypes) has none
+                for address in [block + 16, block] {
+                    if let Some(metatype) = self.memory.reader.pointer(address + ob_type) {
+                        self.candidate(address, metatype);
+                    }
                 }
             }
             at = chunk.next;

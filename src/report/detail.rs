@@ -47,7 +47,8 @@ impl Report for ModuleReport {
     fn text(&self, page: &mut Page) -> io::Result<()> {
         let name = page.styled(&sanitize(&self.name), "1");
         let file = self.file.as_deref().map(|f| format!(", {}", sanitize(f))).unwrap_or_default();
-        page.line(&format!("{name} at {}{file}", self.address))?;
+        let of = self.interpreter.map(|id| format!(", interpreter {id}")).unwrap_or_default();
+        page.line(&format!("{name} at {}{file}{of}", self.address))?;
         fields(page, &self.fields, 1)
     }
 

@@ -75,6 +75,7 @@ fn detail() -> ObjectDetail {
         estimated: false,
         native_bytes: None,
         properties: Vec::new(),
+        interpreter: None,
         reachable: None,
         value: "first\n\x1b]52;c;evil\x07\u{9b}\u{202e}😀".into(),
         summary: String::new(),

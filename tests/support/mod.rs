@@ -1,6 +1,7 @@
 //! What the tests share: interpreters, targets with a record of their own heap, captures.
 #![allow(dead_code)] // each test binary uses its part
 
+pub mod compare;
 pub mod truth;
 
 use pymem_tui::capture::{self, Destination, Options};
@@ -29,8 +30,16 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The interpreters that are there, of the covered versions. Fails when a required one is missing, in either build.
+/// The interpreters that are there, of the covered versions: shared and static builds. Fails when a required one is
+/// missing, in either build.
 pub fn interpreters() -> Vec<Interpreter> {
+    let all = every_build().into_iter().filter(|i| i.is_plain()).collect::<Vec<_>>();
+    assert!(!all.is_empty(), "no interpreter of {COVERED:?} was found: run .ci/interpreters --install");
+    all
+}
+
+/// The same with their stripped copies and the C programs that embed Python.
+pub fn every_build() -> Vec<Interpreter> {
     let list = root().join("target/interpreters.json");
     if !list.exists() {
         let status = Command::new("python3").arg(root().join(".ci/interpreters")).stdout(Stdio::null()).status();
@@ -49,16 +58,38 @@ pub fn interpreters() -> Vec<Interpreter> {
         }
     }
     all.retain(|i| COVERED.contains(&i.minor.as_str()));
-    assert!(!all.is_empty(), "no interpreter of {COVERED:?} was found: run .ci/interpreters --install");
     let names: Vec<_> = all.iter().map(|i| i.name.as_str()).collect();
     println!("interpreters: {}", names.join(", "));
     all
+}
+
+impl Interpreter {
+    /// Whether it is one that people install: nothing was taken from it, and it runs every script.
+    pub fn is_plain(&self) -> bool {
+        matches!(self.build.as_str(), "shared" | "static")
+    }
+
+    /// Whether a C program that embeds Python: it may not be able to load extension modules.
+    pub fn is_embedded(&self) -> bool {
+        self.build.starts_with("embedded")
+    }
+
+    /// The command that runs a script of `tests/targets`.
+    pub fn command(&self, script: &str) -> Command {
+        let (program, first) = self.argv.split_first().expect("argv is not empty");
+        let mut command = Command::new(program);
+        command.args(first).arg(root().join("tests/targets").join(script));
+        command.envs(&self.env).env("PYTHONDONTWRITEBYTECODE", "1");
+        command
+    }
 }
 
 /// A running Python program, killed when dropped.
 pub struct Target {
     child: Child,
     pub pid: i32,
+    /// What it said before it was ready, line by line.
+    pub said: Vec<String>,
     dir: tempfile::TempDir,
 }
 
@@ -66,22 +97,54 @@ impl Target {
     /// Starts `tests/targets/SCRIPT` and waits until it says that it is ready. The first argument is a path in a
     /// directory of its own where it may write its record.
     pub fn start(interpreter: &Interpreter, script: &str, args: &[&str]) -> Target {
+        Target::start_with(interpreter, script, args, &[])
+    }
+
+    /// The same with more variables in its environment.
+    pub fn start_with(interpreter: &Interpreter, script: &str, args: &[&str], env: &[(&str, &str)]) -> Target {
         let dir = tempfile::tempdir().expect("a temporary directory");
-        let (program, first) = interpreter.argv.split_first().expect("argv is not empty");
-        let mut command = Command::new(program);
-        command.args(first).arg(root().join("tests/targets").join(script));
-        if matches!(script, "zoo.py" | "packages.py") {
+        let mut command = interpreter.command(script);
+        if matches!(script, "zoo.py" | "builds.py" | "packages.py") {
             command.arg(dir.path().join("zoo"));
         }
-        command.args(args).envs(&interpreter.env).env("PYTHONDONTWRITEBYTECODE", "1");
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("the interpreter starts");
+        command.args(args).envs(env.iter().copied());
+        Target::run(command, dir, &format!("{}: {script}", interpreter.name))
+    }
+
+    /// Runs a command until it says that it is ready. `what` is its name in a failure.
+    pub fn run(mut command: Command, dir: tempfile::TempDir, what: &str) -> Target {
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("the program starts");
         let stdout = child.stdout.take().expect("its output is a pipe");
         let mut lines = BufReader::new(stdout).lines().map_while(Result::ok);
-        let ready = lines.find(|l| l.starts_with("ready"));
-        let ready = ready.unwrap_or_else(|| panic!("{}: {script} ended before it was ready", interpreter.name));
-        let said = ready.split_whitespace().nth(1).and_then(|p| p.parse().ok());
-        let pid = said.unwrap_or(child.id() as i32);
-        Target { child, pid, dir }
+        let mut said = Vec::new();
+        let ready = lines.find(|l| {
+            l.starts_with("ready") || {
+                said.push(l.clone());
+                false
+            }
+        });
+        let ready = ready.unwrap_or_else(|| panic!("{what} ended before it was ready"));
+        let pid = ready.split_whitespace().nth(1).and_then(|p| p.parse().ok());
+        let pid = pid.unwrap_or(child.id() as i32);
+        Target { child, pid, said, dir }
+    }
+
+    /// The process that was started, whatever it calls itself.
+    pub fn started(&self) -> i32 {
+        self.child.id() as i32
+    }
+
+    /// Waits until its main thread is in a system call: a thread that wants the GIL comes late to where it stands.
+    pub fn wait_until_in(&self, syscall: u32) {
+        let path = format!("/proc/{0}/task/{0}/syscall", self.pid);
+        for _ in 0..1000 {
+            let at = std::fs::read_to_string(&path).expect("the target runs");
+            if at.split(' ').next().and_then(|n| n.parse().ok()) == Some(syscall) {
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        panic!("the target is not in system call {syscall}");
     }
 
     /// Where the target wrote a file.
@@ -91,7 +154,12 @@ impl Target {
 
     /// Captures it from outside.
     pub fn capture(&self) -> Snapshot {
-        let captured = capture::capture(self.pid, Destination::Temporary, &Options::default(), &Progress::default());
+        self.capture_as(self.pid)
+    }
+
+    /// The same by another number than that by which it knows itself.
+    pub fn capture_as(&self, pid: i32) -> Snapshot {
+        let captured = capture::capture(pid, Destination::Temporary, &Options::default(), &Progress::default());
         captured.expect("the target is captured").open().expect("the snapshot opens")
     }
 }
@@ -105,13 +173,28 @@ impl Drop for Target {
 
 /// Runs `check` on every interpreter and fails with all that failed, by name.
 pub fn on_every_interpreter(check: impl Fn(&Interpreter) -> Result<(), String> + Sync) {
+    check_each(interpreters().into_iter(), check);
+}
+
+/// The same for one build of each minor version.
+pub fn on_every_version(check: impl Fn(&Interpreter) -> Result<(), String> + Sync) {
+    let mut seen = std::collections::BTreeSet::new();
+    check_each(interpreters().into_iter().filter(|i| seen.insert(i.minor.clone())), check);
+}
+
+fn check_each(interpreters: impl Iterator<Item = Interpreter>, check: impl Fn(&Interpreter) -> Result<(), String>) {
     let mut failures = Vec::new();
-    for interpreter in interpreters() {
+    for interpreter in interpreters {
         if let Err(why) = check(&interpreter) {
             failures.push(format!("{}: {why}", interpreter.name));
         }
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+/// The same on every build that runs all scripts, stripped ones too.
+pub fn on_every_build(check: impl Fn(&Interpreter) -> Result<(), String> + Sync) {
+    check_each(every_build().into_iter().filter(|i| !i.is_embedded()), check);
 }
 
 /// One line of an expect file (tests/targets/expect.py).

@@ -1,6 +1,6 @@
 //! The record that a target made of its own heap: see `tests/targets/truth.py` for the format.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 pub struct TruthType {
@@ -87,6 +87,25 @@ impl Truth {
         }
         assert!(input.0.is_empty(), "the record has {} bytes too many", input.0.len());
         Truth { types, objects }
+    }
+
+    /// The record of one more interpreter of the same process. What several hold (static types, say) is told once,
+    /// with the referents that each of them sees.
+    pub fn with(mut self, other: Truth) -> Truth {
+        self.types.extend(other.types);
+        let known: HashMap<u64, usize> = self.objects.iter().enumerate().map(|(i, o)| (o.address, i)).collect();
+        for object in other.objects {
+            match known.get(&object.address) {
+                Some(i) => {
+                    let shared = &mut self.objects[*i];
+                    assert_eq!(shared.type_address, object.type_address, "{:#x} has one type", object.address);
+                    let held: HashSet<u64> = shared.referents.iter().copied().collect();
+                    shared.referents.extend(object.referents.into_iter().filter(|r| !held.contains(r)));
+                }
+                None => self.objects.push(object),
+            }
+        }
+        self
     }
 
     pub fn type_name(&self, address: u64) -> &str {

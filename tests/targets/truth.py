@@ -18,23 +18,29 @@ Format, little-endian:
         u32 flags (1 gc.is_tracked, 2 found by the strict walk, 4 in gc.get_objects()),
         u32 n, then n * u64 addresses as gc.get_referents gives them (duplicates stay)
 
+A subinterpreter is walked by itself, in a child that the main one forks: `write_truth_of_others`.
+
 Call it with no other thread that wants the GIL: in the child nobody would ever hand it over. Threads blocked in a lock are fine.
 """
-import ctypes
 import gc
 import os
-import struct
 import sys
 import types
-from array import array
+
+try:
+    from ctypes import PyDLL
+
+    _fork = PyDLL(None).fork
+except ImportError:
+    _fork = None  # no such module in this interpreter: whoever walks sets it, or is walked by another
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 NO_SIZE = (1 << 64) - 1
 HEAP_TYPE, HAVE_GC = 1 << 9, 1 << 14
 OWN_CODE = __file__
 
-_COUNT, _KIND, _OBJECT = struct.Struct("<Q"), struct.Struct("<QQqqI"), struct.Struct("<QQQII")
-_fork = ctypes.PyDLL(None).fork
+# path of a record -> a function and its arguments that have another interpreter call walk_alone(path)
+OTHERS = {}
 # Getters of `type` itself: a metaclass may have an attribute of the same name that runs Python code.
 _TYPE = {
     name: type.__dict__["__%s__" % name].__get__
@@ -60,6 +66,29 @@ def write_truth(path):
     _in_child(_walk_and_write, path)
 
 
+def write_truth_of_others():
+    """Write the record of each interpreter in OTHERS."""
+    for path in OTHERS:
+        _in_child(_have_walked, path)
+
+
+def _have_walked(path):
+    function, *arguments = OTHERS[path]
+    if function(*arguments) is not None:  # 3.13: what went wrong there
+        raise RuntimeError("the walk of another interpreter failed")
+
+
+def walk_alone(path):
+    """Walk this interpreter, which runs nothing but this call and has collected its garbage before the fork."""
+    _walk_and_write(path, True)
+
+
+def use_fork(fork):
+    """Fork with this function: libc's."""
+    global _fork
+    _fork = fork
+
+
 def warm_up():
     """Run the parent's half once, so that what a first call leaves behind (frames kept for reuse) is there before the record."""
     _in_child(None, "")
@@ -82,11 +111,11 @@ def _in_child(work, path):
         raise RuntimeError("the walk failed")
 
 
-def _walk_and_write(path):
+def _walk_and_write(path, alone=False):
     gc.unfreeze()  # 3.12 starts with a few hundred objects in the permanent generation, which get_objects leaves out
     roots = gc.get_objects()  # before anything else is made
-    walk = _Walk(roots)
-    walk.visit_all()
+    walk = _Walk(roots, alone)
+    walk.visit_all([] if alone else _held_by_frames())
     with open(path + ".part", "wb") as out:
         walk.write(out)
     os.rename(path + ".part", path)
@@ -100,8 +129,9 @@ def _is_ours(o, kind):
 class _Walk:
     """The state of one walk; lives in the child only, and its own parts never become truth."""
 
-    def __init__(self, roots):
+    def __init__(self, roots, alone):
         self.roots = roots
+        self.alone = alone
         self.seen = set()
         self.order = []
         self.kinds = {}
@@ -115,16 +145,18 @@ class _Walk:
         own = [self, self.__dict__, self.roots, self.seen, self.order, self.kinds, self.records, self.listed]
         if sys.version_info < (3, 11):
             frame = sys._getframe()
-            while frame is not None and frame.f_code.co_filename == OWN_CODE:
+            while frame is not None and (self.alone or frame.f_code.co_filename == OWN_CODE):
                 own.append(frame)
                 frame = frame.f_back
+        if self.alone:  # what made this call (code, function, the parser's list) is younger than all that was there
+            own += gc.get_objects(generation=0)
         own.append(own)
         return {id(o) for o in own}
 
-    def visit_all(self):
+    def visit_all(self, held):
         for o in self.roots:
             self._reach([o], 2)
-        self._reach(_held_by_frames(), 0)
+        self._reach(held, 0)
         # The list grows while it is read: what the extended edges reach is looked at as well.
         for o in self.order:
             more = self._unseen_by_traverse(o)
@@ -134,7 +166,7 @@ class _Walk:
     def _reach(self, stack, marks):
         """Record all that is reachable from `stack`, each object at the moment when it is found."""
         seen, order, kinds, listed, hidden = self.seen, self.order, self.kinds, self.listed, self.hidden
-        pack, referents, tracked, getsizeof = _OBJECT.pack, gc.get_referents, gc.is_tracked, sys.getsizeof
+        referents, tracked, getsizeof = gc.get_referents, gc.is_tracked, sys.getsizeof
         while stack:
             o = stack.pop()
             address = id(o)
@@ -153,12 +185,11 @@ class _Walk:
             refs = referents(o)
             stack.append(kind)
             stack += refs
-            addresses = array("Q", map(id, refs))
+            addresses = list(map(id, refs))
             if not hidden.isdisjoint(addresses):
-                addresses = array("Q", [a for a in addresses if a not in hidden])
+                addresses = [a for a in addresses if a not in hidden]
             flags = marks | (1 if tracked(o) else 0) | (4 if address in listed else 0)
-            self.records += pack(address, id(kind), size, flags, len(addresses))
-            self.records += addresses
+            self.records += _words(8, address, id(kind), size) + _words(4, flags, len(addresses)) + _words(8, *addresses)
 
     def _unseen_by_traverse(self, o):
         kind = type(o)
@@ -179,15 +210,21 @@ class _Walk:
 
     def write(self, out):
         own = own_modules()
-        out.write(b"PYTRUTH1" + _COUNT.pack(len(self.kinds)))
+        out.write(b"PYTRUTH1" + _words(8, len(self.kinds)))
         for kind in self.kinds.values():
             module, flags = _TYPE["module"](kind), _TYPE["flags"](kind)
             name = full_name(kind).encode("utf-8", "replace")
             mine = isinstance(module, str) and module in own
             marks = (1 if flags & HEAP_TYPE else 0) | (2 if mine else 0) | (4 if flags & HAVE_GC else 0)
-            out.write(_KIND.pack(id(kind), marks, _TYPE["basicsize"](kind), _TYPE["itemsize"](kind), len(name)) + name)
-        out.write(_COUNT.pack(len(self.order)))
+            sizes = _TYPE["basicsize"](kind), _TYPE["itemsize"](kind)
+            out.write(_words(8, id(kind), marks, *sizes) + _words(4, len(name)) + name)
+        out.write(_words(8, len(self.order)))
         out.write(self.records)
+
+
+def _words(size, *numbers):
+    """Little-endian, without the modules that an interpreter may not have."""
+    return b"".join([(n & (1 << 8 * size) - 1).to_bytes(size, "little") for n in numbers])
 
 
 def _held_by_frames():

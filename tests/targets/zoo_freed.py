@@ -26,6 +26,16 @@ class FreedList(list):
     pass
 
 
+class FreedFloat(float):
+    """Without attributes, so that no collector tracks it: a freed one differs from a living one in its count alone."""
+
+    __slots__ = ()
+
+
+class FreedBytes(bytes):
+    __slots__ = ()
+
+
 class Garbage:
     """In cycles that nobody reaches and no collection has seen: the collector still lists them, so they are alive."""
 
@@ -47,10 +57,12 @@ def churn(count):
         mixed.append({n, type})
         mixed.append(FreedDict(a=n))
         mixed.append(FreedList([n, dict]))
+        mixed.append(FreedFloat(n))
+        mixed.append(FreedBytes(n % 97))
         mixed.append(bytes(600 + n % 3000))
     KEPT.extend(most[:: max(1, count // SURVIVORS)][:SURVIVORS])
-    # Every ninth of each kind stays, so that its pool keeps living neighbours.
-    KEPT.append(mixed[::81])
+    # Of each kind some stay, so that its pool keeps living neighbours.
+    KEPT.append(mixed[::109])
     KEPT.append([bytes(1000 + n) for n in range(100)][::10])
     del most, slots, mixed
 
@@ -64,6 +76,8 @@ def refill_free_lists():
         held += [float(n) / 3 for n in range(200)]
         held += [slice(n, n + 1) for n in range(50)]
         held += [Freed(n) for n in range(500)]
+        held += [FreedFloat(n) for n in range(500)]
+        held += [FreedBytes(n % 97) for n in range(500)]
         del held
 
 

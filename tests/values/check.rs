@@ -268,7 +268,9 @@ impl Check<'_> {
                 json!({"wrapped_id": maybe(function), "hits": hits, "misses": misses, "size": len, "maxsize": maxsize})
             }
             Value::Record(facts) if wanted.get("referents_ids").is_some() => {
-                return referents(facts, ty, &wanted["referents_ids"]);
+                let attributes = self.memory.dict_attributes(addr, ty, LIMITS.items);
+                let attributes = attributes.items.into_iter().map(|a| a.value.0);
+                return referents(facts, ty, attributes.collect(), &wanted["referents_ids"]);
             }
             Value::Record(facts) => {
                 let all = self.facts(facts);
@@ -368,14 +370,11 @@ fn to_hex(decimal: &str) -> String {
 
 /// Facts that are references alone, and what the collector is shown of the object: all of that is among them. Objects in
 /// C arrays and behind C pointers are no facts.
-fn referents(facts: &[Fact], ty: &Type, told: &Json) -> (Json, Json) {
-    let objects: HashSet<u64> = facts
-        .iter()
-        .filter_map(|fact| match fact.value {
-            FactValue::Object(addr) => Some(addr.0),
-            _ => None,
-        })
-        .collect();
+fn referents(facts: &[Fact], ty: &Type, mut objects: HashSet<u64>, told: &Json) -> (Json, Json) {
+    objects.extend(facts.iter().filter_map(|fact| match fact.value {
+        FactValue::Object(addr) => Some(addr.0),
+        _ => None,
+    }));
     let elsewhere = ty.fields.is_some_and(|f| !f.deep.is_empty() || !f.arrays.is_empty());
     let told: Vec<u64> = told.as_array().into_iter().flatten().filter_map(Json::as_u64).collect();
     let missing: Vec<u64> = told.into_iter().filter(|t| !objects.contains(t) && !elsewhere).collect();

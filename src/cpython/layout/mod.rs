@@ -351,7 +351,7 @@ structs! {
         co_linetable, co_lnotab,
         co_code, co_varnames, co_cellvars, co_freevars, co_nlocals, co_qualname, co_localsplusnames,
         co_localspluskinds, co_nlocalsplus, co_code_adaptive, co_exceptiontable, co_extra, co_cell2arg, co_opcache, co_opcache_map, co_opcache_size,
-        co_stacksize, _co_cached, _co_code, _co_linearray, _co_monitoring, co_framesize
+        co_stacksize, _co_firsttraceable, _co_cached, _co_code, _co_linearray, _co_monitoring, co_framesize
     }
     "PyFunctionObject" => function: Function { func_code, func_name, func_qualname; func_module }
     "PyMethodObject" => method: Method { im_func, im_self; }
@@ -404,8 +404,17 @@ structs! {
     "ElementObject" => element: Element { extra; }
     "ElementObjectExtra" => element_extra: ElementExtra { allocated, children, _children; }
     "pool_header" => pool: Pool { ref_count, freeblock, szidx, nextoffset, maxnextoffset; arenaindex }
-    "_PyRuntimeState" => runtime: Runtime { interpreters_head; interpreters_main }
-    "PyInterpreterState" => interpreter: Interpreter { next, id, threads_head, modules; types_builtins, types_extensions, gc }
+    "_PyRuntimeState" => runtime: Runtime { interpreters_head; interpreters_main, ceval_gil }
+    "PyInterpreterState" => interpreter: Interpreter {
+        next, id, threads_head, modules; types_builtins, types_extensions, gc, ceval_gil
+    }
+    "PyThreadState" => thread: ThreadState {
+        next, interp, thread_id, exc_info; native_thread_id, frame, cframe, current_frame
+    }
+    "_PyCFrame" => cframe: CFrame { ; current_frame }
+    "_PyErr_StackItem" => exc_item: ExcItem { exc_value, previous_item; }
+    "_gil_runtime_state" => gil: Gil { last_holder, locked; }
+    "pthread" => pthread: Pthread { ; tid }
     "managed_static_type_state" => static_state: StaticState { ; r#type, tp_dict, tp_subclasses }
     "PyMethodDef" => method_def: MethodDef { ml_name; }
     "PyDateTime_DateTime" => datetime: DateTime { hastzinfo, data; }

@@ -18,6 +18,7 @@ use super::runtime::Interpreter;
 use crate::snapshot::Addr;
 use read::{Raw, own_slots, structseq};
 use resolve::resolve;
+pub use statics::StaticState;
 use statics::static_states;
 use std::collections::HashMap;
 
@@ -141,11 +142,15 @@ pub struct TypeTable {
     types: Vec<Type>,
     by_address: AddrTable,
     /// Dict and subclasses of static types, where the interpreter keeps them (from 3.12).
-    static_states: HashMap<Addr, (Addr, Addr)>,
+    static_states: HashMap<Addr, Vec<StaticState>>,
 }
 
 /// Chains of bases longer than this are damaged.
 const MAX_BASES: usize = 1000;
+
+fn dict_of(states: &HashMap<Addr, Vec<StaticState>>, address: Addr) -> Option<Addr> {
+    states.get(&address)?.iter().map(|state| state.dict).find(|dict| !dict.is_null())
+}
 
 impl TypeTable {
     /// The types among `candidates`: `(address, what its type pointer says)`, in any order, the type of all types
@@ -181,14 +186,25 @@ impl TypeTable {
         let static_states = static_states(memory, interpreter, &types);
         let tuple = types.iter().position(|t| t.name == "tuple" && !t.is_heap_type()).map(|i| TypeId(i as u32));
         for ty in types.iter_mut() {
-            structseq(memory, ty, tuple, static_states.get(&ty.address).map(|state| state.0));
+            structseq(memory, ty, tuple, dict_of(&static_states, ty.address));
         }
         TypeTable { types, by_address, static_states }
     }
 
-    /// The dict and the subclasses of a static type, where the interpreter keeps them apart from the type.
-    pub fn static_state(&self, address: Addr) -> Option<(Addr, Addr)> {
-        self.static_states.get(&address).copied()
+    /// What each interpreter keeps of a static type, in the order of their ids; empty where the type itself has it.
+    pub fn static_states(&self, address: Addr) -> &[StaticState] {
+        self.static_states.get(&address).map_or(&[], Vec::as_slice)
+    }
+
+    /// A static type's dict, where interpreters keep it apart from the type: that of the first that has one.
+    pub fn static_dict(&self, address: Addr) -> Option<Addr> {
+        dict_of(&self.static_states, address)
+    }
+
+    /// How many types have their dicts in an interpreter that was not found.
+    pub fn without_state(&self) -> usize {
+        let kept_apart = |t: &&Type| t.has(statics::STATIC_BUILTIN) && !t.is_heap_type() && t.is_ready();
+        self.types.iter().filter(kept_apart).filter(|t| self.static_states(t.address).is_empty()).count()
     }
 
     /// The type with this number.

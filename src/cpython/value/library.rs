@@ -56,12 +56,17 @@ impl Memory<'_> {
                 ]
             }
             Kind::Struct => {
-                // a bytes object
+                // a bytes object up to 3.14, a str since
                 let format = r.pointer(addr + s.struct_object.s_format)?;
-                let len = u64::try_from(self.ob_size(format)?).ok()?;
-                let format = self.data(format + s.bytes.ob_sval, len, limits.chars);
+                let text = if self.is_named(format, types, "bytes") {
+                    let len = u64::try_from(self.ob_size(format)?).ok()?;
+                    let data = self.data(format + s.bytes.ob_sval, len, limits.chars);
+                    String::from_utf8_lossy(&data.bytes).into_owned()
+                } else {
+                    self.text(format, limits.chars)?.0
+                };
                 vec![
-                    Fact::text("format", String::from_utf8_lossy(&format.bytes).into_owned()),
+                    Fact::text("format", text),
                     Fact::size("size", r.u64(addr + s.struct_object.s_size?)?),
                 ]
             }

@@ -49,6 +49,7 @@ fn about(info: &SnapshotInfo) -> Vec<String> {
         }
         None => "no Python found".into(),
     });
+    parts.extend(info.interpreters.filter(|n| *n > 1).map(|n| format!("{n} interpreters")));
     parts.push(format!("{} captured", text::size(info.bytes)));
     parts.extend(info.pause_ms.map(|ms| format!("paused {ms:.0} ms")));
     // To the minute: seconds only take room

@@ -1,0 +1,181 @@
+"""A target whose threads stand in many places, each told in a line: threads.py [busy] [deep N].
+
+Prints `thread JSON` for each: ident, native_id, name, frames from the innermost out (function, qualified name where the
+version has it, file, line, ids of locals), id of the exception being handled. Then `ready PID`. Every thread stands in a
+call that makes no object, but for the busy one, whose line is told as null. Runs on CPython 3.8 to 3.15.
+"""
+import ctypes
+import json
+import os
+import signal
+import sys
+import threading
+
+ctypes.CDLL(None).prctl(0x59616D61, ctypes.c_ulong(-1), 0, 0, 0)  # PR_SET_PTRACER, any
+GATE = threading.Lock()
+GATE.acquire()
+STANDING = []  # a thread puts itself here just before it stands still
+
+
+def stand(where):
+    STANDING.append(where)
+    GATE.acquire()
+
+
+def nested(first, *rest, key=None, **more):
+    held, cell = [first], "in a cell"
+
+    def inner(argument):
+        stand((argument, cell))
+
+    inner(held)
+
+
+def generate(start):
+    for n in range(start, start + 3):
+        stand(n)
+        yield n
+
+
+def in_generator():
+    total = sum(n for n in generate(40))
+    return total
+
+
+async def awaited(value):
+    stand(value)
+
+
+async def awaiting():
+    local = "of a coroutine"
+    await awaited(local)
+
+
+def in_coroutine():
+    coroutine = awaiting()
+    coroutine.send(None)
+
+
+async def asynchronous_generator():
+    got = yield 1
+    stand(got)
+    yield 2
+
+
+def in_asynchronous_generator():
+    one = asynchronous_generator()
+    try:
+        one.__anext__().send(None)
+    except StopIteration:
+        pass
+    one.asend("sent").send(None)
+
+
+def handling():
+    try:
+        {}["missing"]
+    except KeyError:
+        try:
+            1 / 0
+        except ZeroDivisionError as error:
+            kept = error
+            stand(kept)
+
+
+def in_class_body():
+    class Body:
+        attribute = [1]
+        stand(attribute)
+
+
+def in_comprehension():
+    outer = "free"
+    return [stand((outer, n)) for n in range(2)]
+
+
+def down(depth):
+    return stand(depth) if depth == 0 else down(depth - 1)
+
+
+def busy():
+    count = 0
+    STANDING.append("busy")
+    while True:
+        count += 1
+        count %= 100
+
+
+class Callable:
+    def __call__(self, argument):
+        self.method(argument)
+
+    def method(self, argument):
+        sorted([2, 1], key=self.key)  # C code between two frames
+
+    def key(self, item):
+        stand(item)
+        return item
+
+
+def frames_of(frame):
+    frames = []
+    while frame is not None:
+        code = frame.f_code
+        values = frame.f_locals if code.co_flags & 1 else {}  # CO_OPTIMIZED
+        frames.append({
+            "function": code.co_name,
+            "qualified": getattr(code, "co_qualname", None),
+            "file": code.co_filename,
+            "line": None if code is busy.__code__ else frame.f_lineno,
+            "locals": None if code is busy.__code__ else {k: id(v) for k, v in values.items()},
+        })
+        frame = frame.f_back
+    return frames
+
+
+def tell(threads, handled):
+    standing = sys._current_frames()
+    for thread in threads:
+        told = {"ident": thread.ident, "native_id": thread.native_id, "name": thread.name}
+        told["frames"] = frames_of(standing[thread.ident])
+        if thread is threading.main_thread():
+            del told["frames"][0]  # this function
+        told["handled"] = handled.get(thread.name)
+        sys.stdout.write("thread %s\n" % json.dumps(told))
+    sys.stdout.write("ready %d\n" % os.getpid())
+    sys.stdout.flush()
+
+
+def main():
+    arguments = iter(sys.argv[1:])
+    options = {"deep": 0, "busy": 0}
+    for word in arguments:
+        options[word] = int(next(arguments)) if word == "deep" else 1
+    sys.setrecursionlimit(max(1000, options["deep"] + 100))
+    threading.stack_size(256 << 20)
+    work = {
+        "nested": lambda: nested(1, 2, key="k", other=None),
+        "generator": in_generator,
+        "coroutine": in_coroutine,
+        "async generator": in_asynchronous_generator,
+        "handling": handling,
+        "class body": in_class_body,
+        "comprehension": in_comprehension,
+        "callable": lambda: Callable()("argument"),
+    }
+    if options["deep"]:
+        work["deep"] = lambda: down(options["deep"])
+    if options["busy"]:
+        work["busy"] = busy
+    for name, target in work.items():
+        threading.Thread(target=target, name=name, daemon=True).start()
+    while len(STANDING) < len(work):
+        signal.sigtimedwait([], 0.01)
+    signal.sigtimedwait([], 0.1)
+    handled = {"handling": id([w for w in STANDING if isinstance(w, ZeroDivisionError)][0])}
+    pause = signal.pause
+    threads = threading.enumerate()
+    tell(threads, handled); pause()
+
+
+main()

@@ -1,0 +1,147 @@
+//! Threads and their stacks, compared with what the threads' own interpreter says of them.
+
+mod support;
+
+use pymem_tui::cpython::{Memory, StackFrame, ThreadState};
+use pymem_tui::heap::Heap;
+use pymem_tui::progress::Progress;
+use pymem_tui::snapshot::Addr;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use support::{Interpreter, Target, on_every_interpreter};
+
+/// `pause`, on x86-64.
+const PAUSE: u32 = 34;
+
+/// A `thread` line of `tests/targets/threads.py`.
+#[derive(Debug, Deserialize)]
+struct Told {
+    ident: u64,
+    native_id: u64,
+    name: String,
+    frames: Vec<ToldFrame>,
+    handled: Option<u64>,
+}
+
+#[derive(Debug, Deserialize, PartialEq)]
+struct ToldFrame {
+    function: String,
+    qualified: Option<String>,
+    file: String,
+    line: Option<u32>,
+    locals: Option<BTreeMap<String, u64>>,
+}
+
+struct Found<'a> {
+    heap: &'a Heap,
+    memory: Memory<'a>,
+    threads: Vec<ThreadState>,
+}
+
+impl Found<'_> {
+    fn text(&self, code: Addr, offset: Option<u64>) -> Option<String> {
+        Some(self.memory.text(self.memory.reader.pointer(code + offset?)?, 1000)?.0)
+    }
+
+    /// What the frame is, as the target tells it; line and locals only where the target tells them.
+    fn frame(&self, frame: &StackFrame, told: &ToldFrame) -> ToldFrame {
+        let c = &self.memory.layout.structs.code;
+        let slots = self.memory.stack_slots(frame);
+        let locals = slots.map(|s| self.memory.locals(&s, self.heap.types(), usize::MAX)).unwrap_or_default();
+        // code that is not optimised (bit 0 of co_flags) keeps its names in a dict
+        let optimised = self.memory.reader.u32(frame.code + c.co_flags).is_some_and(|flags| flags & 1 != 0);
+        let locals = locals.into_iter().filter(|_| optimised);
+        let named = locals.map(|(name, value)| (self.memory.text(name, 1000).unwrap_or_default().0, value.0));
+        ToldFrame {
+            function: self.text(frame.code, Some(c.co_name)).unwrap_or_default(),
+            qualified: self.text(frame.code, c.co_qualname),
+            file: self.text(frame.code, Some(c.co_filename)).unwrap_or_default(),
+            line: told.line.and_then(|_| self.memory.stack_line(frame)),
+            locals: told.locals.is_some().then(|| named.collect()),
+        }
+    }
+
+    fn differences(&self, told: &Told) -> Vec<String> {
+        let Some(thread) = self.threads.iter().find(|t| t.ident == told.ident) else {
+            return vec![format!("{}: its thread state is not found", told.name)];
+        };
+        let mut wrong = Vec::new();
+        if thread.native_id != Some(told.native_id) {
+            wrong.push(format!("{}: native id {:?}, not {}", told.name, thread.native_id, told.native_id));
+        }
+        let stack = self.memory.stack(thread.address);
+        if !stack.whole || stack.frames.len() != told.frames.len() {
+            wrong.push(format!("{}: {} frames, not {}", told.name, stack.frames.len(), told.frames.len()));
+        }
+        for (i, (frame, told_frame)) in stack.frames.iter().zip(&told.frames).enumerate() {
+            let found = self.frame(frame, told_frame);
+            if found != *told_frame {
+                wrong.push(format!("{}: frame {i} is {found:?} and should be {told_frame:?}", told.name));
+            }
+            let of_generator = ["generate", "<genexpr>", "awaited", "awaiting", "asynchronous_generator"];
+            let owner = frame.generator.and_then(|g| self.heap.object_at(g)).map(|(_, ty)| ty.name.as_str());
+            let is_owned = matches!(owner, Some("generator" | "coroutine" | "async_generator"));
+            if is_owned != of_generator.contains(&told_frame.function.as_str()) {
+                wrong.push(format!("{}: frame {i} ({}) belongs to {owner:?}", told.name, told_frame.function));
+            }
+        }
+        let is_exception = |a: &Addr| self.heap.object_at(*a).is_some_and(|(_, ty)| ty.name.ends_with("Error"));
+        let handled = self.memory.handled_exceptions(thread.address).into_iter().find(is_exception).map(|a| a.0);
+        if handled != told.handled {
+            wrong.push(format!("{}: handles {handled:?}, not {:?}", told.name, told.handled));
+        }
+        wrong
+    }
+}
+
+fn check(interpreter: &Interpreter, arguments: &[&str]) -> Result<(), String> {
+    let target = Target::start(interpreter, "threads.py", arguments);
+    target.wait_until_in(PAUSE);
+    let heap = Heap::index(Arc::new(target.capture()), &Progress::default()).map_err(|e| e.to_string())?;
+    let told: Vec<Told> = target
+        .said
+        .iter()
+        .filter_map(|line| line.strip_prefix("thread "))
+        .map(|json| serde_json::from_str(json).expect("a thread"))
+        .collect();
+    let memory = heap.memory();
+    let mut wrong = Vec::new();
+    let mut threads = Vec::new();
+    for one in &heap.interpreter().interpreters {
+        let (found, whole) = memory.threads(one);
+        threads.extend(found);
+        wrong.extend((!whole).then(|| "the list of threads is damaged".to_owned()));
+    }
+    if threads.len() != told.len() {
+        wrong.push(format!("{} threads, not {}", threads.len(), told.len()));
+    }
+    let holder = memory.gil_holder(heap.interpreter().runtime, &heap.interpreter().interpreters[0]);
+    let holder = threads.iter().find(|t| Some(t.address) == holder).map(|t| t.ident);
+    let busy = told.iter().find(|t| t.name == "busy").map(|t| t.ident);
+    // a thread gives the GIL up for a moment now and then; nobody else could have it
+    if holder.is_some() && holder != busy {
+        wrong.push(format!("{holder:?} holds the GIL, not {busy:?}"));
+    }
+    let found = Found { heap: &heap, memory, threads };
+    wrong.extend(told.iter().flat_map(|t| found.differences(t)));
+    let frames: usize = told.iter().map(|t| t.frames.len()).sum();
+    println!(
+        "{} {arguments:?}: {} threads, {frames} frames, {} differences",
+        interpreter.name,
+        told.len(),
+        wrong.len()
+    );
+    wrong.truncate(6);
+    if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n  ").chars().take(3000).collect()) }
+}
+
+#[test]
+fn threads_and_stacks_are_what_the_interpreter_says() {
+    on_every_interpreter(|interpreter| check(interpreter, &[]));
+}
+
+#[test]
+fn a_busy_thread_and_a_stack_ten_thousand_deep() {
+    on_every_interpreter(|interpreter| check(interpreter, &["busy", "deep", "10000"]));
+}
