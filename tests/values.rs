@@ -1,8 +1,8 @@
 //! The values of objects, compared with what the interpreter that holds them says, on every interpreter found.
 
-mod support;
 #[path = "values/check.rs"]
 mod check;
+mod support;
 
 use check::{Check, OPAQUE};
 use pymem_tui::heap::Heap;

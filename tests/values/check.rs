@@ -4,7 +4,7 @@ use crate::support::Expected;
 use pymem_tui::analysis::describe::{describe, edge_name, properties, value_text};
 use pymem_tui::cpython::types::{Type, TypeTable};
 use pymem_tui::cpython::value::{Data, Fact, FactValue, FutureState, Part};
-use pymem_tui::cpython::{EdgeKind, EdgeName, GeneratorState, Limits, Memory, Value};
+use pymem_tui::cpython::{Count, EdgeKind, EdgeName, GeneratorState, Limits, Memory, Value};
 use pymem_tui::heap::Heap;
 use pymem_tui::snapshot::{Addr, Snapshot};
 use serde_json::{Value as Json, json};
@@ -269,8 +269,14 @@ impl Check<'_> {
             }
             Value::Record(facts) if wanted.get("referents_ids").is_some() => {
                 let attributes = self.memory.dict_attributes(addr, ty, LIMITS.items);
-                let attributes = attributes.items.into_iter().map(|a| a.value.0);
-                return referents(facts, ty, attributes.collect(), &wanted["referents_ids"]);
+                let attributes = attributes.items.into_iter().map(|a| a.value.0).collect();
+                // what looking made (the dict of an object that had only values) is nowhere in the capture
+                let lives = |id: &u64| {
+                    let ty = self.memory.type_of(Addr(*id)).and_then(|t| self.types.id_of(t));
+                    ty.is_some() && matches!(self.memory.count(Addr(*id)), Some(Count::Live(_) | Count::Immortal))
+                };
+                let told = wanted["referents_ids"].as_array().into_iter().flatten().filter_map(Json::as_u64);
+                return referents(facts, ty, attributes, told.filter(lives).collect());
             }
             Value::Record(facts) => {
                 let all = self.facts(facts);
@@ -370,13 +376,12 @@ fn to_hex(decimal: &str) -> String {
 
 /// Facts that are references alone, and what the collector is shown of the object: all of that is among them. Objects in
 /// C arrays and behind C pointers are no facts.
-fn referents(facts: &[Fact], ty: &Type, mut objects: HashSet<u64>, told: &Json) -> (Json, Json) {
+fn referents(facts: &[Fact], ty: &Type, mut objects: HashSet<u64>, told: Vec<u64>) -> (Json, Json) {
     objects.extend(facts.iter().filter_map(|fact| match fact.value {
         FactValue::Object(addr) => Some(addr.0),
         _ => None,
     }));
     let elsewhere = ty.fields.is_some_and(|f| !f.deep.is_empty() || !f.arrays.is_empty());
-    let told: Vec<u64> = told.as_array().into_iter().flatten().filter_map(Json::as_u64).collect();
     let missing: Vec<u64> = told.into_iter().filter(|t| !objects.contains(t) && !elsewhere).collect();
     (json!([] as [u64; 0]), json!(missing))
 }

@@ -63,11 +63,7 @@ const CLASSES: &[(&str, &[Row])] = &[
     ("asyncio.locks.Semaphore", &[("value", &["_value"], Itself), ("waiters", &["_waiters"], Length)]),
     (
         "asyncio.locks.BoundedSemaphore",
-        &[
-            ("value", &["_value"], Itself),
-            ("initial", &["_bound_value"], Itself),
-            ("waiters", &["_waiters"], Length),
-        ],
+        &[("value", &["_value"], Itself), ("initial", &["_bound_value"], Itself), ("waiters", &["_waiters"], Length)],
     ),
     ("asyncio.locks.Barrier", &[("parties", &["_parties"], Itself), ("waiting", &["_count"], Itself)]),
     (

@@ -65,10 +65,7 @@ impl Memory<'_> {
                 } else {
                     self.text(format, limits.chars)?.0
                 };
-                vec![
-                    Fact::text("format", text),
-                    Fact::size("size", r.u64(addr + s.struct_object.s_size?)?),
-                ]
+                vec![Fact::text("format", text), Fact::size("size", r.u64(addr + s.struct_object.s_size?)?)]
             }
             Kind::ThreadLocal => self.thread_locals(addr, types, limits)?,
             Kind::Socket => {
@@ -109,8 +106,7 @@ impl Memory<'_> {
     pub(super) fn simple_queue(&self, addr: Addr, limits: Limits) -> Option<Value> {
         let q = &self.layout.structs.simplequeue;
         let r = &self.reader;
-        if let (Some(items), Some(first), Some(count), Some(capacity)) =
-            (q.items, q.get_idx, q.num_items, q.items_cap)
+        if let (Some(items), Some(first), Some(count), Some(capacity)) = (q.items, q.get_idx, q.num_items, q.items_cap)
         {
             let items = r.pointer(addr + items)?;
             let capacity = r.u64(addr + capacity)?;

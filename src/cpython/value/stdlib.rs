@@ -86,9 +86,7 @@ impl Memory<'_> {
                 let exception = field("_exception").filter(some);
                 Value::Future { state, result: field("_result").filter(|_| exception.is_none()), exception, task }
             }
-            Kind::ContextVar => {
-                Value::ContextVar { name: self.short_text(field("name")?)?, default: field("default") }
-            }
+            Kind::ContextVar => Value::ContextVar { name: self.short_text(field("name")?)?, default: field("default") },
             Kind::TimeZone => Value::Plain(match field("name").and_then(|n| self.short_text(n)) {
                 Some(name) => name,
                 None => match self.zone_offset(addr, types)?.as_str() {

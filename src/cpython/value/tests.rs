@@ -25,10 +25,7 @@ fn every_type(version: &str) -> Vec<Type> {
         size_rule: SizeRule::Generic,
         estimated: false,
         fields,
-        slots: vec![
-            Slot { name: "_raw_paths".to_owned(), offset: 16 },
-            Slot { name: "int".to_owned(), offset: 24 },
-        ],
+        slots: vec![Slot { name: "_raw_paths".to_owned(), offset: 16 }, Slot { name: "int".to_owned(), offset: 24 }],
         unknown_words: Vec::new(),
         unknown_items: false,
         items: None,
@@ -48,8 +45,7 @@ fn every_type(version: &str) -> Vec<Type> {
         "numpy.dtype",
     ];
     let package = |name: &str, size| layout::packages::object(name, size).map(|o| make(name, Some(o), o.decoder, 0));
-    let packages =
-        [("numpy.ndarray", 96), ("numpy.float64", 24), ("numpy.datetime64", 32), ("numpy.complex128", 32)];
+    let packages = [("numpy.ndarray", 96), ("numpy.float64", 24), ("numpy.datetime64", 32), ("numpy.complex128", 32)];
     let packages: Vec<Type> = packages.into_iter().filter_map(|(name, size)| package(name, size)).collect();
     known.chain(packages).chain(classes.map(|name| make(name, None, DecoderName::Fields, 1 << 9))).collect()
 }
