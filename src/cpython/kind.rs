@@ -197,7 +197,6 @@ fn by_name(ty: &Type, base: &Type, layout: &Layout) -> Option<Kind> {
         "zoneinfo.ZoneInfo" => Kind::ZoneInfo,
         "itertools.count" => Kind::Count,
         "itertools.repeat" => Kind::Repeat,
-        "mmap.mmap" => Kind::Mmap,
         "_contextvars.Token" | "Token" => Kind::Token,
         "_thread._local" => Kind::ThreadLocal,
         "_queue.SimpleQueue" => Kind::SimpleQueue,
@@ -206,7 +205,8 @@ fn by_name(ty: &Type, base: &Type, layout: &Layout) -> Option<Kind> {
         "types.SimpleNamespace" => Kind::Instance,
         "numpy.dtype" => return Some(Kind::DType),
         name if packages::scalar(name).is_some() => Kind::NumpyScalar,
-        // not in every table under the size it has there: its patch versions differ
+        // not in every table under the size it has there: its patch versions differ (mmap gained its last fields so)
+        "mmap.mmap" if base.basicsize >= layout.structs.mmap.size && !base.is_metatype() => return Some(Kind::Mmap),
         "_thread.lock" if !base.is_metatype() => return Some(Kind::Lock),
         "_thread.RLock" if !base.is_metatype() => return Some(Kind::RLock),
         "BaseException" => {

@@ -269,7 +269,13 @@ impl Check<'_> {
             }
             Value::Record(facts) if wanted.get("referents_ids").is_some() => {
                 let attributes = self.memory.dict_attributes(addr, ty, LIMITS.items);
-                let attributes = attributes.items.into_iter().map(|a| a.value.0).collect();
+                let mut attributes: HashSet<u64> = attributes.items.into_iter().map(|a| a.value.0).collect();
+                // its dict is shown in place of the values, where there is one
+                self.memory.visit_edges(addr, ty, self.types, &mut |name: EdgeName<'_>, _: EdgeKind, to: Addr| {
+                    if name == EdgeName::Dict {
+                        attributes.insert(to.0);
+                    }
+                });
                 // what looking made (the dict of an object that had only values) is nowhere in the capture
                 let lives = |id: &u64| {
                     let ty = self.memory.type_of(Addr(*id)).and_then(|t| self.types.id_of(t));
