@@ -33,6 +33,14 @@ fn every_answer_has_the_fields_of_its_schema() {
     let field = json!({"name": "string", "address": "address", "type": "string", "summary": "string"});
     let edge = json!({"address": "address", "type": "string", "edge": "string", "kind": "string", "summary": "string"});
     let fields = json!([field]);
+    let frame = json!({
+        "function": "string", "file": "string", "line": "null|count", "generator": "null|address", "locals": [field],
+    });
+    let threads = json!({"threads": [{
+        "ident": "null|count", "native_id": "null|count", "interpreter": "null|count", "name": "null|string",
+        "kernel_name": "null|string", "daemon": "null|bool", "state": "null|string", "syscall": "null|string",
+        "holds_gil": "bool", "waits_for_gil": "null|bool", "handling": [field], "frames": [frame], "whole": "bool",
+    }]});
     let cases: Vec<(Vec<&str>, &str, Value)> = vec![
         (
             vec!["types", dump],
@@ -91,6 +99,8 @@ fn every_answer_has_the_fields_of_its_schema() {
                 "address": "address", "name": "string", "file": "null|string", "fields": fields,
             }),
         ),
+        (vec!["threads", dump], "threads/1", threads.clone()),
+        (vec!["stacks", dump], "threads/1", threads),
         (
             vec!["strings", dump],
             "strings/1",
@@ -309,6 +319,8 @@ fn aliases_answer_the_same() {
         ("show", "repr", &[list.as_str()]),
         ("referrers", "find-references", &[&list]),
         ("strings", "aggregate-strings", &[]),
+        ("threads", "find-all-threads", &[]),
+        ("stacks", "find-all-stacks", &[]),
         ("module", "find-module", &["__main__"]),
         ("hex", "context", &[&list]),
     ] {

@@ -2,6 +2,7 @@
 
 mod support;
 
+use pymem_tui::analysis::threads::threads;
 use pymem_tui::cpython::{Memory, StackFrame, ThreadState};
 use pymem_tui::heap::Heap;
 use pymem_tui::progress::Progress;
@@ -95,6 +96,42 @@ impl Found<'_> {
     }
 }
 
+/// The answer that people get says the same, and adds what the kernel knows.
+fn answered(heap: &Heap, told: &[Told]) -> Vec<String> {
+    let answer = threads(heap);
+    let mut wrong = answer.problems.clone();
+    for one in told {
+        let Some(row) = answer.threads.iter().find(|t| t.ident == Some(one.ident)) else {
+            wrong.push(format!("{} is not among the threads", one.name));
+            continue;
+        };
+        let main = one.name == "MainThread";
+        let syscall = if main { Some("pause") } else { Some("futex") };
+        let facts = (row.name.as_deref(), row.native_id, row.interpreter, row.daemon, row.whole);
+        if facts != (Some(&one.name), Some(one.native_id), Some(0), Some(!main), true) {
+            wrong.push(format!("{} is described as {facts:?}", one.name));
+        }
+        if one.name != "busy" && row.syscall.as_deref() != syscall {
+            wrong.push(format!("{} is in {:?}", one.name, row.syscall));
+        }
+        let handling = row.handling.first().map(|h| (h.address.0, h.type_name.as_str()));
+        if handling != one.handled.map(|at| (at, "ZeroDivisionError")) {
+            wrong.push(format!("{} handles {handling:?}", one.name));
+        }
+        let named = |f: &ToldFrame| f.qualified.as_ref().unwrap_or(&f.function).clone();
+        let same = row.frames.iter().zip(&one.frames).all(|(f, t)| f.function.ends_with(&named(t)) && f.file == t.file);
+        if !same || row.frames.len() != one.frames.len() {
+            wrong.push(format!("{}: {:?}", one.name, row.frames.iter().map(|f| &f.function).collect::<Vec<_>>()));
+        }
+        // the body of a class keeps its variables in a dict
+        let body = row.frames.iter().find(|f| f.function.ends_with("Body"));
+        if body.is_some_and(|b| b.locals.iter().all(|l| l.name != "attribute" || l.summary != "[1]")) {
+            wrong.push(format!("{body:?} has no attribute"));
+        }
+    }
+    wrong
+}
+
 fn check(interpreter: &Interpreter, arguments: &[&str]) -> Result<(), String> {
     let target = Target::start(interpreter, "threads.py", arguments);
     target.wait_until_in(PAUSE);
@@ -125,6 +162,7 @@ fn check(interpreter: &Interpreter, arguments: &[&str]) -> Result<(), String> {
     }
     let found = Found { heap: &heap, memory, threads };
     wrong.extend(told.iter().flat_map(|t| found.differences(t)));
+    wrong.extend(answered(&heap, &told));
     let frames: usize = told.iter().map(|t| t.frames.len()).sum();
     println!(
         "{} {arguments:?}: {} threads, {frames} frames, {} differences",

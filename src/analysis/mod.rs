@@ -11,4 +11,5 @@ pub mod links;
 pub mod modules;
 pub mod raw;
 pub mod strings;
+pub mod threads;
 pub mod types;

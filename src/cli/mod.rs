@@ -178,6 +178,18 @@ pub enum Command {
         #[arg(long)]
         bytes: bool,
     },
+    /// Every thread: state, system call, who holds the GIL, its stack
+    #[command(visible_alias = "find-all-threads")]
+    Threads {
+        #[command(flatten)]
+        source: Source,
+    },
+    /// The same with the variables of every frame
+    #[command(visible_alias = "find-all-stacks")]
+    Stacks {
+        #[command(flatten)]
+        source: Source,
+    },
     /// Start a bundled program with a problem, capture it and open it
     Demo {
         /// Which one [default: list them]

@@ -2,9 +2,9 @@
 
 use super::watch;
 use crate::analysis::answers::{
-    Direction, Edges, Hex, Hit, ModuleReport, ObjectDetail, Objects, SnapshotInfo, Strings, Types,
+    Direction, Edges, Hex, Hit, ModuleReport, ObjectDetail, Objects, SnapshotInfo, Strings, Threads, Types,
 };
-use crate::analysis::{detail, info, links, raw, strings, types};
+use crate::analysis::{detail, info, links, raw, strings, threads, types};
 use crate::cli::{Common, Module, Show};
 use crate::heap::{Heap, ObjectId};
 use crate::snapshot::{Addr, Snapshot};
@@ -103,6 +103,10 @@ pub(super) fn module(asked: &Asked, args: &Module) -> Result<ModuleReport> {
 
 pub(super) fn strings(asked: &Asked, bytes: bool) -> Strings {
     strings::strings(&asked.heap, bytes)
+}
+
+pub(super) fn threads(asked: &Asked) -> Threads {
+    threads::threads(&asked.heap)
 }
 
 /// Adds the objects that words of `hex` point to, and the one its address lies in.

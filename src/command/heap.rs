@@ -3,7 +3,7 @@
 use super::{ask, harmless, print, report_options, source, warn};
 use crate::analysis::answers::Direction;
 use crate::cli::{At, Common, Module, Objects, Show, Source};
-use crate::report::ObjectWriter;
+use crate::report::{ObjectWriter, Stacks};
 use ask::Asked;
 use std::io::{self, Write};
 
@@ -38,6 +38,16 @@ pub(super) fn module(args: &Module, common: &Common) -> anyhow::Result<()> {
 pub(super) fn strings(source: &Source, bytes: bool, common: &Common) -> anyhow::Result<()> {
     let asked = open(source, common)?;
     print(ask::strings(&asked, bytes), &asked.info, &asked.problems, common)
+}
+
+pub(super) fn threads(source: &Source, locals: bool, common: &Common) -> anyhow::Result<()> {
+    let mut asked = open(source, common)?;
+    let threads = ask::threads(&asked);
+    asked.problems.extend(threads.problems.iter().cloned());
+    if locals {
+        return print(Stacks(threads), &asked.info, &asked.problems, common);
+    }
+    print(threads, &asked.info, &asked.problems, common)
 }
 
 pub(super) fn objects(args: &Objects, common: &Common) -> anyhow::Result<()> {

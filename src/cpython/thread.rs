@@ -10,6 +10,7 @@ use super::layout::{FrameVariant, LineTableVariant};
 use super::memory::Memory;
 use crate::snapshot::Addr;
 use std::collections::HashSet;
+use std::ops::Range;
 
 /// More threads than this are a damaged list: Linux allows four million of all processes together.
 const MAX_THREADS: usize = 1 << 16;
@@ -90,14 +91,21 @@ impl Memory<'_> {
         .filter(|id| (1..1 << 22).contains(id))
     }
 
-    /// The thread state that holds the GIL of an interpreter; `runtime` is `_PyRuntime`.
-    pub fn gil_holder(&self, runtime: Option<Addr>, interpreter: &InterpreterState) -> Option<Addr> {
+    /// The GIL of an interpreter, with its mutex and condition variable; `runtime` is `_PyRuntime`.
+    pub fn gil(&self, runtime: Option<Addr>, interpreter: &InterpreterState) -> Option<Range<Addr>> {
         let s = &self.layout.structs;
-        let gil = match (s.interpreter.ceval_gil, s.runtime.ceval_gil) {
+        let start = match (s.interpreter.ceval_gil, s.runtime.ceval_gil) {
             (Some(offset), _) => self.reader.pointer(interpreter.address + offset).filter(|gil| !gil.is_null())?,
             (None, Some(offset)) => runtime? + offset,
             (None, None) => return None,
         };
+        Some(start..start + s.gil.size)
+    }
+
+    /// The thread state that holds the GIL of an interpreter.
+    pub fn gil_holder(&self, runtime: Option<Addr>, interpreter: &InterpreterState) -> Option<Addr> {
+        let s = &self.layout.structs;
+        let gil = self.gil(runtime, interpreter)?.start;
         // -1 before there is any
         let locked = self.reader.i32(gil + s.gil.locked)? == 1;
         self.reader.pointer(gil + s.gil.last_holder).filter(|holder| locked && !holder.is_null())
@@ -182,6 +190,16 @@ impl Memory<'_> {
             FrameVariant::Object => self.object_slots(frame.address),
             FrameVariant::Embedded => self.embedded_slots(frame.address),
         }
+    }
+
+    /// The dict that a frame keeps its variables in, when it is that of a class or a module.
+    pub fn frame_namespace(&self, frame: &StackFrame) -> Option<Addr> {
+        let s = &self.layout.structs;
+        let at = match self.layout.variants.frame {
+            FrameVariant::Object => frame.address + s.frame_object.f_locals?,
+            FrameVariant::Embedded => frame.address + s.frame.f_locals,
+        };
+        self.stack_ref(at).filter(|dict| !dict.is_null())
     }
 
     /// The exceptions that a thread is handling, the innermost first (`sys.exc_info`).

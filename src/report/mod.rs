@@ -8,9 +8,11 @@ mod json;
 mod lists;
 mod memory;
 mod table;
+mod threads;
 
 pub use json::ObjectWriter;
 pub(crate) use memory::pause;
+pub use threads::Stacks;
 
 use crate::analysis::answers::SnapshotInfo;
 use serde::Serialize;

@@ -40,6 +40,8 @@ pub mod flags {
     pub const HAVE_GC: u64 = 1 << 14;
     /// Subclass of int.
     pub const LONG_SUBCLASS: u64 = 1 << 24;
+    /// Subclass of BaseException.
+    pub const BASE_EXC_SUBCLASS: u64 = 1 << 30;
     /// Subclass of type: objects of it are types.
     pub const TYPE_SUBCLASS: u64 = 1 << 31;
 }

@@ -64,7 +64,7 @@ impl Memory<'_> {
     }
 
     /// The attribute with this name, among the first few.
-    pub(super) fn attribute(&self, addr: Addr, ty: &Type, name: &str) -> Option<Addr> {
+    pub fn attribute(&self, addr: Addr, ty: &Type, name: &str) -> Option<Addr> {
         const FIRST: usize = 100;
         self.attributes(addr, ty, FIRST).items.into_iter().find(|a| a.name == name).map(|a| a.value)
     }

@@ -1,0 +1,220 @@
+//! Every thread: who it is, what the kernel says of it, its stack with the variables of each frame.
+//!
+//! Three sources are put together: CPython's thread states, the objects of the module `threading`, and what
+//! `snapshot.json` recorded at the stop. What a thread waits for in Python's own terms (locks, conditions, other
+//! threads) is not worked out here.
+
+use super::answers::{Frame, Local, Thread, Threads};
+use super::describe::describe_at;
+use crate::cpython::interpreters::InterpreterState;
+use crate::cpython::types::{Type, flags};
+use crate::cpython::{Memory, StackFrame, ThreadState};
+use crate::heap::Heap;
+use crate::snapshot::{Addr, meta};
+use crate::text::sanitize;
+use std::collections::HashMap;
+
+/// Characters of a variable's value.
+const SUMMARY: usize = 80;
+
+/// Variables shown of a frame; a function has a few, a module's body has many.
+const MAX_LOCALS: usize = 256;
+
+/// Characters of a name.
+const MAX_NAME: usize = 200;
+
+/// `CO_OPTIMIZED` (`Include/cpython/code.h`): variables lie in the frame, not in a dict.
+const OPTIMIZED: u32 = 1;
+
+/// `futex`, x86-64.
+const FUTEX: i64 = 202;
+
+/// All threads. Time is proportional to the depth of their stacks; up to 3.10 also to the number of functions, whose
+/// objects alone know their qualified names.
+pub fn threads(heap: &Heap) -> Threads {
+    let interpreter = heap.interpreter();
+    let recorded = heap.snapshot().metadata().map_or(&[][..], |m| &m.threads);
+    let mut walk = Walk { heap, memory: heap.memory(), qualified: qualified_names(heap), found: Threads::default() };
+    let mut matched = vec![false; recorded.len()];
+    for state in &interpreter.interpreters {
+        let (mut threads, whole) = walk.memory.threads(state);
+        if !whole {
+            let of = if interpreter.interpreters.len() > 1 {
+                format!(" of interpreter {}", state.id)
+            } else {
+                String::new()
+            };
+            walk.found.problems.push(format!("the list of threads{of} is damaged: some may be missing"));
+        }
+        threads.reverse(); // the newest comes first
+        let known = walk.python_threads(state);
+        let gil = walk.memory.gil(interpreter.runtime, state);
+        let holder = walk.memory.gil_holder(interpreter.runtime, state);
+        for thread in threads {
+            let kernel = recorded.iter().position(|k| is_same(k, &thread));
+            if let Some(seen) = kernel.and_then(|i| matched.get_mut(i)) {
+                *seen = true;
+            }
+            let kernel = kernel.and_then(|i| recorded.get(i));
+            let mut row = walk.thread(&thread, known.get(&thread.ident).copied());
+            row.holds_gil = holder == Some(thread.address);
+            row.waits_for_gil = kernel.map(|k| waits_in(k, gil.as_ref()));
+            describe_kernel(&mut row, kernel);
+            walk.found.threads.push(row);
+        }
+    }
+    for kernel in recorded.iter().zip(&matched).filter(|(_, seen)| !**seen).map(|(k, _)| k) {
+        let mut row = Thread { whole: true, ..Thread::default() };
+        describe_kernel(&mut row, Some(kernel));
+        walk.found.threads.push(row);
+    }
+    if interpreter.interpreters.is_empty() {
+        walk.found.problems.push("the interpreter's state was not found: Python's threads are unknown".into());
+    }
+    walk.found
+}
+
+/// Whether the kernel's thread is the one of this state: its thread pointer is its `pthread_t`. Without registers, the
+/// ids of both worlds are compared; those differ where the process lives in a pid namespace of its own.
+fn is_same(kernel: &meta::Thread, thread: &ThreadState) -> bool {
+    match kernel.registers.get("fs_base") {
+        Some(pointer) => pointer.0 == thread.ident,
+        None => u64::try_from(kernel.tid).ok() == thread.native_id,
+    }
+}
+
+/// Whether a thread is blocked on the mutex or the condition variable of a GIL.
+fn waits_in(kernel: &meta::Thread, gil: Option<&std::ops::Range<Addr>>) -> bool {
+    let futex = kernel.syscall.as_ref().filter(|s| s.number == FUTEX).and_then(|s| s.args.first());
+    futex.is_some_and(|at| gil.is_some_and(|gil| gil.contains(at)))
+}
+
+fn describe_kernel(row: &mut Thread, kernel: Option<&meta::Thread>) {
+    let Some(kernel) = kernel else { return };
+    row.native_id = u64::try_from(kernel.tid).ok();
+    let name = sanitize(&kernel.name).into_owned();
+    row.name.get_or_insert_with(|| name.clone());
+    row.kernel_name = Some(name);
+    row.state = Some(match kernel.state.as_str() {
+        "R" => "running",
+        "S" => "sleeping",
+        "D" => "waiting for a device",
+        "T" => "stopped",
+        "t" => "traced",
+        "Z" | "X" => "ended",
+        "I" => "idle",
+        _ => "unknown",
+    });
+    row.syscall = kernel.syscall.as_ref().map(|call| {
+        let named = usize::try_from(call.number).ok().and_then(syscalls::x86_64::Sysno::new);
+        named.map_or_else(|| format!("system call {}", call.number), |s| s.name().to_owned())
+    });
+}
+
+/// The qualified names of functions by their code, where the code itself does not tell (up to 3.10).
+fn qualified_names(heap: &Heap) -> HashMap<Addr, String> {
+    let memory = heap.memory();
+    let s = &memory.layout.structs;
+    if s.code.co_qualname.is_some() {
+        return HashMap::new();
+    }
+    let Some((function, _)) = heap.types().iter().find(|(_, t)| t.name == "function" && !t.is_heap_type()) else {
+        return HashMap::new();
+    };
+    let functions = heap.objects().iter().filter(|(.., ty)| *ty == function);
+    let named = functions.filter_map(|(_, at, _)| {
+        let code = memory.reader.pointer(at + s.function.func_code)?;
+        let name = memory.reader.pointer(at + s.function.func_qualname)?;
+        Some((code, memory.text(name, MAX_NAME)?.0))
+    });
+    named.collect()
+}
+
+struct Walk<'h> {
+    heap: &'h Heap,
+    memory: Memory<'h>,
+    qualified: HashMap<Addr, String>,
+    found: Threads,
+}
+
+impl Walk<'_> {
+    fn thread(&mut self, thread: &ThreadState, object: Option<Addr>) -> Thread {
+        let stack = self.memory.stack(thread.address);
+        let handled = self.memory.handled_exceptions(thread.address).into_iter();
+        let handling = handled.filter(|a| self.type_of(*a).is_some_and(|t| t.has(flags::BASE_EXC_SUBCLASS)));
+        let handling = handling.map(|a| self.local(String::new(), a)).collect();
+        let attribute = |name: &str| object.and_then(|o| self.memory.attribute(o, self.type_of(o)?, name));
+        let name = attribute("_name").and_then(|n| self.memory.text(n, MAX_NAME));
+        let is_true = |a: Addr| self.memory.small_int(a) == Some(1);
+        Thread {
+            ident: Some(thread.ident),
+            native_id: thread.native_id,
+            interpreter: Some(thread.interpreter),
+            name: name.map(|(text, _)| sanitize(&text).into_owned()),
+            daemon: attribute("_daemonic").map(is_true),
+            handling,
+            frames: stack.frames.iter().map(|f| self.frame(f)).collect(),
+            whole: stack.whole,
+            ..Thread::default()
+        }
+    }
+
+    fn frame(&self, frame: &StackFrame) -> Frame {
+        let origin = self.memory.origin(frame.code);
+        let name = self.qualified.get(&frame.code).unwrap_or(&origin.name);
+        Frame {
+            function: sanitize(name).into_owned(),
+            file: sanitize(&origin.file).into_owned(),
+            line: self.memory.stack_line(frame),
+            generator: frame.generator,
+            locals: self.locals(frame),
+        }
+    }
+
+    fn locals(&self, frame: &StackFrame) -> Vec<Local> {
+        let flags = self.memory.reader.u32(frame.code + self.memory.layout.structs.code.co_flags);
+        let named = if flags.is_some_and(|f| f & OPTIMIZED == 0) {
+            // the body of a class or a module
+            let dict = self.memory.frame_namespace(frame).and_then(|d| self.memory.dict_items(d, MAX_LOCALS));
+            dict.map(|part| part.items).unwrap_or_default()
+        } else {
+            let slots = self.memory.stack_slots(frame);
+            slots.map(|s| self.memory.locals(&s, self.heap.types(), MAX_LOCALS)).unwrap_or_default()
+        };
+        let text = |name| self.memory.text(name, MAX_NAME).map(|(text, _)| sanitize(&text).into_owned());
+        named.into_iter().filter_map(|(name, value)| Some(self.local(text(name)?, value))).collect()
+    }
+
+    fn local(&self, name: String, address: Addr) -> Local {
+        Local {
+            name,
+            address,
+            type_name: self.type_of(address).map_or_else(|| "?".into(), |t| t.name.clone()),
+            summary: describe_at(&self.memory, self.heap.types(), address, SUMMARY),
+        }
+    }
+
+    fn type_of(&self, addr: Addr) -> Option<&Type> {
+        self.heap.object_at(addr).map(|(_, ty)| ty)
+    }
+
+    /// `threading._active` of an interpreter: the Thread objects by their idents (`Lib/threading.py`).
+    fn python_threads(&self, interpreter: &InterpreterState) -> HashMap<u64, Addr> {
+        let find = || {
+            let s = &self.memory.layout.structs;
+            let modules = self.memory.reader.pointer(interpreter.address + s.interpreter.modules)?;
+            let threading = self.memory.dict_get(modules, "threading")?;
+            let names = self.memory.reader.pointer(threading + s.module.md_dict)?;
+            let active = self.memory.dict_get(names, "_active")?;
+            let mut found = HashMap::new();
+            self.memory.dict_entries(active, |_, ident, thread| {
+                if let Some(ident) = self.memory.small_int(ident).and_then(|n| u64::try_from(n).ok()) {
+                    found.insert(ident, thread);
+                }
+                true
+            })?;
+            Some(found)
+        };
+        find().unwrap_or_default()
+    }
+}
