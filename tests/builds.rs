@@ -11,11 +11,13 @@ use pymem_tui::heap::Heap;
 use pymem_tui::progress::Progress;
 use pymem_tui::snapshot::Addr;
 use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use support::compare::compare;
 use support::truth::Truth;
-use support::{Target, on_every_interpreter};
+use support::{Interpreter, Target, every_build, on_every_interpreter};
 
 /// What an interpreter said of itself (`OUT_PREFIX.N.own`).
 #[derive(Debug)]
@@ -122,4 +124,127 @@ fn every_interpreter_of_a_process_is_read() {
         let threads_of_its_own = ["3.13", "3.14", "3.15"].contains(&interpreter.minor.as_str());
         check(&target, target.pid, if threads_of_its_own { 4 } else { 3 })
     });
+}
+
+const NAMES: [&str; 3] = ["PyType_Type", "_PyRuntime", "Py_Version"];
+
+/// Which of the names that lead to an interpreter an image of this snapshot exports.
+fn exported(heap: &Heap) -> Vec<&'static str> {
+    let reader = heap.snapshot().reader();
+    let has = |name: &&str| heap.interpreter().images.iter().any(|image| image.symbol(&reader, name).is_some());
+    NAMES.into_iter().filter(has).collect()
+}
+
+#[test]
+fn programs_that_embed_python_are_read() {
+    for interpreter in every_build().iter().filter(|i| i.is_embedded()) {
+        let target = Target::start(interpreter, "builds.py", &["--interpreters"]);
+        check(&target, target.pid, 3).unwrap_or_else(|why| panic!("{}: {why}", interpreter.name));
+        let names = exported(&indexed(target.capture()));
+        let hidden = interpreter.name.ends_with("static");
+        assert_eq!(names.is_empty(), hidden, "{} exports {names:?}", interpreter.name);
+    }
+}
+
+/// Debian's packages have no `libpython3.X.a` to be linked without symbols: here the names are written over.
+#[test]
+fn an_executable_without_the_names_is_read() {
+    let is_debian = |i: &&Interpreter| i.is_plain() && i.name.ends_with("-static-debian");
+    for mut interpreter in every_build().iter().filter(is_debian).cloned() {
+        let dir = tempfile::tempdir().unwrap();
+        let program = interpreter.argv.last_mut().unwrap();
+        let mut bytes = std::fs::read(&*program).unwrap();
+        for name in NAMES {
+            let whole = format!("\0{name}\0").into_bytes();
+            let places: Vec<usize> =
+                bytes.windows(whole.len()).enumerate().filter(|(_, w)| *w == whole).map(|(at, _)| at).collect();
+            places.into_iter().for_each(|at| bytes[at + 1] = b'Q');
+        }
+        let copy = dir.path().join("program");
+        std::fs::write(&copy, bytes).unwrap();
+        std::fs::set_permissions(&copy, std::fs::Permissions::from_mode(0o755)).unwrap();
+        *program = copy.to_str().unwrap().to_owned();
+        if interpreter.env.is_empty() {
+            interpreter.env.insert("PYTHONHOME".into(), "/usr".into());
+        }
+        let target = Target::start(&interpreter, "builds.py", &["--without-ctypes"]);
+        check(&target, target.pid, 1).unwrap_or_else(|why| panic!("{}: {why}", interpreter.name));
+        assert_eq!(exported(&indexed(target.capture())), [] as [&str; 0], "{}", interpreter.name);
+    }
+}
+
+/// Has the new root $1: what is in /usr, the standard library $2, the program $3 as /opt/python, the targets $4, the
+/// folder $5 for records. Then runs builds.py there; $6 is how to get there.
+const JAIL: &str = r#"
+mount -t tmpfs none "$1"
+mkdir "$1/usr" "$1/proc" "$1/home" "$1/opt" "$1/targets" "$1/out" "$1/old"
+mount --rbind /usr "$1/usr"
+mount --rbind /proc "$1/proc"
+for name in lib lib64 bin; do
+    if [ -L "/$name" ]; then cp -P "/$name" "$1/$name"; else mkdir "$1/$name"; mount --rbind "/$name" "$1/$name"; fi
+done
+mount --bind "$2" "$1/home"
+mount --bind "$4" "$1/targets"
+mount --bind "$5" "$1/out"
+cp "$3" "$1/opt/python"
+export PYTHONHOME=/home PYTHONDONTWRITEBYTECODE=1
+if [ "$6" = pivot ]; then
+    cd "$1"
+    pivot_root . old
+    exec /opt/python /targets/builds.py /out/zoo
+fi
+exec chroot "$1" /opt/python /targets/builds.py /out/zoo
+"#;
+
+/// The options with which `unshare` may make namespaces here; `None` when it may not.
+fn allowed(options: &[&'static str]) -> Option<Vec<&'static str>> {
+    let ways = [options.to_vec(), [&["-U", "-r"], options].concat()];
+    let works = |way: &Vec<&str>| {
+        let run = Command::new("unshare").args(way).arg("true").stderr(Stdio::null()).status();
+        run.is_ok_and(|status| status.success())
+    };
+    ways.into_iter().find(works)
+}
+
+/// The last process of a chain of parents and children, by the number it has outside.
+fn innermost(pid: i32) -> i32 {
+    let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    children.split_whitespace().next().and_then(|c| c.parse().ok()).map_or(pid, innermost)
+}
+
+/// Where the interpreter's standard library is really.
+fn prefix(interpreter: &Interpreter) -> String {
+    let code = "import os, sys; sys.stdout.write(os.path.realpath(os.__file__))";
+    let output = Command::new(&interpreter.argv[0]).args(["-c", code]).output().expect("the interpreter runs");
+    let file = String::from_utf8(output.stdout).expect("a path");
+    Path::new(&file).ancestors().nth(3).expect("lib/python3.X/os.py").to_str().unwrap().to_owned()
+}
+
+/// A static executable alone in a file system of its own; outside, its path is no file, or another one.
+#[test]
+fn a_process_in_another_place_is_read() {
+    let (Some(mounts), Some(pids)) = (allowed(&["-m"]), allowed(&["-m", "-p", "-f", "--kill-child"])) else {
+        println!("not covered: namespaces may not be made here");
+        return;
+    };
+    let alone = |i: &&Interpreter| i.build == "static" && i.argv.len() == 1;
+    for interpreter in every_build().iter().filter(alone) {
+        let ways = [(&mounts, "chroot", false), (&mounts, "chroot", true), (&pids, "pivot", false)];
+        for (options, how, other_there) in ways {
+            let what = format!("{}, {how}, another file: {other_there}", interpreter.name);
+            let (jail, dir) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+            if other_there {
+                std::fs::create_dir(jail.path().join("opt")).unwrap();
+                std::fs::copy(std::env::current_exe().unwrap(), jail.path().join("opt/python")).unwrap();
+            }
+            let mut command = Command::new("unshare");
+            command.args(options).args(["sh", "-e", "-c", JAIL, "sh"]).arg(jail.path()).arg(prefix(interpreter));
+            command.arg(&interpreter.argv[0]).arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/targets"));
+            command.arg(dir.path()).arg(how);
+            let target = Target::run(command, dir, &what);
+            let pid = innermost(target.started());
+            assert_eq!(pid != target.pid, how == "pivot", "{what}: its own number is {}", target.pid);
+            check(&target, pid, 1).unwrap_or_else(|why| panic!("{what}: {why}"));
+        }
+    }
 }

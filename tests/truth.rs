@@ -9,8 +9,9 @@ use pymem_tui::cpython::runtime::Interpreter as Interpreted;
 use pymem_tui::heap::Heap;
 use pymem_tui::progress::Progress;
 use pymem_tui::snapshot::{Addr, Snapshot};
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use support::compare::compare;
+use support::compare::{compare, finish};
 use support::truth::Truth;
 use support::{Interpreter, Target, on_every_build, on_every_interpreter, on_every_version};
 
@@ -25,6 +26,27 @@ fn heap_and_truth(interpreter: &Interpreter, env: &[(&str, &str)]) -> (Heap, Tru
 #[test]
 fn every_object_is_in_the_index_with_its_type_and_size() {
     on_every_build(|interpreter| holds(interpreter, &[]));
+}
+
+/// Of the types that a table names, each has one of the size that the table tells: a release that has it otherwise has
+/// an overlay in its table.
+#[test]
+fn every_type_has_the_size_that_its_table_tells() {
+    on_every_interpreter(|interpreter| {
+        let target = Target::start(interpreter, "zoo.py", &["--free", "1000"]);
+        let heap = Heap::index(Arc::new(target.capture()), &Progress::default()).map_err(|e| e.to_string())?;
+        let mut sizes: BTreeMap<&str, Vec<i64>> = BTreeMap::new();
+        for (_, ty) in heap.types().iter() {
+            sizes.entry(&ty.name).or_default().push(ty.basicsize as i64);
+        }
+        let entries = &heap.interpreter().layout.objects;
+        // a module may have a twin in Python beside its type in C; one of them is the table's
+        let differs =
+            |(name, sizes): &(&&str, &Vec<i64>)| entries.get(**name).is_some_and(|e| !sizes.contains(&e.size));
+        let tell = |(name, sizes): (&&str, &Vec<i64>)| format!("{name}: {sizes:?}, not {}", entries[*name].size);
+        let wrong: Vec<String> = sizes.iter().filter(differs).map(tell).collect();
+        finish([(!wrong.is_empty()).then(|| wrong.join("; "))])
+    });
 }
 
 /// Everything that a target recorded of itself is what is found, and nothing more.

@@ -80,7 +80,17 @@ fn open(pid: i32, map: &Map) -> Option<File> {
         return file.metadata().is_ok_and(|info| info.is_file()).then_some(file);
     }
     let path = map.name.as_ref()?.strip_prefix("/").ok()?;
-    let path = Path::new("/proc").join(pid.to_string()).join("root").join(path);
+    let root = Path::new("/proc").join(pid.to_string()).join("root");
+    // the kernel tells names from the root of the process's mounts on, and its own root may lie below that (chroot)
+    let mounts = root.join("../".repeat(MAX_DEPTH));
+    [root, mounts].iter().find_map(|root| open_the_same(&root.join(path), map))
+}
+
+/// Folders between a process's root and that of its mounts: more are not looked through.
+const MAX_DEPTH: usize = 64;
+
+/// The file at `path`, if it is the one that is mapped.
+fn open_the_same(path: &Path, map: &Map) -> Option<File> {
     let file = OpenOptions::new().read(true).custom_flags(nix::libc::O_NONBLOCK).open(path).ok()?;
     let info = file.metadata().ok()?;
     let device = (nix::sys::stat::major(info.dev()), nix::sys::stat::minor(info.dev()));
@@ -110,6 +120,22 @@ mod tests {
         {
             assert!(!wanted(&map(permissions, name)), "{permissions} {name:?}");
         }
+    }
+
+    #[test]
+    fn only_the_file_that_is_mapped_is_opened() {
+        let maps = proc::maps(std::process::id() as i32).unwrap();
+        let exe = std::env::current_exe().unwrap();
+        let map = maps.iter().find(|m| m.name.as_ref() == Some(&exe)).unwrap();
+        assert!(open_the_same(&exe, map).is_some());
+        let folder = tempfile::tempdir().unwrap();
+        let copy = folder.path().join("copy");
+        std::fs::copy(&exe, &copy).unwrap();
+        assert!(open_the_same(&copy, map).is_none(), "the same bytes, another file");
+        assert!(open_the_same(folder.path(), map).is_none());
+        // names from the root of all mounts on lead there from anywhere below
+        let below = folder.path().join("../".repeat(MAX_DEPTH)).join(exe.strip_prefix("/").unwrap());
+        assert!(open_the_same(&below, map).is_some());
     }
 
     #[test]

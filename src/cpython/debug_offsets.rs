@@ -5,7 +5,8 @@
 //! are the same in every build show whether it is the one that the table expects, and one that is not is not used.
 //! Only offsets come from it; encodings do not.
 
-use super::layout::{self, DebugOffset, Layout};
+use super::layout::{DebugOffset, Layout};
+use super::patches;
 use crate::snapshot::{Addr, Reader};
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -37,9 +38,7 @@ type Offsets = BTreeMap<String, u64>;
 /// The layout with the offsets of the list at `at` in it. Tells in `notes` when it is another one than `layout`, and
 /// when the list is of no use.
 pub fn applied(reader: &Reader<'_>, at: Addr, layout: &'static Layout, notes: &mut Vec<String>) -> &'static Layout {
-    let Some(mut table) = layout::table_text(&layout.version).and_then(|text| text.parse::<toml::Table>().ok()) else {
-        return layout;
-    };
+    let Some(mut table) = patches::table(layout) else { return layout };
     let told: Offsets = layout
         .debug_offsets
         .iter()
@@ -110,17 +109,17 @@ fn plausible(offset: u64, expected: u64) -> bool {
 }
 
 /// Layouts live as long as the program: one for each set of offsets that was met.
-fn kept(layout: &Layout, own: &Offsets, table: toml::Table) -> Option<&'static Layout> {
-    static KEPT: Mutex<Vec<(String, Offsets, &'static Layout)>> = Mutex::new(Vec::new());
+fn kept(layout: &'static Layout, own: &Offsets, table: toml::Table) -> Option<&'static Layout> {
+    static KEPT: Mutex<Vec<(&'static Layout, Offsets, &'static Layout)>> = Mutex::new(Vec::new());
     let mut kept = KEPT.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    if let Some((_, _, known)) = kept.iter().find(|(v, o, _)| *v == layout.version && o == own) {
+    if let Some((_, _, known)) = kept.iter().find(|(of, o, _)| std::ptr::eq(*of, layout) && o == own) {
         return Some(known);
     }
     if kept.len() >= MAX_KEPT {
         return None;
     }
     let corrected: &'static Layout = Box::leak(Box::new(table.try_into().ok()?));
-    kept.push((layout.version.clone(), own.clone(), corrected));
+    kept.push((layout, own.clone(), corrected));
     Some(corrected)
 }
 
@@ -134,6 +133,7 @@ fn list(names: &[&str]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::layout;
     use super::*;
     use crate::snapshot::Snapshot;
     use proptest::prelude::*;

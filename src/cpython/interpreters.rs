@@ -93,3 +93,116 @@ fn is_main(reader: &Reader<'_>, layout: &Layout, at: Addr, type_type: Addr) -> b
         && thread_points_back().unwrap_or(false)
         && modules_are_a_dict().unwrap_or(false)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cpython::layout;
+    use crate::snapshot::Snapshot;
+    use proptest::prelude::*;
+
+    const DATA: u64 = 0x10_0000;
+    const LEN: usize = 0x10_0000;
+    const RUNTIME: u64 = DATA + 0x1230;
+    const TYPE: u64 = DATA + 0x8_0000;
+
+    /// Memory where `_PyRuntime` leads to the interpreters 2, 1 and 0; the main one's thread and modules are real.
+    struct Memory {
+        layout: &'static Layout,
+        bytes: Vec<u8>,
+    }
+
+    impl Memory {
+        fn new(minor: u8) -> Memory {
+            let layout = layout::table(&format!("3.{minor}")).unwrap();
+            let mut memory = Memory { layout, bytes: vec![0; LEN] };
+            let s = &layout.structs;
+            let i = &s.interpreter;
+            let states = [2, 1, 0].map(|id| (id, DATA + 0x2_0000 * (id + 1)));
+            memory.put(RUNTIME + s.runtime.interpreters_head, states[0].1);
+            memory.put(RUNTIME + s.runtime.interpreters_main.unwrap(), states[2].1);
+            for (n, (id, at)) in states.into_iter().enumerate() {
+                memory.put(at + i.id, id);
+                memory.put(at + i.next, states.get(n + 1).map_or(0, |next| next.1));
+            }
+            let (main, thread, modules, dict) = (states[2].1, TYPE + 0x1000, TYPE + 0x2000, TYPE + 0x3000);
+            memory.put(main + i.threads_head, thread);
+            memory.put(thread + s.thread.interp, main);
+            memory.put(main + i.modules, modules);
+            memory.put(modules + s.object.ob_type, dict);
+            memory.put(dict + s.object.ob_type, TYPE);
+            memory.put(dict + s.type_object.tp_name, TYPE + 0x4000);
+            memory.put(TYPE + 0x4000, u64::from_le_bytes(*b"dict\0\0\0\0"));
+            memory
+        }
+
+        fn put(&mut self, at: u64, word: u64) {
+            self.bytes[(at - DATA) as usize..][..8].copy_from_slice(&word.to_le_bytes());
+        }
+
+        /// Where `_PyRuntime` is found to be.
+        fn found(&self) -> Option<u64> {
+            let snapshot = Snapshot::from_memory(vec![(Addr(DATA), self.bytes.clone())], None);
+            let data = vec![(Addr(DATA), Addr(DATA + LEN as u64))];
+            find_runtime(&snapshot.reader(), self.layout, &Image::with_data(data), Addr(TYPE)).map(|at| at.0)
+        }
+
+        fn ids(&self) -> Vec<i64> {
+            let snapshot = Snapshot::from_memory(vec![(Addr(DATA), self.bytes.clone())], None);
+            all(&snapshot.reader(), self.layout, Addr(RUNTIME)).iter().map(|i| i.id).collect()
+        }
+    }
+
+    #[test]
+    fn the_runtime_is_found_by_what_it_leads_to() {
+        for minor in 8..=12 {
+            let memory = Memory::new(minor);
+            assert_eq!(memory.found(), Some(RUNTIME), "3.{minor}");
+            assert_eq!(memory.ids(), [0, 1, 2], "3.{minor}");
+        }
+    }
+
+    #[test]
+    fn what_does_not_point_back_is_no_runtime() {
+        for minor in 8..=12 {
+            let s = &layout::table(&format!("3.{minor}")).unwrap().structs;
+            let i = &s.interpreter;
+            let (main, middle) = (DATA + 0x2_0000, DATA + 0x4_0000);
+            let thread_elsewhere = (TYPE + 0x1000 + s.thread.interp, middle);
+            let no_dict = (TYPE + 0x4000, u64::from_le_bytes(*b"list\0\0\0\0"));
+            let not_the_last = (main + i.next, middle);
+            let other_id = (main + i.id, 3);
+            let chain_leads_elsewhere = (middle + i.next, 0);
+            for (at, word) in [thread_elsewhere, no_dict, not_the_last, other_id, chain_leads_elsewhere] {
+                let mut memory = Memory::new(minor);
+                memory.put(at, word);
+                assert_eq!(memory.found(), None, "3.{minor}: {at:#x}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_circle_of_interpreters_ends() {
+        let mut memory = Memory::new(12);
+        let i = &memory.layout.structs.interpreter;
+        memory.put(DATA + 0x2_0000 + i.next, DATA + 0x6_0000);
+        assert_eq!(memory.ids(), [0, 1, 2]);
+        memory.put(DATA + 0x4_0000 + i.next, 0xdead_0000);
+        assert_eq!(memory.ids(), [1, 2], "what cannot be read ends the list");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+        #[test]
+        fn damaged_memory_is_searched_all_the_same(
+            damage in prop::collection::vec((0..LEN as u64 / 8, prop_oneof![any::<u64>(), DATA..DATA + LEN as u64]), 0..200)
+        ) {
+            let mut memory = Memory::new(12);
+            for (word, value) in damage {
+                memory.put(DATA + word * 8, value);
+            }
+            let _ = memory.found();
+            prop_assert!(memory.ids().len() <= MAX_INTERPRETERS);
+        }
+    }
+}

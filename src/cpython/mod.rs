@@ -11,6 +11,7 @@ mod kind;
 pub mod layout;
 mod lines;
 mod memory;
+mod patches;
 pub mod runtime;
 mod signature;
 mod size;

@@ -7,6 +7,7 @@
 use super::debug_offsets;
 use super::interpreters::{self, InterpreterState};
 use super::layout::{self, Layout};
+use super::patches;
 use super::signature::{self, Signature};
 pub use super::version::Version;
 use crate::image::{self, Image};
@@ -55,7 +56,7 @@ pub enum NotPython {
 }
 
 fn known() -> String {
-    let all = layout::known_versions();
+    let all: Vec<_> = layout::known_versions().into_iter().filter(|v| !v.ends_with('t')).collect();
     format!("{} to {}", all.first().unwrap_or(&""), all.last().unwrap_or(&""))
 }
 
@@ -101,6 +102,7 @@ impl Interpreter {
             None if free_threaded => return Err(NotPython::FreeThreaded { version: version.text }),
             None => return Err(NotPython::UnknownVersion { version: version.text }),
         };
+        let layout = patches::applied(layout, &version);
         let layout = match debug {
             Some(at) => debug_offsets::applied(&reader, at, layout, &mut notes),
             None => layout,

@@ -89,6 +89,13 @@ impl Image {
         Some(Image { base, file, data, segments, written, dynamic, bias })
     }
 
+    /// An image of which only the writable data is known.
+    #[cfg(test)]
+    pub(crate) fn with_data(data: Vec<(Addr, Addr)>) -> Image {
+        let (segments, written) = (data.clone(), Vec::new());
+        Image { base: Addr::NULL, file: None, data, segments, written, dynamic: None, bias: 0 }
+    }
+
     /// Whether the loader put it there: its writable segments map the file where its headers say. A program may also
     /// map an executable as it maps any file.
     fn is_loaded(&self, snapshot: &Snapshot) -> bool {

@@ -26,7 +26,8 @@ fn some<T: std::fmt::Display>(kind: &str, items: &BTreeMap<String, Vec<T>>) -> O
     (total > 0).then(|| format!("{total} {kind}: {}", shown.join("; ")))
 }
 
-fn finish(problems: impl IntoIterator<Item = Option<String>>) -> Result<(), String> {
+/// One result of many: all problems, a line each.
+pub fn finish(problems: impl IntoIterator<Item = Option<String>>) -> Result<(), String> {
     let problems: Vec<_> = problems.into_iter().flatten().collect();
     if problems.is_empty() { Ok(()) } else { Err(problems.join("\n    ")) }
 }

@@ -51,10 +51,12 @@ pub fn every_build() -> Vec<Interpreter> {
         all.retain(|i| only.split(',').any(|o| i.name.starts_with(o)));
         return all;
     }
+    // `3.10`: a shared and a static build; `3.8:stripped`: this one
     for required in std::env::var("PYMEM_TUI_REQUIRE").unwrap_or_default().split(',').filter(|r| !r.is_empty()) {
-        for build in ["shared", "static"] {
-            let there = all.iter().any(|i| i.minor == required && i.build == build);
-            assert!(there, "a {build} build of CPython {required} is required and was not found");
+        let (minor, build) = required.split_once(':').unwrap_or((required, ""));
+        for build in if build.is_empty() { vec!["shared", "static"] } else { vec![build] } {
+            let there = all.iter().any(|i| i.minor == minor && i.build == build);
+            assert!(there, "a {build} build of CPython {minor} is required and was not found");
         }
     }
     all.retain(|i| COVERED.contains(&i.minor.as_str()));

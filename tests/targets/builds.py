@@ -1,6 +1,6 @@
 """A target for every kind of build and place: some of everything that needs no extension module, in every interpreter.
 
-    builds.py OUT_PREFIX [--interpreters]
+    builds.py OUT_PREFIX [--interpreters] [--without-ctypes]
 
 Makes objects, and with --interpreters the same in subinterpreters of each configuration that this version has. The
 interpreter with the id N writes OUT_PREFIX.N.truth (truth.py) and OUT_PREFIX.N.own: one line `interpreter N`, `module ADDRESS`
@@ -17,6 +17,9 @@ import gc
 import itertools
 import os
 import weakref
+
+if "--without-ctypes" in sys.argv:
+    sys.modules["ctypes"] = None  # it could not be loaded, and a failed try leaves modules behind that hook into fork
 
 import truth
 

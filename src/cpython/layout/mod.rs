@@ -25,12 +25,33 @@ pub struct Layout {
     /// Where a snapshot itself tells offsets, by `struct.field`.
     #[serde(default)]
     pub debug_offsets: BTreeMap<String, DebugOffset>,
+    /// What other patch releases have otherwise.
+    #[serde(default)]
+    pub patches: Vec<Patch>,
+    /// Which of `patches` are in this layout already.
+    #[serde(default)]
+    pub patched: Vec<usize>,
     /// Sizes that allocators work with.
     pub alloc: Alloc,
     /// Struct offsets.
     pub structs: Structs,
     /// C types by name.
     pub objects: HashMap<String, ObjectLayout>,
+}
+
+/// What some patch releases of a minor version have otherwise than the build that its table was taken from.
+#[derive(Debug, Deserialize)]
+pub struct Patch {
+    /// The first release that has it so, `3.13.5`.
+    pub from: Option<String>,
+    /// The last release that has it so.
+    pub until: Option<String>,
+    /// Whole structs, by their names.
+    #[serde(default)]
+    pub structs: toml::Table,
+    /// Whole entries of objects, by the names of their types.
+    #[serde(default)]
+    pub objects: toml::Table,
 }
 
 /// Sizes that allocators work with.
