@@ -180,6 +180,30 @@ pub struct Field {
     pub fields: Vec<Field>,
 }
 
+/// Something known of an object that is no reference to a part of it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Property {
+    /// `None`; serialised as `null`.
+    None,
+    /// A flag.
+    Bool(bool),
+    /// A number.
+    Int(i64),
+    /// A float; `null` where JSON has no number for it.
+    Float(f64),
+    /// Sanitised text.
+    Text(String),
+    /// Numbers in a row.
+    Numbers(Vec<i64>),
+    /// An object, or any address.
+    Address(Addr),
+}
+
+fn as_map<S: serde::Serializer>(pairs: &[(String, Property)], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(pairs.iter().map(|(name, value)| (name, value)))
+}
+
 /// One object in full.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ObjectDetail {
@@ -197,6 +221,10 @@ pub struct ObjectDetail {
     /// Whether that size is an estimate.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub estimated: bool,
+    /// Bytes it owns outside that size (an array's data, a mapping); each byte is counted at its owner alone. Left out
+    /// for types that never own any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub native_bytes: Option<u64>,
     /// A module's interpreter, by its id, when there is more than one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub interpreter: Option<i64>,
@@ -206,6 +234,9 @@ pub struct ObjectDetail {
     pub value: String,
     /// The value in one line, sanitised.
     pub summary: String,
+    /// What is known of it beside its fields, by name: flags, sizes, a state. Left out when there is nothing.
+    #[serde(serialize_with = "as_map", skip_serializing_if = "Vec::is_empty")]
+    pub properties: Vec<(String, Property)>,
     /// Attributes, items, locals, fields.
     pub fields: Vec<Field>,
     /// How many fields there are, those not shown included.

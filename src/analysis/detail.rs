@@ -1,7 +1,7 @@
 //! One object in full, and a module's globals: named parts, as deep as is asked for.
 
 use super::answers::{Field, ModuleReport, ObjectDetail};
-use super::describe::{DEFAULT_WIDTH, describe, edge_name, value_text};
+use super::describe::{DEFAULT_WIDTH, describe, edge_name, properties, value_text};
 use super::types::{is_estimate, refcount};
 use crate::cpython::layout::DecoderName;
 use crate::cpython::types::{Type, flags};
@@ -43,10 +43,12 @@ pub fn object(heap: &Heap, id: ObjectId, depth: Depth) -> Option<ObjectDetail> {
         refcount: refcount(&memory, address),
         shallow_bytes: memory.shallow_size(address, ty).unwrap_or(0),
         estimated: is_estimate(heap, ty),
+        native_bytes: memory.native_bytes(address, ty, heap.types()),
         interpreter,
         reachable: None,
         value: value_text(&memory, heap.types(), address, ty, depth.chars),
         summary: describe(&memory, heap.types(), address, ty, DEFAULT_WIDTH),
+        properties: properties(&memory, heap.types(), address, ty),
         fields,
         fields_total,
         facts,
@@ -138,6 +140,12 @@ fn facts(heap: &Heap, memory: &Memory<'_>, id: ObjectId, address: Addr, ty: &Typ
     if let Some(edges) = heap.built_edges() {
         add("referrers", text::count(edges.referrers(id).len() as u64));
         add("referents", text::count(edges.referents(heap, id).len() as u64));
+    }
+    if let Some(bytes) = memory.native_bytes(address, ty, heap.types()) {
+        add("native bytes", text::count(bytes));
+    }
+    for (name, value) in properties(memory, heap.types(), address, ty) {
+        facts.push((name, value.text()));
     }
     facts
 }

@@ -241,6 +241,14 @@ impl Memory<'_> {
                     }
                 }
             }
+            DecoderName::Ndarray => {
+                // a view's items are its base's; the owner's lie one after the other
+                let array = self.ndarray(addr, types)?;
+                if array.owns && array.kind == b'O' && array.itemsize == 8 {
+                    let count = (array.bytes / 8).min(r.words());
+                    self.array_edges(array.data, count, Strong, EdgeName::Index, visitor)?;
+                }
+            }
             _ if ty.unknown_items => {
                 let count = self.ob_size(addr)?.unsigned_abs();
                 let first = ty.basicsize;

@@ -3,8 +3,9 @@
 //! A C type counts as what its name says only when the version's layout table knows it and its size fits; a class
 //! counts as what its nearest known base is. How references are followed does not depend on this.
 
-use super::layout::{DecoderName, Layout};
+use super::layout::{DecoderName, Layout, packages};
 use super::types::{Attributes, Type, TypeTable};
+use super::value::is_known_class;
 
 /// A kind of object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -76,6 +77,26 @@ pub enum Kind {
     Context,
     File,
     Socket,
+    TimeZone,
+    ZoneInfo,
+    Count,
+    Repeat,
+    Mmap,
+    /// What `ContextVar.set` returns.
+    Token,
+    ThreadLocal,
+    SimpleQueue,
+    Struct,
+    /// Objects of ctypes.
+    CData,
+    NdArray,
+    /// NumPy's dtypes.
+    DType,
+    NumpyScalar,
+    /// A class of the standard library whose attributes mean something known.
+    Class,
+    /// A C object of which the layout table knows the references, and nothing else is known.
+    Fields,
     /// An object with attributes.
     Instance,
     /// A C object of which nothing else is known.
@@ -117,6 +138,8 @@ fn by_decoder(decoder: DecoderName) -> Option<Kind> {
         DecoderName::Frame => Kind::Frame,
         DecoderName::Weakref => Kind::WeakRef,
         DecoderName::LruCache => Kind::LruCache,
+        DecoderName::Simplequeue => Kind::SimpleQueue,
+        DecoderName::Ndarray => Kind::NdArray,
         // sets and generators are told apart by name
         _ => return None,
     })
@@ -170,7 +193,20 @@ fn by_name(ty: &Type, base: &Type, layout: &Layout) -> Option<Kind> {
             Kind::File
         }
         "_socket.socket" => Kind::Socket,
-        // not in every table under the size it has there: its patch versions differ
+        "datetime.timezone" => Kind::TimeZone,
+        "zoneinfo.ZoneInfo" => Kind::ZoneInfo,
+        "itertools.count" => Kind::Count,
+        "itertools.repeat" => Kind::Repeat,
+        "_contextvars.Token" | "Token" => Kind::Token,
+        "_thread._local" => Kind::ThreadLocal,
+        "_queue.SimpleQueue" => Kind::SimpleQueue,
+        "_struct.Struct" | "Struct" => Kind::Struct,
+        "_ctypes._CData" | "_ctypes.CFuncPtr" | "_ctypes._CFuncPtr" => Kind::CData,
+        "types.SimpleNamespace" => Kind::Instance,
+        "numpy.dtype" => return Some(Kind::DType),
+        name if packages::scalar(name).is_some() => Kind::NumpyScalar,
+        // not in every table under the size it has there: its patch versions differ (mmap gained its last fields so)
+        "mmap.mmap" if base.basicsize >= layout.structs.mmap.size && !base.is_metatype() => return Some(Kind::Mmap),
         "_thread.lock" if !base.is_metatype() => return Some(Kind::Lock),
         "_thread.RLock" if !base.is_metatype() => return Some(Kind::RLock),
         "BaseException" => {
@@ -183,12 +219,13 @@ fn by_name(ty: &Type, base: &Type, layout: &Layout) -> Option<Kind> {
                 "uuid.UUID" => Kind::Uuid,
                 "pathlib.PurePath" | "pathlib._local.PurePath" => Kind::Path,
                 "enum.Enum" => Kind::EnumMember,
+                name if is_known_class(name) => Kind::Class,
                 _ => return None,
             });
         }
         _ => return None,
     };
-    let entry = layout.objects.get(&base.name)?;
+    let entry = layout.objects.get(&base.name).or_else(|| packages::object(&base.name, base.basicsize))?;
     let same = ty.fields.is_some_and(|fields| std::ptr::eq(fields, entry));
     same.then_some(kind)
 }
@@ -201,5 +238,13 @@ fn instance_or_opaque(ty: &Type, layout: &Layout) -> Kind {
     };
     let named = ty.attributes != Attributes::None || !ty.slots.is_empty();
     let explained = plain && ty.unknown_words.is_empty() && !ty.unknown_items;
-    if ty.is_heap_type() && (named || explained) { Kind::Instance } else { Kind::Opaque }
+    let fields = ty.fields.is_some_and(|f| !f.refs.is_empty()) && ty.decoder == DecoderName::Fields;
+    // a C type of its own, not a class that derives from one
+    let own = ty.fields.is_some_and(|f| layout.objects.get(&ty.name).is_some_and(|o| std::ptr::eq(o, f)));
+    match ty.is_heap_type() {
+        true if fields && own => Kind::Fields,
+        true if named || explained => Kind::Instance,
+        _ if fields => Kind::Fields,
+        _ => Kind::Opaque,
+    }
 }

@@ -4,6 +4,7 @@
 //! with it. All of it is total: what cannot be read is `None`, what is absurd is cut off.
 
 use super::layout::{IntVariant, KeysVariant, Layout, RefCountVariant, ValuesVariant};
+use super::value::Text;
 use crate::snapshot::{Addr, Reader};
 
 /// No object has more items than this; a larger count is a damaged one.
@@ -35,13 +36,13 @@ pub enum Count {
 pub struct Str {
     /// Characters.
     pub len: u64,
-    /// Bytes a character: 1, 2 or 4; 0 for a legacy string that has only a `wchar_t` form (up to 3.11).
+    /// Bytes a character: 1, 2 or 4; 0 for a legacy string that has only a `wchar_t` form (up to 3.11), of 4 bytes each.
     pub width: u8,
     /// Whether the text follows the header.
     pub compact: bool,
     /// Whether all characters are below 128.
     pub ascii: bool,
-    /// The first character; null when the string is not ready.
+    /// The first character.
     pub data: Addr,
 }
 
@@ -198,6 +199,12 @@ impl<'s> Memory<'s> {
         if !matches!(width, 0 | 1 | 2 | 4) || len > MAX_ITEMS {
             return None;
         }
+        if let (0, Some(wstr), Some(wstr_length)) = (width, s.ascii.wstr, s.compact.wstr_length) {
+            // not ready: its only text is in wchar_t, which is 4 bytes
+            let len = self.reader.u64(addr + wstr_length).filter(|n| *n <= MAX_ITEMS)?;
+            let data = self.reader.pointer(addr + wstr)?;
+            return Some(Str { len, width, compact, ascii, data });
+        }
         let data = match (compact, ascii) {
             (true, true) => addr + s.ascii.size,
             (true, false) => addr + s.compact.size,
@@ -206,20 +213,29 @@ impl<'s> Memory<'s> {
         Some(Str { len, width, compact, ascii, data })
     }
 
-    /// At most `max` characters of the str at `addr`, lone surrogates replaced; and whether that is all.
+    /// At most `max` characters of the str at `addr`, a lone surrogate as the escape `\ud800`; and whether that is all.
     pub fn text(&self, addr: Addr, max: usize) -> Option<(String, bool)> {
+        let (text, surrogates) = self.text_parts(addr, max)?;
+        let whole = text.chars().count() as u64 == self.str_at(addr)?.len;
+        if surrogates.is_empty() {
+            return Some((text, whole));
+        }
+        let text = Text { text, surrogates, len: 0 };
+        Some((text.escaped(), whole))
+    }
+
+    /// At most `max` characters of the str at `addr`, and its lone surrogates: at which character, and which.
+    pub(super) fn text_parts(&self, addr: Addr, max: usize) -> Option<(String, Vec<(usize, u16)>)> {
         let s = self.str_at(addr)?;
         let take = s.len.min(max as u64) as usize;
-        let mut bytes = vec![0; take.checked_mul(usize::from(s.width.max(1)))?.min(self.reader.tail(s.data).len())];
+        let width = usize::from(if s.width == 0 { 4 } else { s.width });
+        let mut bytes = vec![0; take.checked_mul(width)?.min(self.reader.tail(s.data).len())];
         self.reader.read(s.data, &mut bytes).ok()?;
-        let text: String = match s.width {
-            1 => bytes.iter().map(|b| char::from(*b)).collect(),
-            2 => bytes.chunks_exact(2).map(|c| wide(u32::from(u16::from_le_bytes([c[0], c[1]])))).collect(),
-            4 => bytes.chunks_exact(4).map(|c| wide(u32::from_le_bytes([c[0], c[1], c[2], c[3]]))).collect(),
-            _ => return None,
-        };
-        let whole = text.chars().count() as u64 == s.len;
-        Some((text, whole))
+        Some(match width {
+            1 => (bytes.iter().map(|b| char::from(*b)).collect(), Vec::new()),
+            2 => units_text(bytes.chunks_exact(2).map(|c| u32::from(u16::from_le_bytes([c[0], c[1]])))),
+            _ => wide_text(&bytes),
+        })
     }
 
     /// The keys object at `addr`. `O(1)`.
@@ -339,6 +355,18 @@ fn split_count(local: u32, shared: i64) -> Count {
     }
 }
 
-fn wide(unit: u32) -> char {
-    char::from_u32(unit).unwrap_or(char::REPLACEMENT_CHARACTER)
+/// Text of 4 bytes a character, and its lone surrogates.
+pub(super) fn wide_text(bytes: &[u8]) -> (String, Vec<(usize, u16)>) {
+    units_text(bytes.chunks_exact(4).map(|c| u32::from_le_bytes([c[0], c[1], c[2], c[3]])))
+}
+
+fn units_text(units: impl Iterator<Item = u32>) -> (String, Vec<(usize, u16)>) {
+    let mut surrogates = Vec::new();
+    let text = units.enumerate().map(|(i, unit)| {
+        char::from_u32(unit).unwrap_or_else(|| {
+            surrogates.extend(u16::try_from(unit).ok().map(|unit| (i, unit)));
+            char::REPLACEMENT_CHARACTER
+        })
+    });
+    (text.collect(), surrogates)
 }

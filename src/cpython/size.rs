@@ -150,7 +150,8 @@ impl Memory<'_> {
         let (mut size, mut data) = match (text.compact, text.ascii) {
             (true, true) => (s.ascii.size + text.len + 1, addr + s.ascii.size),
             (true, false) => (s.compact.size + (text.len + 1) * width, addr + s.compact.size),
-            (false, _) if text.data.is_null() => (s.unicode.size, Addr::NULL),
+            // not ready: what it has in wchar_t is counted below
+            (false, _) if text.width == 0 || text.data.is_null() => (s.unicode.size, Addr::NULL),
             (false, _) => (s.unicode.size + (text.len + 1) * width, text.data),
         };
         if !(text.compact && text.ascii) {

@@ -343,10 +343,11 @@ impl<'s> Walk<'s> {
         while let Some(chunk) = glibc::chunk_at(self.reader(), at, limit) {
             if chunk.in_use && chunk.len >= heap_type {
                 let block = debug::block(self.reader(), chunk.user, chunk.len).map_or(chunk.user, |b| b.at);
-                // a class has a GC header before it
-                let address = block + 16;
-                if let Some(metatype) = self.memory.reader.pointer(address + ob_type) {
-                    self.candidate(address, metatype);
+                // a class has a GC header before it; a static type that C code allocates (NumPy's dtypes) has none
+                for address in [block + 16, block] {
+                    if let Some(metatype) = self.memory.reader.pointer(address + ob_type) {
+                        self.candidate(address, metatype);
+                    }
                 }
             }
             at = chunk.next;

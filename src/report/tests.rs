@@ -73,6 +73,8 @@ fn detail() -> ObjectDetail {
         refcount: RefCount::Immortal,
         shallow_bytes: 1234,
         estimated: false,
+        native_bytes: None,
+        properties: Vec::new(),
         interpreter: None,
         reachable: None,
         value: "first\n\x1b]52;c;evil\x07\u{9b}\u{202e}😀".into(),

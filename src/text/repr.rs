@@ -45,11 +45,23 @@ fn number(value: f64) -> String {
 
 /// `repr` of a str. When the text was cut, `cut` stands for the rest before the closing quote.
 pub fn str(text: &str, cut: &str) -> String {
+    str_with(text, &[], cut)
+}
+
+/// The same for text with lone surrogates: at which character, in order, and which. They are written as Python writes
+/// them (`\ud800`), in place of what stands there.
+pub fn str_with(text: &str, surrogates: &[(usize, u16)], cut: &str) -> String {
+    let mut lone = surrogates.iter().peekable();
     let quote = if text.contains('\'') && !text.contains('"') { '"' } else { '\'' };
     let mut out = String::with_capacity(text.len() + 2);
     out.push(quote);
-    for c in text.chars() {
-        push_char(&mut out, c, quote);
+    for (i, c) in text.chars().enumerate() {
+        match lone.next_if(|(at, _)| *at == i) {
+            Some((_, unit)) => {
+                let _ = write!(out, "\\u{unit:04x}");
+            }
+            None => push_char(&mut out, c, quote),
+        }
     }
     out.push_str(cut);
     out.push(quote);

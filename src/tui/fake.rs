@@ -152,6 +152,8 @@ fn detail(address: Addr) -> Option<Box<ObjectDetail>> {
         refcount: row.refcount,
         shallow_bytes: row.shallow_bytes,
         estimated: row.estimated,
+        native_bytes: None,
+        properties: Vec::new(),
         interpreter: None,
         reachable: None,
         value: row.summary.clone(),

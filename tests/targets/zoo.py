@@ -23,6 +23,7 @@ import zoo_builtins
 import zoo_classes
 import zoo_code
 import zoo_freed
+import zoo_library
 import zoo_stdlib
 
 PR_SET_PTRACER, PR_SET_PTRACER_ANY = 0x59616D61, ctypes.c_ulong(-1)
@@ -69,7 +70,7 @@ def main():
     options = parser.parse_args()
     gc.disable()
     allow_tracer()
-    for part in (zoo_builtins, zoo_classes, zoo_code, zoo_stdlib):
+    for part in (zoo_builtins, zoo_classes, zoo_code, zoo_stdlib, zoo_library):
         part.build(add)
     start_threads(options.threads)
     stand_still(options.prefix, options.free)

@@ -5,6 +5,7 @@
 //! structs. A new version is a new file; a new variant is only needed where an encoding is new. Which table fits a
 //! snapshot is decided in [`runtime`](super::runtime).
 
+pub mod packages;
 mod tables;
 
 pub use tables::{BadTable, add, add_folder, known_versions, table, table_text};
@@ -273,6 +274,8 @@ pub enum DecoderName {
     Teedataobject,
     Simplequeue,
     Structseq,
+    /// A NumPy array: its items are references when they are objects.
+    Ndarray,
     /// A decoder this version of the program does not have: the object's words are looked at instead.
     #[serde(other)]
     Unknown,
@@ -404,10 +407,10 @@ structs! {
     "PyMemberDescrObject" => member_descr: MemberDescr { d_member; }
     "PyMemberDef" => member_def: MemberDef { r#type, offset; name }
     "PyDescrObject" => descr: Descr { d_type, d_name; }
-    "lru_cache_object" => lru_cache: LruCache { root_prev, root_next, cache; hits, misses }
+    "lru_cache_object" => lru_cache: LruCache { root_prev, root_next, cache; hits, misses, maxsize }
     "lru_list_elem" => lru_elem: LruElem { key, result; prev, next }
     "teedataobject" => teedata: TeeData { numread, values; nextlink, it }
-    "simplequeueobject" => simplequeue: SimpleQueue { ; lst, items, get_idx, num_items, items_cap }
+    "simplequeueobject" => simplequeue: SimpleQueue { ; lst, lst_pos, items, get_idx, num_items, items_cap }
     "PyHamtNode_Bitmap" => hamt_bitmap: HamtBitmap { b_array; }
     "PyHamtNode_Array" => hamt_array: HamtArray { a_array; a_count }
     "PyHamtNode_Collision" => hamt_collision: HamtCollision { c_array; }
@@ -416,7 +419,7 @@ structs! {
     "bytesio" => bytesio: BytesIo { buf; string_size }
     "buffered" => buffered: Buffered { buffer, buffer_size; }
     "PyDecObject" => decimal: Decimal { dec_flags, dec_exp, dec_len, dec_alloc, dec_data; dec_digits }
-    "PyStructObject" => struct_object: StructObject { s_codes, s_format; }
+    "PyStructObject" => struct_object: StructObject { s_codes, s_format; s_size }
     "StgInfo" => stg_info: StgInfo { ; initialized, format, ndim, length, ffi_elements }
     "StgDictObject" => stg_dict: StgDict { ; format, ndim, length, ffi_elements }
     "combinationsobject" => combinations: Combinations { r; }
@@ -457,8 +460,14 @@ structs! {
         flags, view_buf, view_len, view_itemsize, view_ndim, view_format, view_shape, view_strides;
     }
     "PatternObject" => pattern: Pattern { groups, flags; }
-    "MatchObject" => r#match: Match { mark; }
+    "MatchObject" => r#match: Match { mark; groups }
     "stringio" => stringio: StringIo { buf, string_size, state; accu_large, accu_small, writer, writer_buffer }
-    "fileio" => fileio: FileIo { fd, dict; }
-    "PySocketSockObject" => socket: Socket { sock_fd; }
+    "fileio" => fileio: FileIo { fd, dict; created }
+    "PySocketSockObject" => socket: Socket { sock_fd; sock_family, sock_type, sock_proto, sock_timeout }
+    "countobject" => count: Count { ; cnt }
+    "repeatobject" => repeat: Repeat { ; cnt }
+    "mmap_object" => mmap: Mmap { ; data, size_field, pos, offset, fd }
+    "PyContextToken" => token: Token { ; tok_used }
+    "localobject" => local: Local { ; dummies, localdicts }
+    "CDataObject" => cdata: CData { ; b_ptr, b_needsfree, b_size, b_length }
 }

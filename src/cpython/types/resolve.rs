@@ -4,7 +4,7 @@
 
 use super::read::Raw;
 use super::{MAX_BASES, Type};
-use crate::cpython::layout::{DecoderName, Layout, SizeRule};
+use crate::cpython::layout::{DecoderName, Layout, SizeRule, packages};
 
 /// Gives each type its decoder: its own entry in the table, or its base's, and what is unknown beyond that.
 pub(super) fn resolve(layout: &'static Layout, raw: &[Raw], types: &mut [Type]) {
@@ -31,6 +31,9 @@ pub(super) fn resolve(layout: &'static Layout, raw: &[Raw], types: &mut [Type]) 
 
 fn resolve_one(layout: &'static Layout, raw: &Raw, ty: &mut Type, base: Option<&Type>) {
     let entry = layout.objects.get(&ty.name).filter(|o| o.size == ty.basicsize as i64);
+    let entry = entry.or_else(|| packages::object(&ty.name, ty.basicsize));
+    let grown = || base.and_then(|b| packages::grown(b.fields?, ty.basicsize)).filter(|_| !ty.is_heap_type());
+    let entry = entry.or_else(grown);
     if let Some(entry) = entry {
         ty.decoder = entry.decoder;
         ty.size_rule = entry.sizeof;

@@ -44,7 +44,7 @@ impl Memory<'_> {
         Some(self.pointers(addr + self.layout.structs.tuple.ob_item, len, max))
     }
 
-    fn pointers(&self, first: Addr, len: u64, max: usize) -> Part<Addr> {
+    pub(super) fn pointers(&self, first: Addr, len: u64, max: usize) -> Part<Addr> {
         let items = (0..len.min(max as u64)).map_while(|i| self.reader.pointer(first + i * 8)).collect();
         Part { items, len }
     }

@@ -44,7 +44,10 @@ impl Memory<'_> {
             }
             Kind::Path => Value::Plain(self.path(addr, ty, types, limits)?),
             Kind::EnumMember => Value::EnumMember {
-                name: attribute("_name_").and_then(|a| self.short_text(a)),
+                // None for flags that are set together, up to 3.10
+                name: attribute("_name_")
+                    .filter(|a| !self.is_named(*a, types, "NoneType"))
+                    .and_then(|a| self.short_text(a)),
                 value: attribute("_value_"),
             },
             Kind::Pattern => Value::Pattern {
@@ -52,11 +55,15 @@ impl Memory<'_> {
                 flags: r.u32(addr + s.pattern.flags)?,
                 groups: r.u64(addr + s.pattern.groups)?,
             },
-            Kind::Match => Value::Match {
-                string: field("string"),
-                start: r.i64(addr + s.r#match.mark)?,
-                end: r.i64(addr + s.r#match.mark + 8)?,
-            },
+            Kind::Match => {
+                let marks = addr + s.r#match.mark;
+                let span = |i: u64| Some((r.i64(marks + i * 16)?, r.i64(marks + i * 16 + 8)?));
+                let (start, end) = span(0)?;
+                // the whole match is counted as a group
+                let count = s.r#match.groups.and_then(|o| r.u64(addr + o)).unwrap_or(1).min(limits.items as u64 + 1);
+                let groups = (1..count).map_while(span).collect();
+                Value::Match { string: field("string"), start, end, groups }
+            }
             Kind::Lock => Value::Lock { locked: self.lock_held(addr, ty)?, count: None },
             Kind::RLock => {
                 let count = self.rlock_count(addr, ty)?;
@@ -79,7 +86,15 @@ impl Memory<'_> {
                 let exception = field("_exception").filter(some);
                 Value::Future { state, result: field("_result").filter(|_| exception.is_none()), exception, task }
             }
-            Kind::ContextVar => Value::ContextVar(self.short_text(field("name")?)?),
+            Kind::ContextVar => Value::ContextVar { name: self.short_text(field("name")?)?, default: field("default") },
+            Kind::TimeZone => Value::Plain(match field("name").and_then(|n| self.short_text(n)) {
+                Some(name) => name,
+                None => match self.zone_offset(addr, types)?.as_str() {
+                    "+00:00" => "UTC".to_owned(),
+                    offset => format!("UTC{offset}"),
+                },
+            }),
+            Kind::ZoneInfo => Value::Plain(self.short_text(field("key")?)?),
             _ => return None,
         })
     }
@@ -136,9 +151,11 @@ impl Memory<'_> {
         }
         if self.reader.u8(addr + self.layout.structs.datetime.hastzinfo)? != 0
             && let Some(zone) = self.field(addr, ty, "tzinfo")
-            && let Some(offset) = self.zone_offset(zone, types)
         {
-            text.push_str(&offset);
+            text.push_str(&match self.zone_offset(zone, types) {
+                Some(offset) => offset,
+                None => format!("[{}]", self.zone_name(zone, types)),
+            });
         }
         Some(text)
     }
@@ -165,6 +182,14 @@ impl Memory<'_> {
             text.push_str(&format!(".{micro:06}"));
         }
         Some(text)
+    }
+
+    /// What stands for a zone whose offset is not known: the key of a ZoneInfo, else its class, as RFC 9557 puts it
+    /// behind a time.
+    fn zone_name(&self, zone: Addr, types: &TypeTable) -> String {
+        let ty = self.type_of(zone).and_then(|t| types.id_of(t)).map(|t| types.get(t));
+        let key = ty.and_then(|ty| self.field(zone, ty, "key").and_then(|k| self.short_text(k)));
+        key.unwrap_or_else(|| ty.map_or("?", |ty| ty.name.as_str()).to_owned())
     }
 
     /// `str()` of a path: what it has worked out already, else what it was made from (`Lib/pathlib`).

@@ -2,7 +2,7 @@
 
 use super::{Data, Limits, Memory, Text, Value};
 use crate::cpython::kind::Kind;
-use crate::cpython::memory::MAX_ITEMS;
+use crate::cpython::memory::{MAX_ITEMS, wide_text};
 use crate::cpython::types::{Type, TypeTable};
 use crate::snapshot::Addr;
 
@@ -61,10 +61,33 @@ impl Memory<'_> {
                 let is_raw = types.bases(raw_type).any(|t| t.name == "_io.FileIO");
                 let fd = if is_raw { r.i32(raw + s.fileio.fd) } else { None };
                 let dict = r.pointer(raw + s.fileio.dict).filter(|d| is_raw && !d.is_null());
-                Value::File { fd, name: dict.and_then(|d| self.lookup(d, "name", 16)) }
+                // open() sets the mode of text as an attribute; a buffer has its raw file's
+                let given = self.attribute(addr, ty, "mode").and_then(|m| self.short_text(m));
+                let of_raw = || if is_raw { self.raw_mode(raw) } else { None };
+                let is_text = types.bases(ty).any(|t| t.name == "_io.TextIOWrapper");
+                let mode = if is_text { given } else { given.or_else(of_raw) };
+                Value::File { fd, name: dict.and_then(|d| self.lookup(d, "name", 16)), mode }
             }
-            _ => Value::Socket(r.i32(addr + s.socket.sock_fd)?),
+            _ => return None,
         })
+    }
+
+    /// The mode of a FileIO by its flags (`Modules/_io/fileio.c`, `mode_string`): bits of one byte, in the order
+    /// created, readable, writable, appending.
+    fn raw_mode(&self, raw: Addr) -> Option<String> {
+        let flags = self.reader.u8(raw + self.layout.structs.fileio.created?)?;
+        let set = |bit: u8| flags & (1 << bit) != 0;
+        let (created, readable, writable, appending) = (set(0), set(1), set(2), set(3));
+        let text = match (created, appending, readable, writable) {
+            (true, _, true, _) => "xb+",
+            (true, _, false, _) => "xb",
+            (_, true, true, _) => "ab+",
+            (_, true, false, _) => "ab",
+            (_, _, true, true) => "rb+",
+            (_, _, true, false) => "rb",
+            _ => "wb",
+        };
+        Some(text.to_owned())
     }
 
     fn memoryview(&self, addr: Addr, max: usize) -> Option<Value> {
@@ -86,22 +109,26 @@ impl Memory<'_> {
             (0..dimensions).map(|i| r.i64(first + i * 8)).collect::<Option<Vec<i64>>>()
         };
         let (shape, strides) = (words(v.view_shape)?, words(v.view_strides)?);
-        // tobytes(): items in C order, wherever the strides put them
+        let bytes = self.strided(r.pointer(addr + v.view_buf)?, &shape, &strides, itemsize, max);
+        Some(Value::MemoryView { format, dimensions, data: Data { bytes, len }, released })
+    }
+
+    /// At most `max` bytes of the items in C order, wherever the strides put them: what `tobytes()` gives.
+    pub(super) fn strided(&self, start: Addr, shape: &[i64], strides: &[i64], itemsize: u64, max: usize) -> Vec<u8> {
         let mut bytes = Vec::new();
         let mut index = vec![0i64; shape.len()];
-        let start = r.pointer(addr + v.view_buf)?;
         while shape.iter().all(|n| *n > 0) && itemsize > 0 && bytes.len() < max {
-            let offset = index.iter().zip(&strides).fold(0i64, |o, (i, s)| o.wrapping_add(i.wrapping_mul(*s)));
+            let offset = index.iter().zip(strides).fold(0i64, |o, (i, s)| o.wrapping_add(i.wrapping_mul(*s)));
             let room = (max - bytes.len()) as u64;
             let before = bytes.len();
-            for (_, piece) in r.chunks(start.offset(offset), itemsize.min(room)) {
+            for (_, piece) in self.reader.chunks(start.offset(offset), itemsize.min(room)) {
                 bytes.extend_from_slice(piece);
             }
-            if bytes.len() == before || !advance(&mut index, &shape) {
+            if bytes.len() == before || !advance(&mut index, shape) {
                 break;
             }
         }
-        Some(Value::MemoryView { format, dimensions, data: Data { bytes, len }, released })
+        bytes
     }
 
     fn stringio(&self, addr: Addr, max: usize) -> Option<Text> {
@@ -115,13 +142,12 @@ impl Memory<'_> {
             for (_, piece) in r.chunks(r.pointer(addr + s.buf)?, take as u64 * 4) {
                 bytes.extend_from_slice(piece);
             }
-            let wide = |c: &[u8]| char::from_u32(u32::from_le_bytes(c.try_into().ok()?));
-            let chars = bytes.chunks_exact(4).map(|c| wide(c).unwrap_or(char::REPLACEMENT_CHARACTER));
-            return Some(Text { text: chars.collect(), len });
+            let (text, surrogates) = wide_text(&bytes);
+            return Some(Text { text, surrogates, len });
         }
         if let Some(offset) = s.accu_large {
             // up to 3.11: a list of large pieces, then one of small ones
-            let mut text = String::new();
+            let (mut text, mut surrogates) = (String::new(), Vec::new());
             let mut left = take;
             let lists = [Some(offset), s.accu_small];
             for list in lists.into_iter().flatten().filter_map(|o| r.pointer(addr + o)).filter(|l| !l.is_null()) {
@@ -131,16 +157,17 @@ impl Memory<'_> {
                     if left == 0 {
                         break;
                     }
-                    let (piece, _) = self.text(r.pointer(items + i * 8)?, left)?;
+                    let (piece, lone) = self.text_parts(r.pointer(items + i * 8)?, left)?;
                     let chars = piece.chars().count();
                     if chars == 0 && i > take as u64 {
                         break;
                     }
+                    surrogates.extend(lone.into_iter().map(|(at, unit)| (take - left + at, unit)));
                     left -= chars.min(left);
                     text.push_str(&piece);
                 }
             }
-            return Some(Text { text, len });
+            return Some(Text { text, surrogates, len });
         }
         let buffer = match (s.writer_buffer, s.writer) {
             (Some(offset), _) => r.pointer(addr + offset)?,
@@ -148,8 +175,8 @@ impl Memory<'_> {
             (None, Some(offset)) => r.pointer(r.pointer(addr + offset)?)?,
             (None, None) => return None,
         };
-        let text = if take == 0 { String::new() } else { self.text(buffer, take)?.0 };
-        Some(Text { text, len })
+        let (text, surrogates) = if take == 0 { Default::default() } else { self.text_parts(buffer, take)? };
+        Some(Text { text, surrogates, len })
     }
 }
 
