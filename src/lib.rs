@@ -16,7 +16,7 @@
 //! - [`snapshot`]: bytes by address, whatever the source; opening, bounds-checked reading, writing.
 //! - [`image`]: ELF images as they lie in a process's memory: their symbols and writable data.
 //! - [`cpython`]: what the bytes mean: which interpreter, its layout table, types, one object's size, value and edges.
-//! - [`alloc`]: allocators: which blocks of pymalloc and glibc live.
+//! - [`alloc`]: allocators: which blocks of pymalloc, mimalloc and glibc live, and what debug hooks put around them.
 //! - [`heap`]: every object at once: survey → scan → index → edges; compact arrays, typed ids.
 //! - [`analysis`]: the questions people ask, one file each; what they are answered with is plain data.
 //!
@@ -63,8 +63,8 @@
 //!   memory only, so there was no second source to be independent of.
 //! - `cpython` finds the interpreter, `heap` finds the types: candidates for type objects are noticed on the walk over
 //!   the allocators' blocks, which spares a pass over all memory.
-//! - `_Py_DebugOffsets` tells the version and whether the build is free-threaded. The offsets themselves come from the
-//!   table of the version, which holds many more than CPython publishes.
+//! - `_Py_DebugOffsets` wins over the table of the version where it differs, and says so; the table holds many more
+//!   offsets than CPython publishes. What patch releases have otherwise is part of the table.
 //! - Every message names its snapshot, so that several can be open, but the worker holds one for now.
 
 pub mod alloc;

@@ -2,15 +2,16 @@
 
 mod support;
 
-use pymem_tui::analysis::threads::threads;
+use pymem_tui::analysis::threads::threads as threads_of;
 use pymem_tui::cpython::{Memory, StackFrame, ThreadState};
 use pymem_tui::heap::Heap;
 use pymem_tui::progress::Progress;
-use pymem_tui::snapshot::Addr;
+use pymem_tui::snapshot::{Addr, Region, Snapshot};
 use serde::Deserialize;
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
-use support::{Interpreter, Target, on_every_interpreter};
+use support::{Interpreter, Target, on_every_interpreter, on_every_version};
 
 /// `pause`, on x86-64.
 const PAUSE: u32 = 34;
@@ -98,7 +99,7 @@ impl Found<'_> {
 
 /// The answer that people get says the same, and adds what the kernel knows.
 fn answered(heap: &Heap, told: &[Told]) -> Vec<String> {
-    let answer = threads(heap);
+    let answer = threads_of(heap);
     let mut wrong = answer.problems.clone();
     for one in told {
         let Some(row) = answer.threads.iter().find(|t| t.ident == Some(one.ident)) else {
@@ -182,4 +183,60 @@ fn threads_and_stacks_are_what_the_interpreter_says() {
 #[test]
 fn a_busy_thread_and_a_stack_ten_thousand_deep() {
     on_every_interpreter(|interpreter| check(interpreter, &["busy", "deep", "10000"]));
+}
+
+/// Thread states and frames whose words are noise, pointers to each other, or absurd: the answer ends and says what it
+/// lacks.
+#[test]
+fn damaged_thread_states_and_frames_are_survived() {
+    on_every_version(|interpreter| {
+        let target = Target::start(interpreter, "threads.py", &[]);
+        target.wait_until_in(PAUSE);
+        let snapshot = Arc::new(target.capture());
+        let heap = Heap::index(snapshot.clone(), &Progress::default()).map_err(|e| e.to_string())?;
+        let memory = heap.memory();
+        let threads = memory.threads(&heap.interpreter().interpreters[0]).0;
+        let frames = threads.iter().flat_map(|t| memory.stack(t.address).frames);
+        let mut structs: Vec<Addr> = frames.flat_map(|f| [f.address, f.code]).collect();
+        structs.extend(threads.iter().map(|t| t.address));
+        // what was touched alone: most of a thread's stack was not
+        let extents = snapshot.regions().iter().flat_map(|r| r.extents().iter().map(move |e| (r, e)));
+        let bytes = |r: &Region, e: &Range<u64>| r.bytes()[e.start as usize..e.end as usize].to_vec();
+        let pieces: Vec<(Addr, Vec<u8>)> = extents.map(|(r, e)| (r.start + e.start, bytes(r, e))).collect();
+        let mut state = 0x9e37_79b9_7f4a_7c15u64;
+        let mut next = || {
+            // xorshift: reproducible noise
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state
+        };
+        let (mut whole, mut cut) = (0, 0);
+        for _ in 0..12 {
+            let mut pieces = pieces.clone();
+            for _ in 0..60 {
+                let at = structs[next() as usize % structs.len()] + next() % 45 * 8;
+                let word = match next() % 5 {
+                    0 => next(),
+                    1 => u64::MAX >> (next() % 64),
+                    2 => structs[next() as usize % structs.len()].0,
+                    3 => at.0,
+                    _ => next() % 4,
+                };
+                if let Some((start, bytes)) =
+                    pieces.iter_mut().find(|(s, b)| *s <= at && at.0 + 8 <= s.0 + b.len() as u64)
+                {
+                    let i = (at.0 - start.0) as usize;
+                    bytes[i..i + 8].copy_from_slice(&word.to_le_bytes());
+                }
+            }
+            let damaged = Arc::new(Snapshot::from_memory(pieces, snapshot.metadata().cloned()));
+            let Ok(heap) = Heap::index(damaged, &Progress::default()) else { continue };
+            let answer = threads_of(&heap);
+            let ends = answer.threads.iter().filter(|t| t.whole).count();
+            whole += ends;
+            cut += answer.threads.len() - ends + answer.problems.len();
+        }
+        if whole == 0 || cut == 0 { Err(format!("{whole} stacks are whole, {cut} are not")) } else { Ok(()) }
+    });
 }

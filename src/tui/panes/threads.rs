@@ -117,7 +117,7 @@ impl ThreadsPane {
             Action::Right if self.is_unfolded(row) => self.go(Motion::By(1)),
             Action::Right => self.toggle(row),
             Action::Left if self.is_unfolded(row) => self.toggle(row),
-            Action::Left => self.to_parent(row),
+            Action::Left => self.go_to_parent(row),
             _ => {}
         }
     }
@@ -146,7 +146,7 @@ impl ThreadsPane {
         self.select(row);
     }
 
-    fn to_parent(&mut self, row: Row) {
+    fn go_to_parent(&mut self, row: Row) {
         let parent = match row {
             Row::Thread(_) => return,
             Row::Local(thread, frame, _) => Row::Frame(thread, frame),

@@ -40,7 +40,9 @@ pub(super) fn head(buffer: &mut Buffer, area: Rect, app: &App) {
 }
 
 fn about(info: &SnapshotInfo) -> Vec<String> {
-    let mut parts = vec![info.program.clone().unwrap_or_else(|| info.source.clone())];
+    // the name alone: a long path would push out what else matters
+    let program = info.program.as_deref().map(|p| p.rsplit('/').next().unwrap_or(p).to_owned());
+    let mut parts = vec![program.filter(|p| !p.is_empty()).unwrap_or_else(|| info.source.clone())];
     parts.extend(info.pid.map(|pid| format!("pid {pid}")));
     parts.push(match &info.python {
         Some(version) => {
