@@ -57,7 +57,8 @@ pub struct Thread {
 impl Threads {
     /// The name that the kernel has for most threads: a thread that nobody named has that of the first.
     pub fn common_name(&self) -> Option<&str> {
-        self.threads.first().and_then(|t| t.kernel_name.as_deref())
+        let first = self.threads.iter().min_by_key(|t| t.native_id.unwrap_or(u64::MAX));
+        first.and_then(|t| t.kernel_name.as_deref())
     }
 }
 
