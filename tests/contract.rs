@@ -137,7 +137,9 @@ fn every_answer_has_the_fields_of_its_schema() {
             );
         }
         let lists = shape.as_object().unwrap().iter().filter(|(_, s)| s.is_array());
-        for (name, _) in lists.filter(|(name, _)| *name != "duplicates" && *name != "problems") {
+        // the zoo has no deadlock; `threads_that_wait_say_for_what` asks a program that has some
+        let may_be_empty = ["duplicates", "problems", "deadlocks", "explained"];
+        for (name, _) in lists.filter(|(name, _)| !may_be_empty.contains(&name.as_str())) {
             assert!(!rows(&answer, name).is_empty(), "{what}: no {name}");
         }
     }
