@@ -48,10 +48,10 @@ impl Locks<'_> {
         rlocks.sort_unstable();
         for lock in rlocks {
             let owner = self.memory.rlock_owner(lock).and_then(|ident| self.threads.get(&ident));
-            if let Some(all) = owner.and_then(|i| held.get_mut(*i)) {
-                if !all.iter().any(|h| h.lock == lock) {
-                    all.push(Held { lock, frame: None, semaphore: false });
-                }
+            if let Some(all) = owner.and_then(|i| held.get_mut(*i))
+                && !all.iter().any(|h| h.lock == lock)
+            {
+                all.push(Held { lock, frame: None, semaphore: false });
             }
         }
         held
