@@ -36,10 +36,11 @@ fn every_answer_has_the_fields_of_its_schema() {
     let frame = json!({
         "function": "string", "file": "string", "line": "null|count", "generator": "null|address", "locals": [field],
     });
-    let threads = json!({"threads": [{
+    let threads = json!({"deadlocks": [["count"]], "explained": ["string"], "threads": [{
         "ident": "null|count", "native_id": "null|count", "interpreter": "null|count", "name": "null|string",
         "kernel_name": "null|string", "daemon": "null|bool", "state": "null|string", "syscall": "null|string",
-        "holds_gil": "bool", "waits_for_gil": "null|bool", "handling": [field], "frames": [frame], "whole": "bool",
+        "holds_gil": "bool", "waits_for_gil": "null|bool",
+        "waits_for": "any", "holds": ["address"], "handling": [field], "frames": [frame], "whole": "bool",
     }]});
     let cases: Vec<(Vec<&str>, &str, Value)> = vec![
         (
@@ -136,7 +137,9 @@ fn every_answer_has_the_fields_of_its_schema() {
             );
         }
         let lists = shape.as_object().unwrap().iter().filter(|(_, s)| s.is_array());
-        for (name, _) in lists.filter(|(name, _)| *name != "duplicates" && *name != "problems") {
+        // the zoo has no deadlock; `threads_that_wait_say_for_what` asks a program that has some
+        let may_be_empty = ["duplicates", "problems", "deadlocks", "explained"];
+        for (name, _) in lists.filter(|(name, _)| !may_be_empty.contains(&name.as_str())) {
             assert!(!rows(&answer, name).is_empty(), "{what}: no {name}");
         }
     }
@@ -327,4 +330,41 @@ fn aliases_answer_the_same() {
         let with = |command| ask(&[&[command, zoo.path.as_str()], rest].concat());
         assert!(with(name) == with(alias), "{alias} answers as {name} does");
     }
+}
+
+/// `zoo.py` has no thread that waits, so that what `threads` says of locks is asked of another program.
+#[test]
+fn threads_that_wait_say_for_what() {
+    let interpreter = zoo().interpreter.clone();
+    let target = support::Target::start(&interpreter, "locks.py", &[]);
+    target.wait_until_in(34); // pause, on x86-64
+    let answer = ask(&["threads", "--pid", &target.pid.to_string()]);
+    let place = json!({"function": "string", "file": "string", "line": "null|count"});
+    let of = json!({"name": "string", "address": "address", "type": "string", "summary": "string"});
+    let wait = json!({
+        "address": "address", "type": "string", "what": "string", "timeout": "bool", "holder": "null|count",
+        "certainty": "null|string", "candidates": ["count"], "of": "any", "held_at": "any",
+    });
+    fits(&answer, &json!({"deadlocks": [["count"]], "explained": ["string"]}), "threads");
+    let (mut waits, mut held, mut behind) = (0, 0, 0);
+    for row in rows(&answer, "threads").iter().filter(|r| !r["waits_for"].is_null()) {
+        fits(&row["waits_for"], &wait, "waits_for");
+        let certainty = &row["waits_for"]["certainty"];
+        assert!([&json!("owner"), &json!("frame"), &Value::Null].contains(&certainty), "{row}");
+        assert_eq!(certainty.is_null(), row["waits_for"]["holder"].is_null(), "{row}");
+        for (field, shape, count) in [("held_at", &place, &mut held), ("of", &of, &mut behind)] {
+            let value = &row["waits_for"][field];
+            if !value.is_null() {
+                fits(value, shape, field);
+                *count += 1;
+            }
+        }
+        waits += 1;
+    }
+    assert!(waits > 30 && held > 10 && behind > 5, "{waits} wait, {held} held, {behind} behind");
+    let out = run(&["threads", "--pid", &target.pid.to_string(), "--limit", "1"]);
+    let text = String::from_utf8_lossy(&out.stdout);
+    let deadlocks = rows(&answer, "deadlocks").len();
+    assert_eq!(text.lines().filter(|l| l.starts_with("✗ deadlock: ")).count(), deadlocks, "{text}");
+    assert!(text.lines().any(|l| l.starts_with("✗ deadlock ")), "{text}");
 }

@@ -6,7 +6,7 @@
 
 mod threads;
 
-pub use threads::{Frame, Local, Thread, Threads};
+pub use threads::{Certainty, Frame, Local, Place, Thread, Threads, Wait};
 
 use crate::snapshot::Addr;
 use serde::Serialize;

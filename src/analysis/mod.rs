@@ -8,6 +8,7 @@ pub mod describe;
 pub mod detail;
 pub mod info;
 pub mod links;
+mod locks;
 pub mod modules;
 pub mod raw;
 pub mod strings;

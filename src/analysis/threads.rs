@@ -2,13 +2,14 @@
 //!
 //! Three sources are put together: CPython's thread states, the objects of the module `threading`, and what
 //! `snapshot.json` recorded at the stop. What a thread waits for in Python's own terms (locks, conditions, other
-//! threads) is not worked out here.
+//! threads) is worked out in `locks`.
 
 use super::answers::{Frame, Local, Thread, Threads};
 use super::describe::describe_at;
+use super::locks::{self, Seen};
 use crate::cpython::interpreters::InterpreterState;
 use crate::cpython::types::{Type, flags};
-use crate::cpython::{Memory, StackFrame, ThreadState};
+use crate::cpython::{Memory, Stack, StackFrame, ThreadState};
 use crate::heap::Heap;
 use crate::snapshot::{Addr, meta};
 use crate::text::sanitize;
@@ -27,7 +28,7 @@ const MAX_NAME: usize = 200;
 const OPTIMIZED: u32 = 1;
 
 /// `futex`, x86-64.
-const FUTEX: i64 = 202;
+pub(super) const FUTEX: i64 = 202;
 
 /// All threads. Time is proportional to the depth of their stacks; up to 3.10 also to the number of functions, whose
 /// objects alone know their qualified names.
@@ -36,6 +37,7 @@ pub fn threads(heap: &Heap) -> Threads {
     let recorded = heap.snapshot().metadata().map_or(&[][..], |m| &m.threads);
     let mut walk = Walk { heap, memory: heap.memory(), qualified: qualified_names(heap), found: Threads::default() };
     let mut matched = vec![false; recorded.len()];
+    let mut seen_threads = Vec::new();
     for state in &interpreter.interpreters {
         let (mut threads, whole) = walk.memory.threads(state);
         if !whole {
@@ -56,13 +58,17 @@ pub fn threads(heap: &Heap) -> Threads {
                 *seen = true;
             }
             let kernel = kernel.and_then(|i| recorded.get(i));
-            let mut row = walk.thread(&thread, known.get(&thread.ident).copied());
+            let object = known.get(&thread.ident).copied();
+            let stack = walk.memory.stack(thread.address);
+            let mut row = walk.thread(&thread, object, &stack);
             row.holds_gil = holder == Some(thread.address);
             row.waits_for_gil = kernel.map(|k| waits_in(k, gil.as_ref()));
             describe_kernel(&mut row, kernel);
+            seen_threads.push(Seen { thread, frames: stack.frames, object, kernel });
             walk.found.threads.push(row);
         }
     }
+    locks::explain(heap, &seen_threads, &mut walk.found);
     for kernel in recorded.iter().zip(&matched).filter(|(_, seen)| !**seen).map(|(k, _)| k) {
         let mut row = Thread { whole: true, ..Thread::default() };
         describe_kernel(&mut row, Some(kernel));
@@ -71,6 +77,7 @@ pub fn threads(heap: &Heap) -> Threads {
     if interpreter.interpreters.is_empty() {
         walk.found.problems.push("the interpreter's state was not found: Python's threads are unknown".into());
     }
+    locks::deadlocked_first(&mut walk.found);
     walk.found
 }
 
@@ -138,8 +145,7 @@ struct Walk<'h> {
 }
 
 impl Walk<'_> {
-    fn thread(&mut self, thread: &ThreadState, object: Option<Addr>) -> Thread {
-        let stack = self.memory.stack(thread.address);
+    fn thread(&self, thread: &ThreadState, object: Option<Addr>, stack: &Stack) -> Thread {
         let handled = self.memory.handled_exceptions(thread.address).into_iter();
         let handling = handled.filter(|a| self.type_of(*a).is_some_and(|t| t.has(flags::BASE_EXC_SUBCLASS)));
         let handling = handling.map(|a| self.local(String::new(), a)).collect();

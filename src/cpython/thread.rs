@@ -5,6 +5,7 @@
 //! together elsewhere.
 
 use super::frame::FrameSlots;
+use super::generator::GeneratorState;
 use super::interpreters::InterpreterState;
 use super::layout::{FrameVariant, LineTableVariant};
 use super::memory::Memory;
@@ -177,6 +178,18 @@ impl Memory<'_> {
             .flatten();
         let complete = generator.is_some() || instruction >= first;
         complete.then_some(StackFrame { address, code, instruction, generator })
+    }
+
+    /// The frame of a generator, coroutine or async generator, wherever it stands; `None` once it has finished.
+    pub fn generator_frame(&self, generator: Addr) -> Option<StackFrame> {
+        let g = &self.layout.structs.generator;
+        if self.generator_state(generator)? == GeneratorState::Finished {
+            return None;
+        }
+        match self.layout.variants.frame {
+            FrameVariant::Object => self.object_frame(self.reader.pointer(generator + g.gi_frame?)?),
+            FrameVariant::Embedded => self.embedded_frame(generator + g.gi_iframe?),
+        }
     }
 
     /// The line a frame is at; `None` where its table has none.

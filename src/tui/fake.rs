@@ -322,7 +322,7 @@ fn threads() -> Threads {
         ..main.clone()
     };
     let native = Thread { name: Some("grpc_event".into()), whole: true, state: Some("sleeping"), ..Thread::default() };
-    Threads { threads: vec![main, deep, native], problems: vec![] }
+    Threads { threads: vec![main, deep, native], ..Threads::default() }
 }
 
 /// What the worker says to a request.

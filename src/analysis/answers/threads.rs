@@ -6,8 +6,14 @@ use serde::Serialize;
 /// Every thread of the process.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Threads {
-    /// Those with Python state first, each interpreter's in the order they were started; then the others.
+    /// Those of a deadlock first; then those with Python state, each interpreter's in the order they were started; then
+    /// the others.
     pub threads: Vec<Thread>,
+    /// Threads that wait for each other for good, by their native ids: each for one that the next holds, the last for
+    /// one that the first holds. One that waits for what it holds itself stands alone.
+    pub deadlocks: Vec<Vec<u64>>,
+    /// A sentence for each of `deadlocks`.
+    pub explained: Vec<String>,
     /// What could not be read, as sentences.
     #[serde(skip)]
     pub problems: Vec<String>,
@@ -36,6 +42,10 @@ pub struct Thread {
     pub holds_gil: bool,
     /// Whether it waits for the GIL; `None` where the snapshot does not tell.
     pub waits_for_gil: Option<bool>,
+    /// The lock that it is blocked on; `None` when it is not, or when no lock is known at the address the kernel has.
+    pub waits_for: Option<Wait>,
+    /// The locks it holds for certain: those that name it as their owner, and those whose `with` block it is in.
+    pub holds: Vec<Addr>,
     /// The exception that it is handling, the innermost first.
     pub handling: Vec<Local>,
     /// Innermost first.
@@ -47,7 +57,8 @@ pub struct Thread {
 impl Threads {
     /// The name that the kernel has for most threads: a thread that nobody named has that of the first.
     pub fn common_name(&self) -> Option<&str> {
-        self.threads.first().and_then(|t| t.kernel_name.as_deref())
+        let first = self.threads.iter().min_by_key(|t| t.native_id.unwrap_or(u64::MAX));
+        first.and_then(|t| t.kernel_name.as_deref())
     }
 }
 
@@ -107,4 +118,49 @@ pub struct Local {
     pub type_name: String,
     /// Its value in one line.
     pub summary: String,
+}
+
+/// A lock that a thread waits for, and who has it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Wait {
+    /// The lock object, or the object that the lock is a part of.
+    pub address: Addr,
+    /// Its type's name.
+    #[serde(rename = "type")]
+    pub type_name: String,
+    /// What it waits in, in the words of the library: `Lock`, `Event.wait`, `Queue.get`, `Thread.join`, …
+    pub what: String,
+    /// The object behind the lock: the event, the queue, the thread that is joined; `name` is empty.
+    pub of: Option<Local>,
+    /// Whether it gives up after a while.
+    pub timeout: bool,
+    /// The native id of the thread that has it.
+    pub holder: Option<u64>,
+    /// How it is known; `None` without a holder.
+    pub certainty: Option<Certainty>,
+    /// Where the holder's `with` block is.
+    pub held_at: Option<Place>,
+    /// Without a holder: threads whose frames refer to the lock, by their native ids. One of them may have it.
+    pub candidates: Vec<u64>,
+}
+
+/// How the holder of a lock is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Certainty {
+    /// The lock says so.
+    Owner,
+    /// A frame of the thread is inside a `with` block of it.
+    Frame,
+}
+
+/// A place in a program.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Place {
+    /// The function's qualified name.
+    pub function: String,
+    /// `co_filename`.
+    pub file: String,
+    /// The line.
+    pub line: Option<u32>,
 }

@@ -393,8 +393,10 @@ structs! {
     }
     "PyFrameObject" => frame_object: FrameObject {
         f_back; f_frame, f_code, f_builtins, f_globals, f_locals, f_valuestack, f_trace, f_stackdepth, f_gen, f_lasti,
-        f_lineno, f_localsplus, f_stacktop, f_state, f_extra_locals, f_locals_cache, _f_frame_data
+        f_lineno, f_localsplus, f_stacktop, f_state, f_extra_locals, f_locals_cache, _f_frame_data, f_iblock,
+        f_blockstack
     }
+    "PyTryBlock" => try_block: TryBlock { ; b_level }
     "_PyInterpreterFrame" => frame: Frame {
         previous, f_globals, f_builtins, f_locals, frame_obj, owner, localsplus;
         f_code, f_executable, f_func, f_funcobj, prev_instr, instr_ptr, stacktop, stackpointer
@@ -410,7 +412,9 @@ structs! {
     "lru_cache_object" => lru_cache: LruCache { root_prev, root_next, cache; hits, misses, maxsize }
     "lru_list_elem" => lru_elem: LruElem { key, result; prev, next }
     "teedataobject" => teedata: TeeData { numread, values; nextlink, it }
-    "simplequeueobject" => simplequeue: SimpleQueue { ; lst, lst_pos, items, get_idx, num_items, items_cap }
+    "simplequeueobject" => simplequeue: SimpleQueue {
+        ; lst, lst_pos, items, get_idx, num_items, items_cap, lock, has_threads_waiting
+    }
     "PyHamtNode_Bitmap" => hamt_bitmap: HamtBitmap { b_array; }
     "PyHamtNode_Array" => hamt_array: HamtArray { a_array; a_count }
     "PyHamtNode_Collision" => hamt_collision: HamtCollision { c_array; }
@@ -454,8 +458,13 @@ structs! {
     "PyDateTime_DateTime" => datetime: DateTime { hastzinfo, data; }
     "PyDateTime_Delta" => timedelta: TimeDelta { days, seconds, microseconds; }
     "FutureObj" => future: Future { fut_state; }
-    "rlockobject" => rlock: RLock { ; rlock_count, lock, lock_level }
-    "lockobject" => lock: Lock { ; locked, lock }
+    "rlockobject" => rlock: RLock {
+        ; rlock_count, lock, lock_level, rlock_lock, rlock_owner, lock_thread
+    }
+    "lockobject" => lock: Lock { ; locked, lock, lock_lock }
+    "PyThreadHandleObject" => thread_handle_object: ThreadHandleObject { ; handle }
+    "ThreadHandle" => thread_handle: ThreadHandle { ; ident }
+    "wait_entry" => wait_entry: WaitEntry { ; addr, sema }
     "PyMemoryViewObject" => memoryview: MemoryView {
         flags, view_buf, view_len, view_itemsize, view_ndim, view_format, view_shape, view_strides;
     }
