@@ -11,5 +11,6 @@ pub mod links;
 pub mod modules;
 pub mod raw;
 pub mod strings;
+pub mod tasks;
 pub mod threads;
 pub mod types;
