@@ -36,6 +36,20 @@ fn every_answer_has_the_fields_of_its_schema() {
     let frame = json!({
         "function": "string", "file": "string", "line": "null|count", "generator": "null|address", "locals": [field],
     });
+    let tasks = json!({
+        "tasks": [{
+            "address": "address", "type": "string", "name": "null|string", "state": "null|string", "running": "bool",
+            "coro": "null|string", "coroutine": "null|address", "result": "any", "exception": "any",
+            "loop": "null|address", "interpreter": "null|count", "fut_waiter": "null|address", "stack": [frame],
+            "whole": "bool", "awaits": ["address"], "awaited_by": ["address"], "waits_in": "any", "cycle": "null|count",
+        }],
+        "futures": [{
+            "address": "address", "type": "string", "state": "null|string", "loop": "null|address",
+            "awaits": ["address"], "awaited_by": ["address"], "waits_in": "any", "cycle": "null|count",
+        }],
+        "cycles": [["address"]], "verdicts": [{"deadlock": "bool", "wakers": ["string"]}],
+        "forest": [{"address": "address", "count": "count", "depth": "count", "shared": "bool", "cycle": "null|count"}],
+    });
     let threads = json!({"threads": [{
         "ident": "null|count", "native_id": "null|count", "interpreter": "null|count", "name": "null|string",
         "kernel_name": "null|string", "daemon": "null|bool", "state": "null|string", "syscall": "null|string",
@@ -99,6 +113,7 @@ fn every_answer_has_the_fields_of_its_schema() {
                 "address": "address", "name": "string", "file": "null|string", "fields": fields,
             }),
         ),
+        (vec!["tasks", dump], "tasks/1", tasks),
         (vec!["threads", dump], "threads/1", threads.clone()),
         (vec!["stacks", dump], "threads/1", threads),
         (
@@ -319,6 +334,7 @@ fn aliases_answer_the_same() {
         ("show", "repr", &[list.as_str()]),
         ("referrers", "find-references", &[&list]),
         ("strings", "aggregate-strings", &[]),
+        ("tasks", "async-task-graph", &[]),
         ("threads", "find-all-threads", &[]),
         ("stacks", "find-all-stacks", &[]),
         ("module", "find-module", &["__main__"]),

@@ -22,7 +22,9 @@ impl Report for Tasks {
             let tasks = members.len();
             if verdict.deadlock {
                 let mark = page.styled(&format!("✗ deadlock {}", i + 1), "1;31");
-                page.line(&format!("{mark}: {tasks} tasks and futures wait for each other, and nothing known wakes them"))?;
+                page.line(&format!(
+                    "{mark}: {tasks} tasks and futures wait for each other, and nothing known wakes them"
+                ))?;
             } else {
                 let mark = page.styled(&format!("▲ cycle {}", i + 1), "1;33");
                 page.line(&format!("{mark}: {tasks} tasks and futures wait for each other until {}", wakers(verdict)))?;

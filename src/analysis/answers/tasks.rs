@@ -116,6 +116,8 @@ pub struct WaitsIn {
     pub until: Option<f64>,
     /// The file descriptor.
     pub fd: Option<i64>,
+    /// The thread of an executor that works on it, by its native id.
+    pub thread: Option<u64>,
 }
 
 impl WaitsIn {
@@ -127,6 +129,9 @@ impl WaitsIn {
         };
         if let Some(until) = self.until {
             text.push_str(&format!(" until {until:.3} of the loop's clock"));
+        }
+        if let Some(thread) = self.thread {
+            text.push_str(&format!(", thread {thread}"));
         }
         if let Some(fd) = self.fd {
             text.push_str(&format!(", fd {fd}"));

@@ -16,14 +16,16 @@ pub fn forest(world: &World<'_>, graph: &Graph, tasks: &[Task]) -> Vec<TreeRow> 
     let numbers = world.nodes.iter().enumerate().filter(|(_, n)| n.task).map(|(i, _)| i);
     let by_node: HashMap<usize, &Task> = numbers.zip(tasks).collect();
     let shown = |i: usize| world.nodes[i].task && world.nodes[i].is_pending();
-    // the tasks that each task awaits, through futures
-    let through = |lists: &[Vec<usize>], from: usize| {
+    // the tasks that each task awaits, through futures; many may await one gather of many
+    let mut steps = (graph.awaits.iter().map(Vec::len).sum::<usize>() * 8).max(1 << 20);
+    let mut through = |lists: &[Vec<usize>], from: usize| {
         let (mut out, mut seen) = (Vec::new(), HashSet::new());
         let mut work: Vec<usize> = lists[from].iter().rev().copied().collect();
         while let Some(j) = work.pop() {
-            if !seen.insert(j) {
+            if !seen.insert(j) || steps == 0 {
                 continue;
             }
+            steps -= 1;
             match world.nodes[j].task {
                 true if shown(j) => out.push(j),
                 true => {}

@@ -9,7 +9,7 @@ use super::{World, cycles, locks};
 use crate::analysis::answers::WaitsIn;
 use crate::cpython::Value;
 use crate::snapshot::Addr;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// By the number of the node.
 pub struct Graph {
@@ -46,7 +46,9 @@ impl Graph {
                 awaits[i].extend(children(world, i));
             }
             for callback in &node.raw.callbacks {
-                let Some(woken) = known.entry(*callback).or_insert_with(|| woken_by(world, *callback)) else { continue };
+                let Some(woken) = known.entry(*callback).or_insert_with(|| woken_by(world, *callback)) else {
+                    continue;
+                };
                 for j in woken.futures.iter().filter_map(|f| world.find(*f)) {
                     if j != i && world.nodes[j].is_pending() {
                         awaits[j].push(i);
@@ -87,9 +89,10 @@ impl Graph {
         let mut found: Vec<(Vec<usize>, Vec<String>)> = Vec::new();
         for members in cycles::components(&pending.collect::<Vec<_>>()) {
             let mut out = Vec::new();
+            let inside: HashSet<usize> = members.iter().copied().collect();
             for i in &members {
                 out.extend(wakers.get(i).into_iter().flatten().cloned());
-                let away = self.awaits[*i].iter().find(|j| !members.contains(j));
+                let away = self.awaits[*i].iter().find(|j| !inside.contains(j));
                 if let Some(other) = away.filter(|_| any[*i]) {
                     out.push(format!("{} finishes", world.nodes[*other].address));
                 }
@@ -108,7 +111,7 @@ impl Graph {
     /// From the task with the lowest address along the awaits, as far as they lead to members that are left.
     fn in_order(&self, mut members: Vec<usize>) -> Vec<usize> {
         members.sort_unstable();
-        let mut left: std::collections::HashSet<usize> = members.iter().copied().collect();
+        let mut left: HashSet<usize> = members.iter().copied().collect();
         let mut out = Vec::with_capacity(members.len());
         let mut next_start = members.iter().copied();
         while out.len() < members.len() {

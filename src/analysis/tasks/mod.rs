@@ -182,7 +182,14 @@ pub fn tasks(heap: &Heap, locals: bool) -> Tasks {
     answer.forest = forest::forest(&world, &graph, &answer.tasks);
     let damaged = answer.tasks.iter().filter(|t| t.state.is_none() || !t.whole).count();
     if damaged > 0 {
-        answer.problems.push(format!("{damaged} tasks are damaged: their state or their coroutines cannot be followed"));
+        answer
+            .problems
+            .push(format!("{damaged} tasks are damaged: their state or their coroutines cannot be followed"));
+    }
+    if world.read.is_cut() {
+        answer
+            .problems
+            .push("the lists of callbacks and waiters are longer than the heap: some awaits are missing".into());
     }
     answer
 }

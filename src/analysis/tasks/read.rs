@@ -9,10 +9,11 @@ use crate::cpython::{GeneratorState, Limits, Memory, Value};
 use crate::heap::Heap;
 use crate::snapshot::Addr;
 use crate::text::sanitize;
+use std::cell::Cell;
 use std::collections::HashSet;
 
-/// Coroutines in a chain of awaits, callbacks of a future, waiters of a lock: more are damage, or cut off.
-pub const MAX_CHAIN: usize = 10_000;
+/// Coroutines in a chain of awaits: more are damage, or cut off.
+const MAX_CHAIN: usize = 10_000;
 
 /// Characters of a name.
 const MAX_NAME: usize = 200;
@@ -38,9 +39,7 @@ pub struct Raw {
 pub struct Chain {
     /// Coroutines, generators and async generators, outermost first.
     pub frames: Vec<Addr>,
-    /// What the innermost awaits, which is none of these.
-    pub end: Option<Addr>,
-    /// Whether it ends there.
+    /// Whether those are all: no link was damaged.
     pub whole: bool,
 }
 
@@ -48,11 +47,27 @@ pub struct Chain {
 pub struct Reading<'h> {
     pub heap: &'h Heap,
     pub memory: Memory<'h>,
+    /// Items and coroutines that may still be looked at: damaged memory can show the same list to every task.
+    left: Cell<u64>,
 }
 
 impl<'h> Reading<'h> {
     pub fn new(heap: &'h Heap) -> Self {
-        Reading { heap, memory: heap.memory() }
+        let objects = heap.objects().len() as u64;
+        // a coroutine is awaited once, and few lists have more than one owner
+        Reading { heap, memory: heap.memory(), left: Cell::new((objects * 16).max(1 << 20)) }
+    }
+
+    /// Takes so much of what may be looked at; `false` when there is no more.
+    fn take(&self, count: u64) -> bool {
+        let enough = self.left.get() >= count;
+        self.left.set(self.left.get().saturating_sub(count));
+        enough
+    }
+
+    /// Whether something was left out because there was too much of it.
+    pub fn is_cut(&self) -> bool {
+        self.left.get() == 0
     }
 
     pub fn types(&self) -> &'h TypeTable {
@@ -103,13 +118,14 @@ impl<'h> Reading<'h> {
     }
 
     pub fn value(&self, addr: Addr) -> Option<Value> {
-        let limits = Limits { chars: MAX_NAME, items: MAX_ITEMS };
+        let items = MAX_ITEMS.min(usize::try_from(self.left.get()).unwrap_or(MAX_ITEMS));
+        let limits = Limits { chars: MAX_NAME, items };
         Some(self.memory.value(addr, self.type_of(addr)?, self.types(), limits))
     }
 
     pub fn items(&self, addr: Addr) -> Vec<Addr> {
         match self.value(addr) {
-            Some(Value::Sequence(part)) => part.items,
+            Some(Value::Sequence(part)) if self.take(part.items.len() as u64) => part.items,
             _ => Vec::new(),
         }
     }
@@ -211,7 +227,7 @@ impl<'h> Reading<'h> {
     pub fn chain(&self, coroutine: Addr) -> Chain {
         let (mut chain, mut seen) = (Chain::default(), HashSet::new());
         let mut at = coroutine;
-        while chain.frames.len() < MAX_CHAIN && seen.insert(at) {
+        while chain.frames.len() < MAX_CHAIN && seen.insert(at) && self.take(1) {
             let Some(ty) = self.type_of(at) else { return chain };
             let inside = match ty.name.as_str() {
                 "coroutine" | "generator" | "async_generator" => {
@@ -226,14 +242,12 @@ impl<'h> Reading<'h> {
                         None => return Chain { whole: true, ..chain },
                     }
                 }
-                "coroutine_wrapper" => return_or(self.field(at, "cw_coroutine")),
-                "async_generator_asend" => return_or(self.field(at, "ags_gen")),
-                "async_generator_athrow" => return_or(self.field(at, "agt_gen")),
-                "anext_awaitable" => return_or(self.field(at, "wrapped")),
-                "_asyncio.FutureIter" => {
-                    return Chain { end: self.field(at, "future"), whole: true, ..chain };
-                }
-                _ => return Chain { end: Some(at), whole: true, ..chain },
+                "coroutine_wrapper" => or_null(self.field(at, "cw_coroutine")),
+                "async_generator_asend" => or_null(self.field(at, "ags_gen")),
+                "async_generator_athrow" => or_null(self.field(at, "agt_gen")),
+                "anext_awaitable" => or_null(self.field(at, "wrapped")),
+                // a future, or something that is awaitable in a way of its own
+                _ => return Chain { whole: true, ..chain },
             };
             at = inside;
         }
@@ -242,6 +256,6 @@ impl<'h> Reading<'h> {
 }
 
 /// A wrapper that has let go of what it wraps leads nowhere: no object is at null.
-fn return_or(wrapped: Option<Addr>) -> Addr {
+fn or_null(wrapped: Option<Addr>) -> Addr {
     wrapped.unwrap_or(Addr::NULL)
 }

@@ -38,10 +38,12 @@ pub fn waits(world: &World<'_>) -> (Vec<Option<WaitsIn>>, Wakers) {
         };
         owners.extend(inner.map(|i| (i, (*at, *kind))));
     }
+    let executors = world.primitives.iter().any(|(_, kind)| *kind == "executor");
+    let workers = if executors { workers(world) } else { HashMap::new() };
     for (at, kind) in &world.primitives {
         let Some((_, many, one)) = HOLDERS.iter().find(|(k, ..)| k == kind) else {
             if *kind == "executor" {
-                found.executor(*at);
+                found.executor(*at, &workers);
             }
             continue;
         };
@@ -164,7 +166,8 @@ impl Found<'_, '_> {
     /// `asyncio.timeout`, and `wait_for` from 3.12 on: cancels its task.
     fn timeout(&mut self, timeout: Addr) {
         let read = &self.world.read;
-        let ended = |t| read.attribute(t, "_state").and_then(|s| read.attribute(s, "_value_")).and_then(|v| read.text(v));
+        let ended =
+            |t| read.attribute(t, "_state").and_then(|s| read.attribute(s, "_value_")).and_then(|v| read.text(v));
         let Some(when) = read.attribute(timeout, "_when").and_then(|w| read.float(w)) else { return };
         if let (Some("active"), Some(task)) = (ended(timeout).as_deref(), read.attribute(timeout, "_task")) {
             self.wakes(task, &format!("a timeout at {when:.3} of the loop's clock"));
@@ -172,20 +175,42 @@ impl Found<'_, '_> {
     }
 
     /// A future of a thread pool tells the loop's future when it is done (`asyncio.futures._chain_future`).
-    fn executor(&mut self, future: Addr) {
+    fn executor(&mut self, future: Addr, workers: &HashMap<Addr, Option<u64>>) {
         let read = &self.world.read;
         let pending = read.attribute(future, "_state").and_then(|s| read.text(s));
         if !matches!(pending.as_deref(), Some("PENDING" | "RUNNING")) {
             return;
         }
-        let wait = self.wait("executor", future);
+        let wait = WaitsIn { thread: workers.get(&future).copied().flatten(), ..self.wait("executor", future) };
         for callback in waiters(self.world, future, "_done_callbacks") {
-            let chained = read.function_name(callback).is_some_and(|(_, n)| n == "_chain_future.<locals>._call_set_state");
+            let chained =
+                read.function_name(callback).is_some_and(|(_, n)| n == "_chain_future.<locals>._call_set_state");
             let Some(destination) = read.closed_over(callback, "destination").filter(|_| chained) else { continue };
             self.set(destination, &wait);
             self.wakes(destination, "a thread of an executor finishes");
         }
     }
+}
+
+/// The native ids of the threads that work on futures of thread pools: `_WorkItem.run` is on their stacks
+/// (`Lib/concurrent/futures/thread.py`).
+fn workers(world: &World<'_>) -> HashMap<Addr, Option<u64>> {
+    const FIRST: usize = 4;
+    let read = &world.read;
+    let mut found = HashMap::new();
+    for interpreter in &read.heap.interpreter().interpreters {
+        for thread in read.memory.threads(interpreter).0 {
+            for frame in read.memory.stack(thread.address).frames {
+                let slots = read.memory.stack_slots(&frame);
+                let locals = slots.map(|s| read.memory.locals(&s, read.types(), FIRST)).unwrap_or_default();
+                let work =
+                    locals.into_iter().find(|(name, _)| read.memory.str_is(*name, "self")).map(|(_, value)| value);
+                let work = work.filter(|w| read.is(*w, "concurrent.futures.thread._WorkItem"));
+                found.extend(work.and_then(|w| read.attribute(w, "future")).map(|f| (f, thread.native_id)));
+            }
+        }
+    }
+    found
 }
 
 impl World<'_> {
