@@ -144,6 +144,24 @@ fn what_was_freed_or_lies_within_an_object_is_none() {
     }
 }
 
+/// The state of an interpreter lies in memory of its own: the head of an empty list, a number and a type in a row.
+#[test]
+fn an_empty_list_before_a_type_is_no_object() {
+    for minor in MINORS {
+        let mut p = Process::new(minor);
+        furnish(&mut p);
+        let list = p.type_named("list");
+        let (mut space, made) = p.finish(true);
+        let state = 0x7f10_0000_0000;
+        space.map(state, 0x4000);
+        let head = state + 0x850;
+        for (at, word) in [(0, head), (8, head), (16, 4), (24, list)] {
+            space.put(head + at, word);
+        }
+        check(&format!("3.{minor}"), &index(&space), &made);
+    }
+}
+
 #[test]
 fn chunks_at_borders_and_free_chunks() {
     for minor in MINORS {

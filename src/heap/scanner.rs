@@ -406,13 +406,14 @@ impl<'s> Scanner<'s> {
         link(next + 8).is_some_and(|back| back != head) || link(before).is_some_and(|back| back != head)
     }
 
-    /// Whether the object's GC header is on a list: its neighbours point back to it.
+    /// Whether the object's GC header is on a list: its neighbours point back to it. A list's own head is among them, so
+    /// what is its own neighbour is the empty list of something else (seen before `ast_state` of 3.14).
     fn is_linked(&self, addr: Addr) -> bool {
         let r = &self.memory.reader;
         let head = addr - 16;
         let link = |at: Addr| r.u64(at).map(|w| Addr(w & !3));
         let (Some(next), Some(before)) = (link(head), link(head + 8)) else { return false };
-        !next.is_null() && link(next + 8) == Some(head) && link(before) == Some(head)
+        !next.is_null() && next != head && link(next + 8) == Some(head) && link(before) == Some(head)
     }
 
     fn is_big_string(&self, addr: Addr, ty: &Type, size: u64) -> bool {

@@ -52,14 +52,13 @@ impl Report for Stacks {
 }
 
 fn print(page: &mut Page, all: &Threads, locals: bool) -> io::Result<()> {
-    // a thread that nobody named has the name of the first
-    let common = all.threads.first().and_then(|t| t.kernel_name.as_deref());
+    let common = all.common_name();
     all.threads.iter().try_for_each(|t| thread(page, t, common, locals))
 }
 
 fn thread(page: &mut Page, thread: &Thread, common: Option<&str>, locals: bool) -> io::Result<()> {
     let name = page.styled(thread.name.as_deref().unwrap_or("unnamed"), "1");
-    page.line(&format!("{name}  {}", about(thread, common).join(" · ")))?;
+    page.line(&format!("{name}  {}", thread.about(common).join(" · ")))?;
     for Local { type_name, summary, address, .. } in &thread.handling {
         let tail = page.styled(&format!("{type_name} {address}"), "2");
         page.line(&format!("  handling {summary}  {tail}"))?;
@@ -68,7 +67,7 @@ fn thread(page: &mut Page, thread: &Thread, common: Option<&str>, locals: bool) 
     while let Some(one) = thread.frames.get(i) {
         frame(page, one, locals)?;
         // a recursion is one line, and how often
-        let same = thread.frames[i + 1..].iter().take_while(|f| place(f) == place(one)).count();
+        let same = thread.frames[i + 1..].iter().take_while(|f| f.is_at_the_place_of(one)).count();
         if same > 1 {
             page.dim(&format!("  … {} more at the same place", count(same as u64)))?;
             i += same;
@@ -79,30 +78,6 @@ fn thread(page: &mut Page, thread: &Thread, common: Option<&str>, locals: bool) 
         page.dim("  … the rest of the stack is damaged")?;
     }
     Ok(())
-}
-
-/// What is known of a thread besides its name and its stack. `common`: the name that the kernel has for most.
-fn about(thread: &Thread, common: Option<&str>) -> Vec<String> {
-    let mut parts: Vec<String> = thread.native_id.iter().map(u64::to_string).collect();
-    parts.extend(match (thread.state, &thread.syscall) {
-        (state, Some(call)) => Some(format!("{} in {call}", state.unwrap_or("blocked"))),
-        (state, None) => state.map(str::to_owned),
-    });
-    let marks = [
-        (thread.holds_gil, "holds the GIL"),
-        (thread.waits_for_gil == Some(true), "waits for the GIL"),
-        (thread.daemon == Some(true), "daemon"),
-        (thread.ident.is_none(), "no Python state"),
-    ];
-    parts.extend(marks.iter().filter(|(is, _)| *is).map(|(_, mark)| (*mark).to_owned()));
-    let own = thread.kernel_name.as_deref().filter(|n| Some(*n) != common && Some(*n) != thread.name.as_deref());
-    parts.extend(own.map(|name| format!("“{name}”")));
-    parts.extend(thread.interpreter.filter(|id| *id != 0).map(|id| format!("interpreter {id}")));
-    parts
-}
-
-fn place(frame: &Frame) -> (&str, &str, Option<u32>) {
-    (&frame.function, &frame.file, frame.line)
 }
 
 fn frame(page: &mut Page, frame: &Frame, locals: bool) -> io::Result<()> {

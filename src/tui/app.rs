@@ -202,10 +202,16 @@ impl App {
         old
     }
 
+    /// Whether the pane shows a part of its list.
+    pub fn is_filtered(&self) -> bool {
+        let lists = matches!(self.pane(), Pane::Types(_) | Pane::Objects(_) | Pane::Threads(_));
+        lists && !self.pane().filter().is_empty()
+    }
+
     /// Whether Esc cancels the running work rather than leaving a filter or a pane: when there is nothing to leave,
     /// or when a person asked for the work and waits for it. A scan goes on while the person walks about.
     pub fn escape_cancels(&self) -> bool {
-        let filtered = matches!(self.pane(), Pane::Types(_) | Pane::Objects(_)) && !self.pane().filter().is_empty();
+        let filtered = self.is_filtered();
         self.work.is_some_and(|work| {
             self.history.at_top() && !filtered
                 || matches!(work.stage, Stage::Linking | Stage::Searching | Stage::Saving)

@@ -278,6 +278,53 @@ fn search(pattern: &[u8], from: Addr, backwards: bool) -> Option<Addr> {
     }
 }
 
+fn threads() -> Threads {
+    let local = |name: &str, kind: u64, index: u64| {
+        let row = row(kind, index);
+        Local { name: name.into(), address: row.address, type_name: row.type_name, summary: row.summary }
+    };
+    let frame = |function: &str, file: &str, line: u32, locals: Vec<Local>| Frame {
+        function: function.into(),
+        file: file.into(),
+        line: Some(line),
+        generator: None,
+        locals,
+    };
+    let down = || frame("down", "/srv/app/walk.py", 8, vec![local("depth", 3, 7)]);
+    let main = Thread {
+        ident: Some(0x7f00_1234_5740),
+        native_id: Some(4242),
+        interpreter: Some(0),
+        name: Some("MainThread".into()),
+        kernel_name: Some("worker.py".into()),
+        daemon: Some(false),
+        state: Some("sleeping"),
+        syscall: Some("epoll_wait".into()),
+        waits_for_gil: Some(false),
+        handling: vec![local("", 9, 0)],
+        frames: vec![
+            frame("Client.fetch", "/srv/app/client.py", 31, vec![local("self", CLIENT, 0), local("n", 3, 5)]),
+            frame("main.<locals>.run", "/srv/app/client.py", 60, vec![]),
+        ],
+        whole: true,
+        ..Thread::default()
+    };
+    let deep = Thread {
+        name: Some("worker-1".into()),
+        native_id: Some(4251),
+        state: Some("running"),
+        holds_gil: true,
+        frames: std::iter::repeat_with(down)
+            .take(3000)
+            .chain([frame("Thread.run", "/usr/lib/python3.12/threading.py", 1012, vec![])])
+            .collect(),
+        whole: false,
+        ..main.clone()
+    };
+    let native = Thread { name: Some("grpc_event".into()), whole: true, state: Some("sleeping"), ..Thread::default() };
+    Threads { threads: vec![main, deep, native], problems: vec![] }
+}
+
 /// What the worker says to a request.
 pub fn reply(ticket: Ticket, request: &Request) -> Update {
     let answer = match request {
@@ -290,6 +337,7 @@ pub fn reply(ticket: Ticket, request: &Request) -> Update {
         }
         Request::Hex { address, start, len } => Answer::Hex(hex(*address, *start, *len)),
         Request::Find { pattern, from, backwards } => Answer::Found(search(pattern, *from, *backwards)),
+        Request::Threads => Answer::Threads(Arc::new(threads())),
         Request::Save { path } if path.starts_with("/exists") => {
             return Update::Refused { ticket, reason: "/exists is there already".into() };
         }

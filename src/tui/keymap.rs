@@ -52,7 +52,7 @@ pub enum Action {
 
 /// Where a key counts: a set of places.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Context(u8);
+pub struct Context(u16);
 
 #[allow(missing_docs)]
 impl Context {
@@ -63,11 +63,13 @@ impl Context {
     pub const FILTER: Context = Context(16);
     pub const PALETTE: Context = Context(32);
     pub const OVERLAY: Context = Context(64);
+    pub const THREADS: Context = Context(128);
     const LISTS: Context = Context(1 | 2);
-    const PANES: Context = Context(1 | 2 | 4 | 8);
+    const FOLDS: Context = Context(4 | 128);
+    const PANES: Context = Context(1 | 2 | 4 | 8 | 128);
     const INPUTS: Context = Context(16 | 32);
-    const SCROLLS: Context = Context(1 | 2 | 4 | 8 | 64);
-    const EVERYWHERE: Context = Context(127);
+    const SCROLLS: Context = Context(1 | 2 | 4 | 8 | 64 | 128);
+    const EVERYWHERE: Context = Context(255);
 
     /// Whether the two sets have a place in common.
     pub fn meets(self, other: Context) -> bool {
@@ -159,12 +161,14 @@ pub static KEYS: &[Binding] = &[
     bind(&[code(K::Enter), code(K::Right), ch('l')], A::Open, C::OBJECTS, "what it holds", "what this object holds"),
     bind(&[code(K::Enter)], A::Open, C::TREE, "into", "make it the root; on a … line: the next ones"),
     bind(&[code(K::Enter)], A::Open, C::HEX, "follow", "follow the address under the cursor"),
-    bind(&[code(K::Right), ch('l')], A::Right, C::TREE, "unfold", "unfold, then to the first child"),
-    bind(&[code(K::Left), ch('h')], A::Left, C::TREE, "", "fold, then to the parent"),
-    bind(&[ch(' ')], A::Toggle, C::TREE, "", "fold or unfold"),
+    bind(&[code(K::Enter)], A::Open, C::THREADS, "into", "unfold; on a variable: what it holds"),
+    bind(&[code(K::Right), ch('l')], A::Right, C::FOLDS, "unfold", "unfold, then to the first child"),
+    bind(&[code(K::Left), ch('h')], A::Left, C::FOLDS, "", "fold, then to the parent"),
+    bind(&[ch(' ')], A::Toggle, C::FOLDS, "", "fold or unfold"),
     bind(&[ch('r')], A::TurnRound, C::TREE, "turn round", "who holds it; again: what it holds"),
-    bind(&[ch('r')], A::TurnRound, Context(1 | 2 | 8), "", "who holds it"),
+    bind(&[ch('r')], A::TurnRound, Context(1 | 2 | 8 | 128), "", "who holds it"),
     bind(&[ch('t')], A::Tree, C::HEX, "what it holds", "what the object there holds"),
+    bind(&[ch('/')], A::Filter, C::THREADS, "filter", "filter by name, function, file (! inverts)"),
     bind(&[ch('/')], A::Filter, C::TYPES, "filter", "fuzzy filter (upper case is exact, ! inverts)"),
     bind(&[ch('/')], A::Filter, C::OBJECTS, "filter", "filter (upper case is exact, ! inverts)"),
     bind(&[ch('/')], A::Filter, C::TREE, "", "search what is unfolded (as filters elsewhere)"),
@@ -178,14 +182,14 @@ pub static KEYS: &[Binding] = &[
     bind(&[ch('>')], A::SortRight, C::LISTS, "sort", "sort by the column to the right"),
     bind(&[ch('<')], A::SortLeft, C::LISTS, "", "sort by the column to the left"),
     bind(&[ch('o')], A::Reverse, C::LISTS, "", "reverse the order"),
-    bind(&[ch('x')], A::Hex, Context(1 | 2 | 4), "hex", "its memory"),
+    bind(&[ch('x')], A::Hex, Context(1 | 2 | 4 | 128), "hex", "its memory"),
     bind(&[code(K::Up), ch('k')], A::Up, C::SCROLLS, "", "up"),
     bind(&[code(K::Down), ch('j')], A::Down, C::SCROLLS, "", "down"),
     bind(&[code(K::PageUp), ctrl('b')], A::PageUp, C::SCROLLS, "", "a page up"),
     bind(&[code(K::PageDown), ctrl('f')], A::PageDown, C::SCROLLS, "", "a page down"),
     bind(&[ctrl('u')], A::HalfUp, C::SCROLLS, "", "half a page up"),
     bind(&[ctrl('d')], A::HalfDown, C::SCROLLS, "", "half a page down"),
-    bind(&[code(K::Home), ch('g')], A::Top, Context(1 | 2 | 8 | 64), "", "to the top"),
+    bind(&[code(K::Home), ch('g')], A::Top, Context(1 | 2 | 8 | 64 | 128), "", "to the top"),
     bind(&[code(K::Home), ch('g')], A::Top, C::TREE, "", "to the top; on a … line: to an index"),
     bind(&[code(K::End), ch('G')], A::Bottom, C::SCROLLS, "", "to the end"),
     bind(&[code(K::Esc)], A::Escape, C::PANES, "", "back (at the top: cancels running work)"),
@@ -196,7 +200,8 @@ pub static KEYS: &[Binding] = &[
     bind(&[ch('Y')], A::CopyLine, C::PANES, "", "copy the line"),
     bind(&[ch('i')], A::Side, C::PANES, "", "the side panel, on or off"),
     bind(&[ch('1')], A::Pane(1), C::PANES, "", "Types"),
-    bind(&[ch('2')], A::Pane(2), C::PANES, "", "Hex"),
+    bind(&[ch('2')], A::Pane(2), C::PANES, "", "Threads"),
+    bind(&[ch('3')], A::Pane(3), C::PANES, "", "Hex"),
     bind(&[ch('!')], A::Problems, C::PANES, "", "what was wrong with the snapshot"),
     bind(&[ctrl('g')], A::Cancel, C::EVERYWHERE, "", "cancel running work"),
     bind(&[ch('M')], A::Mouse, C::PANES, "", "mouse off (to select text) and on again"),
@@ -232,7 +237,7 @@ pub fn footer(context: Context) -> impl Iterator<Item = &'static Binding> {
 mod tests {
     use super::*;
 
-    const PLACES: [Context; 7] = [C::TYPES, C::OBJECTS, C::TREE, C::HEX, C::FILTER, C::PALETTE, C::OVERLAY];
+    const PLACES: [Context; 8] = [C::TYPES, C::OBJECTS, C::TREE, C::HEX, C::THREADS, C::FILTER, C::PALETTE, C::OVERLAY];
 
     #[test]
     fn no_key_means_two_things_in_one_place() {

@@ -15,8 +15,9 @@ pub const OFFERED: usize = 8;
 const LOOKED_AT: usize = 20_000;
 
 /// Name, argument, and help of every command.
-pub const COMMANDS: [(&str, &str, &str); 8] = [
+pub const COMMANDS: [(&str, &str, &str); 9] = [
     ("types", "", "the type table"),
+    ("threads", "", "threads and their stacks"),
     ("objects", "[TYPE]", "the objects of a type, or all of them"),
     ("referents", "ADDR", "what an object holds"),
     ("referrers", "ADDR", "who holds an object"),
@@ -31,6 +32,8 @@ pub const COMMANDS: [(&str, &str, &str); 8] = [
 pub enum Command {
     /// The type table.
     Types,
+    /// Threads and their stacks.
+    Threads,
     /// The objects of the type with this name, or all.
     Objects(Option<String>),
     /// What an object holds.
@@ -62,6 +65,7 @@ pub fn parse(line: &str) -> Result<Command, String> {
     let none = |command: Command| if rest.is_empty() { Ok(command) } else { Err(format!("{name} takes no argument")) };
     match name {
         "types" => none(Command::Types),
+        "threads" => none(Command::Threads),
         "objects" => Ok(Command::Objects((!rest.is_empty()).then(|| rest.to_owned()))),
         "referents" => address().map(Command::Referents),
         "referrers" => address().map(Command::Referrers),

@@ -3,7 +3,7 @@
 use super::protocol::{Answer, ObjectOrder, Request, Stage, Ticket, Update};
 use crate::analysis::answers::{Direction, RefCount};
 use crate::analysis::describe::{DEFAULT_WIDTH, describe};
-use crate::analysis::{detail, links, raw as raw_memory, types};
+use crate::analysis::{detail, links, raw as raw_memory, threads, types};
 use crate::cpython::Memory;
 use crate::heap::{Heap, ObjectId};
 use crate::progress::Progress;
@@ -126,7 +126,7 @@ impl Context {
                 let objects = types::rows(heap, &list, *offset, *limit);
                 Some(Outcome::of(Answer::Objects { objects, done: true }))
             }
-            Request::Find { .. } | Request::Save { .. } => None,
+            Request::Find { .. } | Request::Threads | Request::Save { .. } => None,
         }
     }
 
@@ -148,6 +148,7 @@ impl Context {
                     Err(_) => Outcome::Refused("the search was cancelled".into()),
                 }
             }
+            Request::Threads => Outcome::of(Answer::Threads(Arc::new(threads::threads(heap)))),
             Request::Save { path } => match save::write_directory(heap.snapshot(), path, progress) {
                 Ok(path) => Outcome::of(Answer::Saved(path)),
                 Err(error) => Outcome::Refused(crate::text::sanitize(&error.to_string()).into_owned()),

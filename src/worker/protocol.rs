@@ -4,7 +4,7 @@
 //! answer carries the same one, and the explorer drops an answer whose ticket is not the newest it waits for in that
 //! place. A newer request for the same place makes the worker drop the older one before or between chunks.
 
-use crate::analysis::answers::{Direction, Edges, Hex, ObjectDetail, Objects, SnapshotInfo, Types};
+use crate::analysis::answers::{Direction, Edges, Hex, ObjectDetail, Objects, SnapshotInfo, Threads, Types};
 use crate::progress::Reading;
 use crate::snapshot::Addr;
 use std::path::PathBuf;
@@ -96,6 +96,8 @@ pub enum Request {
         /// Towards lower addresses.
         backwards: bool,
     },
+    /// Every thread with its stack.
+    Threads,
     /// Keep a temporary snapshot: write it to this directory, which must not exist.
     Save {
         /// The directory.
@@ -134,6 +136,8 @@ pub enum Answer {
     Hex(Option<Hex>),
     /// To [`Request::Find`]; `None`: no (further) hit.
     Found(Option<Addr>),
+    /// To [`Request::Threads`].
+    Threads(Arc<Threads>),
     /// To [`Request::Save`]: where the snapshot lies now.
     Saved(PathBuf),
 }

@@ -44,6 +44,35 @@ pub struct Thread {
     pub whole: bool,
 }
 
+impl Threads {
+    /// The name that the kernel has for most threads: a thread that nobody named has that of the first.
+    pub fn common_name(&self) -> Option<&str> {
+        self.threads.first().and_then(|t| t.kernel_name.as_deref())
+    }
+}
+
+impl Thread {
+    /// What is known of it besides its name and its stack, in short phrases. `common`: [`Threads::common_name`].
+    pub fn about(&self, common: Option<&str>) -> Vec<String> {
+        let mut parts: Vec<String> = self.native_id.iter().map(u64::to_string).collect();
+        parts.extend(match (self.state, &self.syscall) {
+            (state, Some(call)) => Some(format!("{} in {call}", state.unwrap_or("blocked"))),
+            (state, None) => state.map(str::to_owned),
+        });
+        let marks = [
+            (self.holds_gil, "holds the GIL"),
+            (self.waits_for_gil == Some(true), "waits for the GIL"),
+            (self.daemon == Some(true), "daemon"),
+            (self.ident.is_none(), "no Python state"),
+        ];
+        parts.extend(marks.iter().filter(|(is, _)| *is).map(|(_, mark)| (*mark).to_owned()));
+        let own = self.kernel_name.as_deref().filter(|n| Some(*n) != common && Some(*n) != self.name.as_deref());
+        parts.extend(own.map(|name| format!("“{name}”")));
+        parts.extend(self.interpreter.filter(|id| *id != 0).map(|id| format!("interpreter {id}")));
+        parts
+    }
+}
+
 /// One frame of a stack.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Frame {
@@ -57,6 +86,13 @@ pub struct Frame {
     pub generator: Option<Addr>,
     /// Its variables, as `locals()` shows them.
     pub locals: Vec<Local>,
+}
+
+impl Frame {
+    /// Whether the two stand at the same place of the same function, as in a recursion.
+    pub fn is_at_the_place_of(&self, other: &Frame) -> bool {
+        (&self.function, &self.file, self.line) == (&other.function, &other.file, other.line)
+    }
 }
 
 /// A named object in one line.

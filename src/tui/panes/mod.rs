@@ -7,6 +7,7 @@ mod detail;
 pub mod hex;
 pub mod objects;
 mod scroll;
+pub mod threads;
 pub mod tree;
 mod tree_lines;
 pub mod types;
@@ -48,6 +49,8 @@ pub enum Pane {
     Objects(objects::ObjectsPane),
     /// An object and its references.
     Tree(Box<tree::TreePane>),
+    /// Threads and their stacks.
+    Threads(Box<threads::ThreadsPane>),
     /// Raw memory.
     Hex(Box<hex::HexPane>),
 }
@@ -59,6 +62,7 @@ impl Pane {
             Pane::Types(_) => Context::TYPES,
             Pane::Objects(_) => Context::OBJECTS,
             Pane::Tree(_) => Context::TREE,
+            Pane::Threads(_) => Context::THREADS,
             Pane::Hex(_) => Context::HEX,
         }
     }
@@ -69,6 +73,7 @@ impl Pane {
             Pane::Types(pane) => pane.ask(sight, desk),
             Pane::Objects(pane) => pane.ask(sight, desk),
             Pane::Tree(pane) => pane.ask(sight, desk),
+            Pane::Threads(pane) => pane.ask(sight, desk),
             Pane::Hex(pane) => pane.ask(sight, desk),
         }
     }
@@ -79,6 +84,7 @@ impl Pane {
             Pane::Types(pane) => pane.detail.answer(ticket, answer),
             Pane::Objects(pane) => pane.answer(ticket, answer),
             Pane::Tree(pane) => pane.answer(ticket, answer),
+            Pane::Threads(pane) => pane.answer(ticket, answer),
             Pane::Hex(pane) => pane.answer(ticket, answer),
         }
     }
@@ -89,6 +95,7 @@ impl Pane {
             Pane::Types(pane) => pane.detail.slot.refuse(ticket, reason),
             Pane::Objects(pane) => pane.slot.refuse(ticket, reason) || pane.detail.slot.refuse(ticket, reason),
             Pane::Tree(pane) => pane.refuse(ticket, reason),
+            Pane::Threads(pane) => pane.refuse(ticket, reason),
             Pane::Hex(pane) => pane.refuse(ticket, reason),
         }
     }
@@ -102,6 +109,7 @@ impl Pane {
                 pane.detail.slot.forget_open();
             }
             Pane::Tree(pane) => pane.resume(),
+            Pane::Threads(pane) => pane.resume(),
             Pane::Hex(pane) => pane.resume(),
         }
     }
@@ -116,6 +124,7 @@ impl Pane {
                 pane.current().map(|row| Subject { address: row.address, name: row.address.to_string() })
             }
             Pane::Tree(pane) => pane.subject(),
+            Pane::Threads(pane) => pane.subject(),
             Pane::Hex(pane) => Some(pane.subject()),
         }
     }
@@ -126,6 +135,7 @@ impl Pane {
             Pane::Types(pane) => &pane.filter,
             Pane::Objects(pane) => &pane.filter,
             Pane::Tree(pane) => &pane.search,
+            Pane::Threads(pane) => &pane.filter,
             Pane::Hex(pane) => &pane.search,
         }
     }

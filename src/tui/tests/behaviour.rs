@@ -244,8 +244,8 @@ fn the_mouse_selects_opens_sorts_and_can_be_switched_off() {
     assert!(robot.screen().contains("size ▼"));
     robot.click(35, 3);
     assert!(robot.screen().contains("size ▲"));
-    robot.click(11, 1);
-    assert!(robot.screen().contains("[2 Hex]"));
+    robot.click(22, 1);
+    assert!(robot.screen().contains("[3 Hex]"));
     robot.click(3, 1);
     assert!(robot.screen().contains("[1 Types]"));
     robot.press(":0x760a00000000<Enter>");

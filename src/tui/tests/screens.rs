@@ -51,6 +51,21 @@ fn tree() {
 }
 
 #[test]
+fn threads() {
+    everywhere("threads", "2jjl");
+}
+
+#[test]
+fn threads_and_a_variable() {
+    everywhere("threads_variable", "2jjlj");
+}
+
+#[test]
+fn threads_filtered() {
+    everywhere("threads_filtered", "2/grpc<Enter>");
+}
+
+#[test]
 fn tree_paged() {
     everywhere("tree_paged", ":0x760200000000<Enter>G<Enter>kkkkkk");
 }

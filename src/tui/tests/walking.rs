@@ -101,3 +101,34 @@ fn hex_searches_text_and_bytes_both_ways() {
     robot.press("/0xzz<Enter>");
     assert!(robot.screen().contains("pairs of hex digits"));
 }
+
+#[test]
+fn threads_fold_unfold_filter_and_lead_to_objects() {
+    let mut robot = Robot::new(80, 24);
+    robot.press("2");
+    assert!(robot.selected().contains("MainThread"));
+    robot.press("<Enter>");
+    assert!(!robot.screen().contains("Client.fetch"), "folded");
+    robot.press(" jj");
+    assert!(robot.selected().contains("Client.fetch"), "{}", robot.selected());
+    robot.press("lj");
+    assert!(robot.selected().contains("self = <Client"), "{}", robot.selected());
+    robot.press("h");
+    assert!(robot.selected().contains("Client.fetch"));
+    robot.press("jr");
+    assert!(robot.screen().contains("is held by"), "a variable leads to who holds it");
+    robot.press("<Esc>");
+    assert!(robot.selected().contains("self = <Client"), "back where it was");
+    robot.press("<Enter>");
+    assert!(robot.screen().contains("holds ▾"));
+    robot.press("<Esc>/WALK<Enter>");
+    assert!(robot.screen().contains("no thread matches"), "upper case is exact");
+    robot.press("/<BS><BS><BS><BS>walk<Enter>");
+    assert!(robot.screen().contains("1 of 3") && !robot.screen().contains("MainThread"));
+    robot.press("<Esc>G");
+    assert!(robot.selected().contains("grpc_event"));
+    robot.press(":threads<Enter>y");
+    assert_eq!(robot.copied, [] as [String; 0], "a thread has no address of an object");
+    robot.press("Y");
+    assert!(robot.copied[0].starts_with("grpc_event"), "{:?}", robot.copied);
+}

@@ -9,6 +9,7 @@ use crate::tui::palette::{self, Command};
 use crate::tui::panes::Pane;
 use crate::tui::panes::hex::HexPane;
 use crate::tui::panes::objects::ObjectsPane;
+use crate::tui::panes::threads::Row;
 use crate::tui::panes::tree::TreePane;
 use crate::worker::protocol::{Answer, Request, Ticket};
 use std::path::{Path, PathBuf};
@@ -36,6 +37,11 @@ pub fn open(app: &mut App) {
                 tree(app, subject.address, direction, Some(subject.name));
             }
         }
+        Pane::Threads(pane) => match (pane.current(), pane.subject()) {
+            (Some(row @ (Row::Thread(_) | Row::Frame(..))), _) => pane.toggle(row),
+            (_, Some(subject)) => tree(app, subject.address, Direction::Referents, Some(subject.name)),
+            _ => {}
+        },
         Pane::Hex(pane) => match pane.pointer(pane.cursor).map(|word| word.object) {
             Some(object) => hex(app, object, true),
             None => app.say("this word is not the address of an object"),
@@ -116,8 +122,10 @@ pub fn tab(app: &mut App, number: u8) {
             while !matches!(app.pane(), Pane::Types(_)) && app.history.back() {}
             resume(app);
         }
-        2 if matches!(app.pane(), Pane::Hex(_)) => {}
-        2 => match app.pane().subject() {
+        2 if matches!(app.pane(), Pane::Threads(_)) => {}
+        2 => app.history.jump(Pane::Threads(Default::default()), "Threads".into()),
+        3 if matches!(app.pane(), Pane::Hex(_)) => {}
+        3 => match app.pane().subject() {
             Some(subject) => hex(app, subject.address, false),
             None => app.say("no address yet: select a row, or type : and an address"),
         },
@@ -136,6 +144,7 @@ pub fn run(app: &mut App, line: &str) {
     }
     match command {
         Command::Types => tab(app, 1),
+        Command::Threads => tab(app, 2),
         Command::Objects(name) => objects(app, name),
         Command::Referents(address) => jump_tree(app, address, Direction::Referents),
         Command::Referrers(address) => jump_tree(app, address, Direction::Referrers),

@@ -63,6 +63,7 @@ fn filter(app: &mut App, text: &str) {
         Pane::Types(pane) => pane.set_filter(text, &mut app.desk),
         Pane::Objects(pane) => pane.set_filter(text),
         Pane::Tree(pane) => pane.set_search(text),
+        Pane::Threads(pane) => pane.set_filter(text),
         Pane::Hex(_) => {} // searching the whole memory waits for Enter
     }
 }
@@ -202,6 +203,7 @@ fn motion(app: &mut App, action: Action, rows: u64) {
                 pane.act(action, rows);
             }
         }
+        (Pane::Threads(pane), _) => pane.act(action, rows),
         (Pane::Hex(pane), _) => match action {
             Action::Next => pane.find(false, &mut app.desk),
             Action::Previous => pane.find(true, &mut app.desk),
@@ -223,7 +225,7 @@ fn sort(app: &mut App, by: isize) {
 fn escape(app: &mut App) {
     if app.escape_cancels() {
         cancel(app);
-    } else if matches!(app.pane(), Pane::Types(_) | Pane::Objects(_)) && !app.pane().filter().is_empty() {
+    } else if app.is_filtered() {
         filter(app, "");
     } else if !go::walk(app, false) {
         app.say("this is the top; q quits");

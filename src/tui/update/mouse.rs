@@ -36,6 +36,7 @@ fn wheel(app: &mut App, rows: i64) {
         Pane::Types(pane) => pane.go(Motion::By(rows)),
         Pane::Objects(pane) => pane.go(Motion::By(rows)),
         Pane::Tree(pane) => pane.go(Motion::By(rows)),
+        Pane::Threads(pane) => pane.go(Motion::By(rows)),
         Pane::Hex(pane) => {
             let bytes = rows * crate::tui::panes::hex::ROW as i64;
             let to = pane.cursor.0.saturating_add_signed(bytes);
@@ -70,6 +71,10 @@ fn click(app: &mut App, x: u16, y: u16) {
         Pane::Objects(pane) => {
             let row = pane.scroll.top + line;
             (row < pane.total).then(|| pane.go(Motion::To(row))).is_some()
+        }
+        Pane::Threads(pane) => {
+            let row = pane.scroll.top + line;
+            pane.row(row).is_some().then(|| pane.go(Motion::To(row))).is_some()
         }
         Pane::Tree(pane) => view::tree_line_at(pane, x, y).is_some_and(|hit| {
             pane.choose(hit);

@@ -19,7 +19,7 @@ use ratatui::widgets::{Clear, Widget};
 use unicode_width::UnicodeWidthStr;
 
 /// Panes with a number key.
-const TABS: [(u8, &str); 2] = [(1, "Types"), (2, "Hex")];
+const TABS: [(u8, &str); 3] = [(1, "Types"), (2, "Threads"), (3, "Hex")];
 
 pub(super) fn head(buffer: &mut Buffer, area: Rect, app: &App) {
     let mut spans = vec![Span::styled(" pymem-tui", BOLD)];
@@ -58,7 +58,11 @@ fn about(info: &SnapshotInfo) -> Vec<String> {
 }
 
 fn tab_texts(app: &App) -> impl Iterator<Item = (u8, String, bool)> {
-    let here = if matches!(app.pane(), Pane::Hex(_)) { 2 } else { 1 };
+    let here = match app.pane() {
+        Pane::Hex(_) => 3,
+        Pane::Threads(_) => 2,
+        _ => 1,
+    };
     TABS.iter().map(move |(number, name)| {
         let text = if *number == here { format!("[{number} {name}]") } else { format!(" {number} {name} ") };
         (*number, text, *number == here)

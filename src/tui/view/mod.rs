@@ -9,6 +9,7 @@ mod hex;
 pub mod layout;
 mod objects;
 mod side;
+mod threads;
 pub mod tree;
 mod types;
 
@@ -48,6 +49,7 @@ pub fn draw(frame: &mut Frame, app: &App) {
             Pane::Types(pane) => types::draw(buffer, &layout, app, pane),
             Pane::Objects(pane) => objects::draw(buffer, &layout, app, pane),
             Pane::Tree(pane) => tree::draw(buffer, &layout, app, pane),
+            Pane::Threads(pane) => threads::draw(buffer, &layout, app, pane),
             Pane::Hex(pane) => hex::draw(buffer, &layout, app, pane),
         }
         if let Some(area) = layout.side {
@@ -134,6 +136,7 @@ pub fn line_text(app: &App) -> Option<String> {
             format!("{}\t{}\t{}\t{}", row.address, row.type_name, row.shallow_bytes, row.summary)
         }
         Pane::Tree(pane) => tree::line_text(pane)?,
+        Pane::Threads(pane) => threads::line_text(pane)?,
         Pane::Hex(pane) => hex::line_text(pane)?,
     };
     let parts: Vec<_> = line.split('\t').map(text::sanitize).collect();

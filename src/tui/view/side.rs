@@ -27,6 +27,11 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, app: &App) {
         }
         Pane::Objects(pane) => about(&pane.detail, &app.theme, width),
         Pane::Tree(pane) => about(&pane.detail, &app.theme, width),
+        Pane::Threads(pane) if pane.current().and_then(|row| pane.object(row)).is_none() => {
+            let (title, lines) = super::threads::about(pane, &app.theme, width);
+            (title, lines, false)
+        }
+        Pane::Threads(pane) => about(&pane.detail, &app.theme, width),
         Pane::Hex(pane) => about(&pane.detail, &app.theme, width),
     };
     let inner = boxed(buffer, area, &foreign_end(&title, width));
@@ -108,7 +113,7 @@ fn facts(object: &ObjectDetail, theme: &Theme, width: usize, lines: &mut Vec<Lin
     }
 }
 
-fn fact(name: &str, value: &str, style: Style, width: usize) -> Line<'static> {
+pub(super) fn fact(name: &str, value: &str, style: Style, width: usize) -> Line<'static> {
     let name = foreign(name, NAME);
     let value = foreign(value, width.saturating_sub(NAME + 1));
     Line::from(vec![Span::styled(format!("{name:<NAME$} "), DIM), Span::styled(value, style)])

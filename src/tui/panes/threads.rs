@@ -1,0 +1,247 @@
+//! Threads with their stacks: which are unfolded, and the cursor among the lines that follow from it.
+//!
+//! A line is a thread, an exception that it handles, a frame, or a variable of a frame. What they say is the answer's;
+//! how a line looks is [`view`](crate::tui::view)'s.
+
+use super::{Detail, Motion, Scroll, Sight, Subject};
+use crate::analysis::answers::{Frame, Local, Thread, Threads};
+use crate::tui::arrange::contains;
+use crate::tui::ask::{Desk, Slot};
+use crate::tui::keymap::Action;
+use crate::worker::protocol::{Answer, Request, Ticket};
+use std::collections::HashSet;
+use std::sync::Arc;
+
+/// One line of the pane: numbers of a thread, of a frame in it, of a variable in that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Row {
+    /// A thread.
+    Thread(usize),
+    /// An exception that a thread handles.
+    Handling(usize, usize),
+    /// A frame.
+    Frame(usize, usize),
+    /// So many frames after the frame above stand at the same place: a recursion.
+    Same(usize, usize, usize),
+    /// A variable.
+    Local(usize, usize, usize),
+    /// The rest of a stack is damaged.
+    Cut(usize),
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub struct ThreadsPane {
+    /// Waits for the answer.
+    pub slot: Slot,
+    /// The answer.
+    pub threads: Option<Arc<Threads>>,
+    /// As typed.
+    pub filter: String,
+    /// Cursor.
+    pub scroll: Scroll,
+    /// About the selected object.
+    pub detail: Detail,
+    /// What is shown, from the top.
+    pub rows: Vec<Row>,
+    /// Threads without their stack.
+    folded: HashSet<usize>,
+    /// Frames with their variables.
+    unfolded: HashSet<(usize, usize)>,
+}
+
+impl ThreadsPane {
+    /// Threads that the filter leaves.
+    pub fn shown(&self) -> usize {
+        self.rows.iter().filter(|row| matches!(row, Row::Thread(_))).count()
+    }
+
+    /// The selected line.
+    pub fn current(&self) -> Option<Row> {
+        self.row(self.scroll.row)
+    }
+
+    /// The line at a place of the list.
+    pub fn row(&self, at: u64) -> Option<Row> {
+        self.rows.get(usize::try_from(at).ok()?).copied()
+    }
+
+    /// A thread.
+    pub fn thread(&self, thread: usize) -> Option<&Thread> {
+        self.threads.as_ref()?.threads.get(thread)
+    }
+
+    /// A frame of it.
+    pub fn frame(&self, thread: usize, frame: usize) -> Option<&Frame> {
+        self.thread(thread)?.frames.get(frame)
+    }
+
+    /// The object that a line names.
+    pub fn object(&self, row: Row) -> Option<&Local> {
+        match row {
+            Row::Handling(thread, i) => self.thread(thread)?.handling.get(i),
+            Row::Local(thread, frame, i) => self.frame(thread, frame)?.locals.get(i),
+            _ => None,
+        }
+    }
+
+    /// Whether what belongs to a line is shown below it.
+    pub fn is_unfolded(&self, row: Row) -> bool {
+        match row {
+            Row::Thread(thread) => !self.folded.contains(&thread),
+            Row::Frame(thread, frame) => self.unfolded.contains(&(thread, frame)),
+            _ => false,
+        }
+    }
+
+    /// What the selected line is about, when that is an object.
+    pub fn subject(&self) -> Option<Subject> {
+        let row = self.current()?;
+        if let Some(local) = self.object(row) {
+            let name = if local.name.is_empty() { local.type_name.clone() } else { format!("local {}", local.name) };
+            return Some(Subject { address: local.address, name });
+        }
+        let Row::Frame(thread, frame) = row else { return None };
+        let frame = self.frame(thread, frame)?;
+        Some(Subject { address: frame.generator?, name: frame.function.clone() })
+    }
+
+    /// Moves the cursor, folds and unfolds.
+    pub fn act(&mut self, action: Action, rows: u64) {
+        if let Some(motion) = Motion::of(action, rows) {
+            return self.go(motion);
+        }
+        let Some(row) = self.current() else { return };
+        match action {
+            Action::Toggle => self.toggle(row),
+            Action::Right if self.is_unfolded(row) => self.go(Motion::By(1)),
+            Action::Right => self.toggle(row),
+            Action::Left if self.is_unfolded(row) => self.toggle(row),
+            Action::Left => self.to_parent(row),
+            _ => {}
+        }
+    }
+
+    /// Moves the cursor.
+    pub fn go(&mut self, motion: Motion) {
+        self.scroll.go(motion, self.rows.len() as u64);
+    }
+
+    /// Folds or unfolds a line; others stay as they are.
+    pub fn toggle(&mut self, row: Row) {
+        match row {
+            Row::Thread(thread) => {
+                if !self.folded.remove(&thread) {
+                    self.folded.insert(thread);
+                }
+            }
+            Row::Frame(thread, frame) => {
+                if !self.unfolded.remove(&(thread, frame)) {
+                    self.unfolded.insert((thread, frame));
+                }
+            }
+            _ => return,
+        }
+        self.arrange();
+        self.select(row);
+    }
+
+    fn to_parent(&mut self, row: Row) {
+        let parent = match row {
+            Row::Thread(_) => return,
+            Row::Local(thread, frame, _) => Row::Frame(thread, frame),
+            Row::Handling(thread, _) | Row::Frame(thread, _) | Row::Same(thread, ..) | Row::Cut(thread) => {
+                Row::Thread(thread)
+            }
+        };
+        self.select(parent);
+    }
+
+    fn select(&mut self, row: Row) {
+        if let Some(at) = self.rows.iter().position(|r| *r == row) {
+            self.go(Motion::To(at as u64));
+        }
+    }
+
+    /// Keeps threads whose name, functions or files contain the text; upper case is exact, `!` inverts.
+    pub fn set_filter(&mut self, filter: &str) {
+        if self.filter != filter {
+            self.filter = filter.to_owned();
+            self.scroll = Scroll::default();
+            self.arrange();
+        }
+    }
+
+    fn arrange(&mut self) {
+        self.rows.clear();
+        let Some(threads) = self.threads.clone() else { return };
+        for (t, thread) in threads.threads.iter().enumerate() {
+            if !self.keeps(thread) {
+                continue;
+            }
+            self.rows.push(Row::Thread(t));
+            if self.folded.contains(&t) {
+                continue;
+            }
+            self.rows.extend((0..thread.handling.len()).map(|i| Row::Handling(t, i)));
+            let mut f = 0;
+            while let Some(frame) = thread.frames.get(f) {
+                self.rows.push(Row::Frame(t, f));
+                if self.unfolded.contains(&(t, f)) {
+                    self.rows.extend((0..frame.locals.len()).map(|i| Row::Local(t, f, i)));
+                }
+                let same = thread.frames[f + 1..].iter().take_while(|next| next.is_at_the_place_of(frame)).count();
+                if same > 1 {
+                    self.rows.push(Row::Same(t, f, same));
+                    f += same;
+                }
+                f += 1;
+            }
+            self.rows.extend((!thread.whole).then_some(Row::Cut(t)));
+        }
+    }
+
+    fn keeps(&self, thread: &Thread) -> bool {
+        let (text, inverse) = match self.filter.strip_prefix('!') {
+            Some(rest) => (rest, true),
+            None => (self.filter.as_str(), false),
+        };
+        let named = thread.name.iter().chain(&thread.kernel_name).any(|name| contains(name, text));
+        let stands = || thread.frames.iter().any(|f| contains(&f.function, text) || contains(&f.file, text));
+        text.is_empty() || (named || stands()) != inverse
+    }
+
+    pub(super) fn ask(&mut self, sight: Sight, desk: &mut Desk) {
+        if sight.indexed && self.threads.is_none() {
+            self.slot.want(Request::Threads, desk);
+        }
+        self.scroll.settle(self.rows.len() as u64, sight.rows);
+        if sight.side && sight.indexed {
+            let object = self.current().and_then(|row| self.object(row)).map(|local| local.address);
+            self.detail.want(object, desk);
+        }
+    }
+
+    pub(super) fn answer(&mut self, ticket: Ticket, answer: Answer) -> bool {
+        match answer {
+            Answer::Threads(threads) => {
+                let mine = self.slot.accept(ticket, true).is_some();
+                if mine {
+                    self.threads = Some(threads);
+                    self.arrange();
+                }
+                mine
+            }
+            other => self.detail.answer(ticket, other),
+        }
+    }
+
+    pub(super) fn refuse(&mut self, ticket: Ticket, reason: &str) -> bool {
+        self.slot.refuse(ticket, reason) || self.detail.slot.refuse(ticket, reason)
+    }
+
+    pub(super) fn resume(&mut self) {
+        self.slot.forget_open();
+        self.detail.slot.forget_open();
+    }
+}
