@@ -151,7 +151,9 @@ fn every_answer_has_the_fields_of_its_schema() {
             );
         }
         let lists = shape.as_object().unwrap().iter().filter(|(_, s)| s.is_array());
-        for (name, _) in lists.filter(|(name, _)| *name != "duplicates" && *name != "problems") {
+        // the zoo's tasks have an end: those that have none are in tests/tasks.rs
+        const MAY_BE_EMPTY: [&str; 5] = ["duplicates", "problems", "cycles", "verdicts", "forest"];
+        for (name, _) in lists.filter(|(name, _)| !MAY_BE_EMPTY.contains(&name.as_str())) {
             assert!(!rows(&answer, name).is_empty(), "{what}: no {name}");
         }
     }

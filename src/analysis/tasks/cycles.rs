@@ -77,9 +77,9 @@ mod tests {
         ) {
             let reach = reached(&edges);
             let mut expected: Vec<Vec<usize>> = Vec::new();
-            for v in 0..edges.len() {
-                if reach[v][v] && !expected.iter().any(|c| c.contains(&v)) {
-                    expected.push((0..edges.len()).filter(|w| reach[v][*w] && reach[*w][v]).collect());
+            for (v, own) in reach.iter().enumerate() {
+                if own[v] && !expected.iter().any(|c| c.contains(&v)) {
+                    expected.push((0..edges.len()).filter(|w| own[*w] && reach[*w][v]).collect());
                 }
             }
             let mut found = components(&edges);
