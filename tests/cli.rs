@@ -100,7 +100,6 @@ fn failures_are_one_sentence_and_tell_wrong_usage_apart() {
         (&["demo", "leak", "much"], 1, "takes a number of requests"),
         (&["regions", "-"], 1, "it is empty"),
         (&["nonsense", "x"], 2, "Usage"),
-        (&["tasks", "x"], 2, "Usage"),
         (&[], 2, "give a snapshot"),
         (&["show", "x", "zz"], 2, "hex digits"),
     ] {

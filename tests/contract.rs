@@ -36,6 +36,20 @@ fn every_answer_has_the_fields_of_its_schema() {
     let frame = json!({
         "function": "string", "file": "string", "line": "null|count", "generator": "null|address", "locals": [field],
     });
+    let tasks = json!({
+        "tasks": [{
+            "address": "address", "type": "string", "name": "null|string", "state": "null|string", "running": "bool",
+            "coro": "null|string", "coroutine": "null|address", "result": "any", "exception": "any",
+            "loop": "null|address", "interpreter": "null|count", "fut_waiter": "null|address", "stack": [frame],
+            "whole": "bool", "awaits": ["address"], "awaited_by": ["address"], "waits_in": "any", "cycle": "null|count",
+        }],
+        "futures": [{
+            "address": "address", "type": "string", "state": "null|string", "loop": "null|address",
+            "awaits": ["address"], "awaited_by": ["address"], "waits_in": "any", "cycle": "null|count",
+        }],
+        "cycles": [["address"]], "verdicts": [{"deadlock": "bool", "wakers": ["string"]}],
+        "forest": [{"address": "address", "count": "count", "depth": "count", "shared": "bool", "cycle": "null|count"}],
+    });
     let threads = json!({"deadlocks": [["count"]], "explained": ["string"], "threads": [{
         "ident": "null|count", "native_id": "null|count", "interpreter": "null|count", "name": "null|string",
         "kernel_name": "null|string", "daemon": "null|bool", "state": "null|string", "syscall": "null|string",
@@ -100,6 +114,7 @@ fn every_answer_has_the_fields_of_its_schema() {
                 "address": "address", "name": "string", "file": "null|string", "fields": fields,
             }),
         ),
+        (vec!["tasks", dump], "tasks/1", tasks),
         (vec!["threads", dump], "threads/1", threads.clone()),
         (vec!["stacks", dump], "threads/1", threads),
         (
@@ -137,9 +152,10 @@ fn every_answer_has_the_fields_of_its_schema() {
             );
         }
         let lists = shape.as_object().unwrap().iter().filter(|(_, s)| s.is_array());
-        // the zoo has no deadlock; `threads_that_wait_say_for_what` asks a program that has some
-        let may_be_empty = ["duplicates", "problems", "deadlocks", "explained"];
-        for (name, _) in lists.filter(|(name, _)| !may_be_empty.contains(&name.as_str())) {
+        // the zoo has no deadlock, of threads or of tasks: `threads_that_wait_say_for_what` and tests/tasks.rs have some
+        const MAY_BE_EMPTY: [&str; 7] =
+            ["duplicates", "problems", "deadlocks", "explained", "cycles", "verdicts", "forest"];
+        for (name, _) in lists.filter(|(name, _)| !MAY_BE_EMPTY.contains(&name.as_str())) {
             assert!(!rows(&answer, name).is_empty(), "{what}: no {name}");
         }
     }
@@ -322,6 +338,7 @@ fn aliases_answer_the_same() {
         ("show", "repr", &[list.as_str()]),
         ("referrers", "find-references", &[&list]),
         ("strings", "aggregate-strings", &[]),
+        ("tasks", "async-task-graph", &[]),
         ("threads", "find-all-threads", &[]),
         ("stacks", "find-all-stacks", &[]),
         ("module", "find-module", &["__main__"]),

@@ -4,8 +4,10 @@
 //! string that came out of a snapshot is already sanitised, except [`ObjectDetail::value`], which is the exact value
 //! for scripts. Sizes are bytes. Field names are the JSON contract of `docs/cli.md`; add, never rename.
 
+mod tasks;
 mod threads;
 
+pub use tasks::{Future, Task, Tasks, TreeRow, Verdict, WaitsIn};
 pub use threads::{Certainty, Frame, Local, Place, Thread, Threads, Wait};
 
 use crate::snapshot::Addr;

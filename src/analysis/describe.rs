@@ -17,6 +17,7 @@ use crate::snapshot::Addr;
 use crate::text::{self, repr};
 use literals::{bytes_line, str_line};
 use parts::{Line, bracketed, short_name};
+use std::cell::Cell;
 
 /// Columns of a line when nobody says otherwise.
 pub const DEFAULT_WIDTH: usize = 80;
@@ -24,12 +25,15 @@ pub const DEFAULT_WIDTH: usize = 80;
 /// Items of a container that are tried before the width ends the line anyway.
 const MAX_ITEMS: usize = 24;
 
+/// Lines within lines; what is deeper is shown by its address.
+const MAX_NESTED: u32 = 6;
+
 /// Columns of an item within another object's line.
 const ITEM_WIDTH: usize = 28;
 
 /// The object at `addr`, whose type is `ty`, in at most `max_chars` columns.
 pub fn describe(memory: &Memory<'_>, types: &TypeTable, addr: Addr, ty: &Type, max_chars: usize) -> String {
-    let line = Describer { memory, types }.line(addr, ty, max_chars, 1);
+    let line = Describer { memory, types, nested: Cell::new(0) }.line(addr, ty, max_chars, 1);
     text::keep_start(&text::sanitize(&line), max_chars).into_owned()
 }
 
@@ -100,6 +104,8 @@ fn literal(value: &Value) -> Option<String> {
 struct Describer<'a, 's> {
     memory: &'a Memory<'s>,
     types: &'a TypeTable,
+    /// How many lines this one is within.
+    nested: Cell<u32>,
 }
 
 impl Describer<'_, '_> {
@@ -109,10 +115,15 @@ impl Describer<'_, '_> {
 
     /// An object within the line of another one.
     fn item(&self, addr: Addr, width: usize, depth: usize) -> String {
-        match self.type_of(addr) {
-            Some(ty) => self.line(addr, ty, width, depth),
-            None => format!("<{addr}>"),
+        let Some(ty) = self.type_of(addr) else { return format!("<{addr}>") };
+        // damaged memory has futures that are their own result, and slices that begin with themselves
+        if self.nested.get() >= MAX_NESTED {
+            return format!("<{} {addr}>", short_name(&ty.name));
         }
+        self.nested.set(self.nested.get() + 1);
+        let line = self.line(addr, ty, width, depth);
+        self.nested.set(self.nested.get() - 1);
+        line
     }
 
     /// The line; `depth` levels of what it holds are shown. May be a little wider than `width`.

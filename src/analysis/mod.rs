@@ -12,5 +12,6 @@ mod locks;
 pub mod modules;
 pub mod raw;
 pub mod strings;
+pub mod tasks;
 pub mod threads;
 pub mod types;

@@ -178,6 +178,12 @@ pub enum Command {
         #[arg(long)]
         bytes: bool,
     },
+    /// Every unfinished task of asyncio: what it awaits, where it stands, and which wait for each other for ever
+    #[command(visible_alias = "async-task-graph")]
+    Tasks {
+        #[command(flatten)]
+        source: Source,
+    },
     /// Every thread: state, system call, who holds the GIL, its stack
     #[command(visible_alias = "find-all-threads")]
     Threads {

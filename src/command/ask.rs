@@ -2,9 +2,9 @@
 
 use super::watch;
 use crate::analysis::answers::{
-    Direction, Edges, Hex, Hit, ModuleReport, ObjectDetail, Objects, SnapshotInfo, Strings, Threads, Types,
+    Direction, Edges, Hex, Hit, ModuleReport, ObjectDetail, Objects, SnapshotInfo, Strings, Tasks, Threads, Types,
 };
-use crate::analysis::{detail, info, links, raw, strings, threads, types};
+use crate::analysis::{detail, info, links, raw, strings, tasks, threads, types};
 use crate::cli::{Common, Module, Show};
 use crate::heap::{Heap, ObjectId};
 use crate::snapshot::{Addr, Snapshot};
@@ -107,6 +107,11 @@ pub(super) fn strings(asked: &Asked, bytes: bool) -> Strings {
 
 pub(super) fn threads(asked: &Asked) -> Threads {
     threads::threads(&asked.heap)
+}
+
+/// `locals`: with the variables of every frame.
+pub(super) fn tasks(asked: &Asked, locals: bool) -> Tasks {
+    tasks::tasks(&asked.heap, locals)
 }
 
 /// Adds the objects that words of `hex` point to, and the one its address lies in.

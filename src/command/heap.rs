@@ -50,6 +50,13 @@ pub(super) fn threads(source: &Source, locals: bool, common: &Common) -> anyhow:
     print(threads, &asked.info, &asked.problems, common)
 }
 
+pub(super) fn tasks(source: &Source, common: &Common) -> anyhow::Result<()> {
+    let mut asked = open(source, common)?;
+    let tasks = ask::tasks(&asked, common.json);
+    asked.problems.extend(tasks.problems.iter().cloned());
+    print(tasks, &asked.info, &asked.problems, common)
+}
+
 pub(super) fn objects(args: &Objects, common: &Common) -> anyhow::Result<()> {
     let asked = open(&args.source, common)?;
     let ids = ask::select(&asked, args.type_.as_deref(), args.subclasses)?;

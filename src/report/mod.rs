@@ -8,6 +8,7 @@ mod json;
 mod lists;
 mod memory;
 mod table;
+mod tasks;
 mod threads;
 
 pub use json::ObjectWriter;
