@@ -1,7 +1,7 @@
 //! Threads: one after the other, the stack below each, from the innermost frame out.
 
 use super::{Page, Report};
-use crate::analysis::answers::{Frame, Local, Thread, Threads, Wait};
+use crate::analysis::answers::{Frame, Local, Thread, Threads};
 use crate::text::count;
 use serde::Serialize;
 use std::io;
@@ -64,11 +64,10 @@ fn print(page: &mut Page, all: &Threads, locals: bool) -> io::Result<()> {
 
 fn thread(page: &mut Page, thread: &Thread, all: &Threads, locals: bool) -> io::Result<()> {
     let name = page.styled(thread.name.as_deref().unwrap_or("unnamed"), "1");
-    let is_stuck = thread.native_id.is_some_and(|id| all.deadlocks.iter().flatten().any(|stuck| *stuck == id));
-    let mark = if is_stuck { page.styled("✗ deadlock ", "1;31") } else { String::new() };
+    let mark = if all.is_deadlocked(thread) { page.styled("✗ deadlock ", "1;31") } else { String::new() };
     page.line(&format!("{mark}{name}  {}", thread.about(all.common_name()).join(" · ")))?;
     if let Some(wait) = &thread.waits_for {
-        page.line(&format!("  {}", waits(wait, all)))?;
+        page.line(&format!("  {}", all.waits(wait)))?;
     }
     for Local { type_name, summary, address, .. } in &thread.handling {
         let tail = page.styled(&format!("{type_name} {address}"), "2");
@@ -89,32 +88,6 @@ fn thread(page: &mut Page, thread: &Thread, all: &Threads, locals: bool) -> io::
         page.dim("  … the rest of the stack is damaged")?;
     }
     Ok(())
-}
-
-/// What a thread waits for, and who has it or may have it.
-fn waits(wait: &Wait, all: &Threads) -> String {
-    let name = |id: &u64| {
-        let row = all.threads.iter().find(|t| t.native_id == Some(*id));
-        row.and_then(|t| t.name.clone()).unwrap_or_else(|| id.to_string())
-    };
-    let mut text = format!("waits for {} ({} {})", wait.what, wait.type_name, wait.address);
-    if let Some(of) = &wait.of {
-        text += &format!(" of {}", of.summary);
-    }
-    if let Some(holder) = &wait.holder {
-        text += &match wait.what.as_str() {
-            "Thread.join" => format!(", for {} to end", name(holder)),
-            _ => format!(", held by {}", name(holder)),
-        };
-    }
-    if let Some(at) = &wait.held_at {
-        text += &format!(" at {}{}", at.file, at.line.map(|n| format!(":{n}")).unwrap_or_default());
-    }
-    if !wait.candidates.is_empty() {
-        let names: Vec<String> = wait.candidates.iter().map(name).collect();
-        text += &format!(", perhaps held by {}", names.join(" or "));
-    }
-    if wait.timeout { text + ", with a timeout" } else { text }
 }
 
 fn frame(page: &mut Page, frame: &Frame, locals: bool) -> io::Result<()> {

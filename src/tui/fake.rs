@@ -291,6 +291,15 @@ fn threads() -> Threads {
         locals,
     };
     let down = || frame("down", "/srv/app/walk.py", 8, vec![local("depth", 3, 7)]);
+    let wait = |lock: u64, holder: u64, line: u32| Wait {
+        address: object(DICT, lock),
+        type_name: "_thread.lock".into(),
+        what: "Lock".into(),
+        holder: Some(holder),
+        certainty: Some(Certainty::Frame),
+        held_at: Some(Place { function: "transfer".into(), file: "/srv/app/bank.py".into(), line: Some(line) }),
+        ..Wait::default()
+    };
     let main = Thread {
         ident: Some(0x7f00_1234_5740),
         native_id: Some(4242),
@@ -299,8 +308,9 @@ fn threads() -> Threads {
         kernel_name: Some("worker.py".into()),
         daemon: Some(false),
         state: Some("sleeping"),
-        syscall: Some("epoll_wait".into()),
+        syscall: Some("futex".into()),
         waits_for_gil: Some(false),
+        waits_for: Some(wait(3, 4251, 88)),
         handling: vec![local("", 9, 0)],
         frames: vec![
             frame("Client.fetch", "/srv/app/client.py", 31, vec![local("self", CLIENT, 0), local("n", 3, 5)]),
@@ -312,8 +322,7 @@ fn threads() -> Threads {
     let deep = Thread {
         name: Some("worker-1".into()),
         native_id: Some(4251),
-        state: Some("running"),
-        holds_gil: true,
+        waits_for: Some(wait(4, 4242, 31)),
         frames: std::iter::repeat_with(down)
             .take(3000)
             .chain([frame("Thread.run", "/usr/lib/python3.12/threading.py", 1012, vec![])])
@@ -322,7 +331,14 @@ fn threads() -> Threads {
         ..main.clone()
     };
     let native = Thread { name: Some("grpc_event".into()), whole: true, state: Some("sleeping"), ..Thread::default() };
-    Threads { threads: vec![main, deep, native], ..Threads::default() }
+    let sentence = "MainThread waits for Lock 0x760200000c0 held by worker-1 at bank.py:88; worker-1 waits for Lock \
+                    0x76020000100 held by MainThread at bank.py:31";
+    Threads {
+        threads: vec![main, deep, native],
+        deadlocks: vec![vec![4242, 4251]],
+        explained: vec![sentence.into()],
+        problems: vec![],
+    }
 }
 
 /// What the worker says to a request.

@@ -60,6 +60,37 @@ impl Threads {
         let first = self.threads.iter().min_by_key(|t| t.native_id.unwrap_or(u64::MAX));
         first.and_then(|t| t.kernel_name.as_deref())
     }
+
+    /// Whether a thread is one of a deadlock.
+    pub fn is_deadlocked(&self, thread: &Thread) -> bool {
+        thread.native_id.is_some_and(|id| self.deadlocks.iter().flatten().any(|stuck| *stuck == id))
+    }
+
+    /// What a thread waits for, and who has it or may have it, in a phrase.
+    pub fn waits(&self, wait: &Wait) -> String {
+        let name = |id: &u64| {
+            let row = self.threads.iter().find(|t| t.native_id == Some(*id));
+            row.and_then(|t| t.name.clone()).unwrap_or_else(|| id.to_string())
+        };
+        let mut text = format!("waits for {} ({} {})", wait.what, wait.type_name, wait.address);
+        if let Some(of) = &wait.of {
+            text += &format!(" of {}", of.summary);
+        }
+        if let Some(holder) = &wait.holder {
+            text += &match wait.what.as_str() {
+                "Thread.join" => format!(", for {} to end", name(holder)),
+                _ => format!(", held by {}", name(holder)),
+            };
+        }
+        if let Some(at) = &wait.held_at {
+            text += &format!(" at {}{}", at.file, at.line.map(|n| format!(":{n}")).unwrap_or_default());
+        }
+        if !wait.candidates.is_empty() {
+            let names: Vec<String> = wait.candidates.iter().map(name).collect();
+            text += &format!(", perhaps held by {}", names.join(" or "));
+        }
+        if wait.timeout { text + ", with a timeout" } else { text }
+    }
 }
 
 impl Thread {

@@ -1,6 +1,6 @@
 //! Threads with their stacks: which are unfolded, and the cursor among the lines that follow from it.
 //!
-//! A line is a thread, an exception that it handles, a frame, or a variable of a frame. What they say is the answer's;
+//! A line is a deadlock, a thread, what it waits for, an exception that it handles, a frame, or a variable of a frame. What they say is the answer's;
 //! how a line looks is [`view`](crate::tui::view)'s.
 
 use super::{Detail, Motion, Scroll, Sight, Subject};
@@ -15,8 +15,12 @@ use std::sync::Arc;
 /// One line of the pane: numbers of a thread, of a frame in it, of a variable in that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Row {
+    /// A deadlock, in a sentence.
+    Deadlock(usize),
     /// A thread.
     Thread(usize),
+    /// The lock that a thread waits for.
+    Waits(usize),
     /// An exception that a thread handles.
     Handling(usize, usize),
     /// A frame.
@@ -85,6 +89,11 @@ impl ThreadsPane {
         }
     }
 
+    /// Whether a line is about an object, which a panel can explain.
+    pub fn is_object(&self, row: Row) -> bool {
+        matches!(row, Row::Waits(_)) || self.object(row).is_some()
+    }
+
     /// Whether what belongs to a line is shown below it.
     pub fn is_unfolded(&self, row: Row) -> bool {
         match row {
@@ -100,6 +109,10 @@ impl ThreadsPane {
         if let Some(local) = self.object(row) {
             let name = if local.name.is_empty() { local.type_name.clone() } else { format!("local {}", local.name) };
             return Some(Subject { address: local.address, name });
+        }
+        if let Row::Waits(thread) = row {
+            let wait = self.thread(thread)?.waits_for.as_ref()?;
+            return Some(Subject { address: wait.address, name: wait.what.clone() });
         }
         let Row::Frame(thread, frame) = row else { return None };
         let frame = self.frame(thread, frame)?;
@@ -148,11 +161,13 @@ impl ThreadsPane {
 
     fn go_to_parent(&mut self, row: Row) {
         let parent = match row {
-            Row::Thread(_) => return,
+            Row::Thread(_) | Row::Deadlock(_) => return,
             Row::Local(thread, frame, _) => Row::Frame(thread, frame),
-            Row::Handling(thread, _) | Row::Frame(thread, _) | Row::Same(thread, ..) | Row::Cut(thread) => {
-                Row::Thread(thread)
-            }
+            Row::Waits(thread)
+            | Row::Handling(thread, _)
+            | Row::Frame(thread, _)
+            | Row::Same(thread, ..)
+            | Row::Cut(thread) => Row::Thread(thread),
         };
         self.select(parent);
     }
@@ -175,6 +190,9 @@ impl ThreadsPane {
     fn arrange(&mut self) {
         self.rows.clear();
         let Some(threads) = self.threads.clone() else { return };
+        if self.filter.is_empty() {
+            self.rows.extend((0..threads.explained.len()).map(Row::Deadlock));
+        }
         for (t, thread) in threads.threads.iter().enumerate() {
             if !self.keeps(thread) {
                 continue;
@@ -183,6 +201,7 @@ impl ThreadsPane {
             if self.folded.contains(&t) {
                 continue;
             }
+            self.rows.extend(thread.waits_for.is_some().then_some(Row::Waits(t)));
             self.rows.extend((0..thread.handling.len()).map(|i| Row::Handling(t, i)));
             let mut f = 0;
             while let Some(frame) = thread.frames.get(f) {
@@ -217,7 +236,8 @@ impl ThreadsPane {
         }
         self.scroll.settle(self.rows.len() as u64, sight.rows);
         if sight.side && sight.indexed {
-            let object = self.current().and_then(|row| self.object(row)).map(|local| local.address);
+            let object = self.current().filter(|row| self.is_object(*row)).and_then(|_| self.subject());
+            let object = object.map(|subject| subject.address);
             self.detail.want(object, desk);
         }
     }

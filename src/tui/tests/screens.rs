@@ -52,12 +52,12 @@ fn tree() {
 
 #[test]
 fn threads() {
-    everywhere("threads", "2jjl");
+    everywhere("threads", "2jjjjl");
 }
 
 #[test]
 fn threads_and_a_variable() {
-    everywhere("threads_variable", "2jjlj");
+    everywhere("threads_variable", "2jjjjlj");
 }
 
 #[test]

@@ -106,10 +106,16 @@ fn hex_searches_text_and_bytes_both_ways() {
 fn threads_fold_unfold_filter_and_lead_to_objects() {
     let mut robot = Robot::new(80, 24);
     robot.press("2");
-    assert!(robot.selected().contains("MainThread"));
+    assert!(robot.selected().contains("✗ deadlock"), "what is worst stands first");
+    robot.press("j");
+    assert!(robot.selected().contains("✗ MainThread"), "{}", robot.selected());
+    robot.press("j");
+    assert!(robot.selected().contains("held by worker-1"), "{}", robot.selected());
     robot.press("<Enter>");
+    assert!(robot.screen().contains("holds ▾"), "the lock itself can be entered");
+    robot.press("<Esc>k<Enter>");
     assert!(!robot.screen().contains("Client.fetch"), "folded");
-    robot.press(" jj");
+    robot.press(" jjj");
     assert!(robot.selected().contains("Client.fetch"), "{}", robot.selected());
     robot.press("lj");
     assert!(robot.selected().contains("self = <Client"), "{}", robot.selected());
@@ -124,7 +130,7 @@ fn threads_fold_unfold_filter_and_lead_to_objects() {
     robot.press("<Esc>/WALK<Enter>");
     assert!(robot.screen().contains("no thread matches"), "upper case is exact");
     robot.press("/<BS><BS><BS><BS>walk<Enter>");
-    assert!(robot.screen().contains("1 of 3") && !robot.screen().contains("MainThread"));
+    assert!(robot.screen().contains("1 of 3") && !robot.screen().contains("✗ MainThread"));
     robot.press("<Esc>G");
     assert!(robot.selected().contains("grpc_event"));
     robot.press(":threads<Enter>y");

@@ -27,7 +27,7 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, app: &App) {
         }
         Pane::Objects(pane) => about(&pane.detail, &app.theme, width),
         Pane::Tree(pane) => about(&pane.detail, &app.theme, width),
-        Pane::Threads(pane) if pane.current().and_then(|row| pane.object(row)).is_none() => {
+        Pane::Threads(pane) if !pane.current().is_some_and(|row| pane.is_object(row)) => {
             let (title, lines) = super::threads::about(pane, &app.theme, width);
             (title, lines, false)
         }

@@ -45,9 +45,14 @@ pub(super) fn draw(buffer: &mut Buffer, layout: &Layout, app: &App, pane: &Threa
 
 fn title(pane: &ThreadsPane) -> String {
     let all = pane.threads.as_ref().map_or(0, |t| t.threads.len());
+    let deadlocks = match pane.threads.as_ref().map_or(0, |t| t.deadlocks.len()) {
+        0 => String::new(),
+        1 => " · ✗ 1 deadlock".into(),
+        n => format!(" · ✗ {n} deadlocks"),
+    };
     match pane.filter.is_empty() {
-        true => format!("Threads · {}", text::count(all as u64)),
-        false => format!("Threads · {} of {all} · / {}", pane.shown(), foreign(&pane.filter, 30)),
+        true => format!("Threads · {}{deadlocks}", text::count(all as u64)),
+        false => format!("Threads · {} of {all}{deadlocks} · / {}", pane.shown(), foreign(&pane.filter, 30)),
     }
 }
 
@@ -55,12 +60,29 @@ fn content(pane: &ThreadsPane, row: Row, width: usize, theme: &Theme) -> Line<'s
     let mark = if pane.is_unfolded(row) { "▾ " } else { "▸ " };
     let common = common(pane);
     match row {
+        Row::Deadlock(i) => {
+            let sentence = pane.threads.as_ref().and_then(|t| t.explained.get(i));
+            let said = foreign(sentence.map_or("", |s| s), width.saturating_sub(14));
+            Line::from(vec![Span::styled(" ✗ deadlock: ", theme.warning), Span::raw(said)])
+        }
         Row::Thread(t) => pane.thread(t).map_or_else(Line::default, |thread| {
+            let stuck = pane.threads.as_ref().is_some_and(|all| all.is_deadlocked(thread));
+            let stuck = if stuck { "✗ " } else { "" };
             let name = foreign(thread.name.as_deref().unwrap_or("unnamed"), width / 2);
-            let room = width.saturating_sub(name.width() + 5);
+            let room = width.saturating_sub(name.width() + stuck.width() + 5);
             let about = foreign(&thread.about(common).join(" · "), room);
-            Line::from(vec![Span::raw(format!(" {mark}")), Span::styled(name, BOLD), Span::raw(format!("  {about}"))])
+            Line::from(vec![
+                Span::raw(format!(" {mark}")),
+                Span::styled(stuck, theme.warning),
+                Span::styled(name, BOLD),
+                Span::raw(format!("  {about}")),
+            ])
         }),
+        Row::Waits(t) => {
+            let wait = pane.thread(t).and_then(|thread| thread.waits_for.as_ref());
+            let said = wait.zip(pane.threads.as_ref()).map_or_else(String::new, |(wait, all)| all.waits(wait));
+            Line::from(format!("     {}", foreign(&said, width.saturating_sub(5))))
+        }
         Row::Handling(..) => {
             let mut spans = vec![Span::styled("     handling ", theme.warning)];
             spans.extend(pane.object(row).map(|local| named(local, width.saturating_sub(14), theme)));
@@ -109,6 +131,10 @@ fn named(local: &Local, width: usize, theme: &Theme) -> Span<'static> {
 /// What the side panel says of a line that names no object.
 pub(super) fn about(pane: &ThreadsPane, theme: &Theme, width: usize) -> (String, Vec<Line<'static>>) {
     match pane.current() {
+        Some(Row::Deadlock(i)) => {
+            let sentence = pane.threads.as_ref().and_then(|t| t.explained.get(i)).cloned().unwrap_or_default();
+            ("deadlock".into(), super::wrap(&sentence, width).into_iter().map(Line::from).collect())
+        }
         Some(Row::Thread(t)) => match pane.thread(t) {
             Some(thread) => (thread.name.clone().unwrap_or_default(), facts(thread, theme, width)),
             None => Default::default(),
@@ -161,6 +187,11 @@ pub(super) fn line_text(pane: &ThreadsPane) -> Option<String> {
         Row::Frame(t, f) | Row::Same(t, f, _) => {
             let frame = pane.frame(t, f)?;
             format!("{}\t{}", frame.function, place(frame, usize::MAX / 4))
+        }
+        Row::Deadlock(i) => pane.threads.as_ref()?.explained.get(i)?.clone(),
+        Row::Waits(t) => {
+            let all = pane.threads.as_ref()?;
+            all.waits(pane.thread(t)?.waits_for.as_ref()?)
         }
         row => {
             let local = pane.object(row)?;
