@@ -1,7 +1,7 @@
 //! The scan: every window's objects, found in parallel and put together to the index.
 //!
 //! The [`Plan`] is what is known before: the pieces of memory, the types, and the [`Tally`] that fills while the scan
-//! runs. How an object is told from other memory is [`scanner`](super::scanner)'s business. Edges are not followed.
+//! runs. How an object is told from other memory is `scanner`'s business. Edges are not followed.
 
 use super::index::{Index, TooMany, Window};
 use super::scanner::Scanner;
