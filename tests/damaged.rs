@@ -9,7 +9,7 @@ mod support;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use pymem_tui::analysis::answers::Direction;
-use pymem_tui::analysis::{detail, links, raw, strings, threads, types};
+use pymem_tui::analysis::{detail, links, raw, strings, tasks, threads, types};
 use pymem_tui::heap::{Heap, ObjectId};
 use pymem_tui::progress::Progress;
 use pymem_tui::snapshot::{Addr, Metadata, Snapshot};
@@ -245,7 +245,7 @@ fn ask_everything(snapshot: Snapshot, worth_a_look: &[Addr]) -> Result<(), Strin
         }
         let _ = heap.object_around(heap.objects().address(id) + 9);
     }
-    let _ = threads::threads(&heap);
+    let _ = (threads::threads(&heap), tasks::tasks(&heap, true));
     let _ = (strings::strings(&heap, false), strings::strings(&heap, true), detail::module(&heap, "sys", None, 50));
     if let Some(mut hex) = raw::hex(&snapshot, before, before, 256) {
         raw::name_words(&heap, &mut hex);

@@ -15,3 +15,4 @@ pub mod strings;
 pub mod tasks;
 pub mod threads;
 pub mod types;
+mod variables;

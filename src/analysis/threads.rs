@@ -5,8 +5,8 @@
 //! threads) is worked out in `locks`.
 
 use super::answers::{Frame, Local, Thread, Threads};
-use super::describe::describe_at;
 use super::locks::{self, Seen};
+use super::variables::{self, MAX_LOCALS, MAX_NAME};
 use crate::cpython::interpreters::InterpreterState;
 use crate::cpython::types::{Type, flags};
 use crate::cpython::{Memory, Stack, StackFrame, ThreadState};
@@ -14,15 +14,6 @@ use crate::heap::Heap;
 use crate::snapshot::{Addr, meta};
 use crate::text::sanitize;
 use std::collections::HashMap;
-
-/// Characters of a variable's value.
-const SUMMARY: usize = 80;
-
-/// Variables shown of a frame; a function has a few, a module's body has many.
-const MAX_LOCALS: usize = 256;
-
-/// Characters of a name.
-const MAX_NAME: usize = 200;
 
 /// `CO_OPTIMIZED` (`Include/cpython/code.h`): variables lie in the frame, not in a dict.
 const OPTIMIZED: u32 = 1;
@@ -148,7 +139,7 @@ impl Walk<'_> {
     fn thread(&self, thread: &ThreadState, object: Option<Addr>, stack: &Stack) -> Thread {
         let handled = self.memory.handled_exceptions(thread.address).into_iter();
         let handling = handled.filter(|a| self.type_of(*a).is_some_and(|t| t.has(flags::BASE_EXC_SUBCLASS)));
-        let handling = handling.map(|a| self.local(String::new(), a)).collect();
+        let handling = handling.map(|a| variables::local(self.heap, &self.memory, String::new(), a)).collect();
         let attribute = |name: &str| object.and_then(|o| self.memory.attribute(o, self.type_of(o)?, name));
         let name = attribute("_name").and_then(|n| self.memory.text(n, MAX_NAME));
         let is_true = |a: Addr| self.memory.small_int(a) == Some(1);
@@ -187,17 +178,7 @@ impl Walk<'_> {
             let slots = self.memory.stack_slots(frame);
             slots.map(|s| self.memory.locals(&s, self.heap.types(), MAX_LOCALS)).unwrap_or_default()
         };
-        let text = |name| self.memory.text(name, MAX_NAME).map(|(text, _)| sanitize(&text).into_owned());
-        named.into_iter().filter_map(|(name, value)| Some(self.local(text(name)?, value))).collect()
-    }
-
-    fn local(&self, name: String, address: Addr) -> Local {
-        Local {
-            name,
-            address,
-            type_name: self.type_of(address).map_or_else(|| "?".into(), |t| t.name.clone()),
-            summary: describe_at(&self.memory, self.heap.types(), address, SUMMARY),
-        }
+        variables::locals(self.heap, &self.memory, named)
     }
 
     fn type_of(&self, addr: Addr) -> Option<&Type> {

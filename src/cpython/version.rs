@@ -24,7 +24,6 @@ impl Version {
     }
 
     /// The third number; `None` when only the minor version is known.
-    #[allow(dead_code)]
     pub(super) fn patch(&self) -> Option<u32> {
         let patch = self.text.splitn(3, '.').nth(2)?;
         let digits = patch.len() - patch.trim_start_matches(|c: char| c.is_ascii_digit()).len();

@@ -11,8 +11,8 @@ mod library;
 mod refer;
 
 use super::answers::{Certainty, Local, Place, Thread, Threads, Wait};
-use super::describe::describe_at;
 use super::threads::FUTEX;
+use super::variables::{self, MAX_NAME};
 use crate::cpython::types::Type;
 use crate::cpython::{Memory, StackFrame, ThreadState, Word};
 use crate::heap::Heap;
@@ -20,9 +20,6 @@ use crate::snapshot::{Addr, meta};
 use holders::Held;
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
-
-/// Characters of the object behind a lock.
-const SUMMARY: usize = 80;
 
 /// `FUTEX_WAIT` and `FUTEX_WAIT_BITSET` without their flags (`linux/futex.h`).
 const WAITS: [u64; 2] = [0, 9];
@@ -158,12 +155,7 @@ impl<'h> Locks<'h> {
     }
 
     fn describe(&self, address: Addr) -> Local {
-        Local {
-            name: String::new(),
-            address,
-            type_name: self.heap.object_at(address).map_or_else(|| "?".into(), |(_, ty)| ty.name.clone()),
-            summary: describe_at(&self.memory, self.heap.types(), address, SUMMARY),
-        }
+        variables::local(self.heap, &self.memory, String::new(), address)
     }
 
     /// What a blocked thread waits for.
@@ -219,7 +211,7 @@ impl<'h> Locks<'h> {
         } else {
             return None;
         }
-        wait.type_name = self.heap.object_at(wait.address).map_or_else(|| "?".into(), |(_, ty)| ty.name.clone());
+        wait.type_name = variables::type_name(self.heap, wait.address);
         let holder = owner.filter(|i| rows.get(*i).is_some_and(|r| r.native_id.is_some()));
         if let Some(holder) = holder {
             wait.holder = rows.get(holder).and_then(|r| r.native_id);
@@ -246,7 +238,7 @@ impl<'h> Locks<'h> {
             return None;
         }
         if library::is_import(inner) {
-            let name = self.attribute(object, "name").and_then(|n| self.memory.text(n, SUMMARY));
+            let name = self.attribute(object, "name").and_then(|n| self.memory.text(n, MAX_NAME));
             wait.what = name.map_or("import".into(), |(n, _)| format!("import of {}", crate::text::sanitize(&n)));
         }
         let ident = self.memory.small_int(self.attribute(object, owner)?)?;

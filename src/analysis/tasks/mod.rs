@@ -13,6 +13,7 @@ mod read;
 mod waits;
 
 use super::answers::{Frame, Future, Local, Task, Tasks, Verdict};
+use super::variables::{self, MAX_LOCALS};
 use crate::cpython::types::TypeId;
 use crate::cpython::value::Origin;
 use crate::cpython::{GeneratorState, Kind};
@@ -22,12 +23,6 @@ use crate::text::sanitize;
 use graph::Graph;
 use read::{Chain, Raw, Reading};
 use std::collections::HashMap;
-
-/// Characters of a variable's value.
-const SUMMARY: usize = 80;
-
-/// Variables shown of a frame.
-const MAX_LOCALS: usize = 256;
 
 /// What the objects of a type are to the graph.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -248,23 +243,16 @@ impl Writer<'_, '_> {
             Some(slots) => read.memory.locals(&slots, read.types(), MAX_LOCALS),
             None => Vec::new(),
         };
-        let name = |at| read.memory.text(at, SUMMARY).map(|(text, _)| sanitize(&text).into_owned());
         Some(Frame {
             function,
             file: sanitize(&origin.file).into_owned(),
             line: read.memory.generator_line(generator),
             generator: Some(generator),
-            locals: named.into_iter().filter_map(|(n, value)| Some(self.local(name(n)?, value))).collect(),
+            locals: variables::locals(read.heap, &read.memory, named),
         })
     }
 
     fn local(&self, name: String, address: Addr) -> Local {
-        let read = &self.world.read;
-        Local {
-            name,
-            address,
-            type_name: read.type_of(address).map_or_else(|| "?".into(), |t| t.name.clone()),
-            summary: read.summary(address, SUMMARY),
-        }
+        variables::local(self.world.read.heap, &self.world.read.memory, name, address)
     }
 }

@@ -2,7 +2,6 @@
 //!
 //! Written in C or in Python, a task looks the same from here on. Which object waits for which is not decided here.
 
-use crate::analysis::describe::describe_at;
 use crate::cpython::types::{Type, TypeTable};
 use crate::cpython::value::FutureState;
 use crate::cpython::{GeneratorState, Limits, Memory, Value};
@@ -128,10 +127,6 @@ impl<'h> Reading<'h> {
             Some(Value::Sequence(part)) if self.take(part.items.len() as u64) => part.items,
             _ => Vec::new(),
         }
-    }
-
-    pub fn summary(&self, addr: Addr, width: usize) -> String {
-        describe_at(&self.memory, self.types(), addr, width)
     }
 
     /// The module and the qualified name of a function.

@@ -7,6 +7,7 @@
 use super::graph::waiters;
 use super::{Role, World};
 use crate::analysis::answers::WaitsIn;
+use crate::analysis::variables;
 use crate::cpython::Value;
 use crate::snapshot::Addr;
 use std::collections::HashMap;
@@ -72,7 +73,7 @@ struct Found<'w, 'h> {
 
 impl Found<'_, '_> {
     fn wait(&self, kind: &'static str, address: Addr) -> WaitsIn {
-        let type_name = self.world.read.type_of(address).map_or_else(|| "?".into(), |t| t.name.clone());
+        let type_name = variables::type_name(self.world.read.heap, address);
         WaitsIn { kind, address, type_name, ..WaitsIn::default() }
     }
 

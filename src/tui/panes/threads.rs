@@ -17,6 +17,8 @@ use std::sync::Arc;
 pub enum Row {
     /// A deadlock, in a sentence.
     Deadlock(usize),
+    /// What could not be read, in a sentence.
+    Problem(usize),
     /// A thread.
     Thread(usize),
     /// The lock that a thread waits for.
@@ -161,7 +163,7 @@ impl ThreadsPane {
 
     fn go_to_parent(&mut self, row: Row) {
         let parent = match row {
-            Row::Thread(_) | Row::Deadlock(_) => return,
+            Row::Thread(_) | Row::Deadlock(_) | Row::Problem(_) => return,
             Row::Local(thread, frame, _) => Row::Frame(thread, frame),
             Row::Waits(thread)
             | Row::Handling(thread, _)
@@ -192,6 +194,7 @@ impl ThreadsPane {
         let Some(threads) = self.threads.clone() else { return };
         if self.filter.is_empty() {
             self.rows.extend((0..threads.explained.len()).map(Row::Deadlock));
+            self.rows.extend((0..threads.problems.len()).map(Row::Problem));
         }
         for (t, thread) in threads.threads.iter().enumerate() {
             if !self.keeps(thread) {

@@ -1,6 +1,8 @@
 //! Walking the object tree and raw memory.
 
 use super::Robot;
+use crate::analysis::answers::Threads;
+use crate::worker::protocol::{Answer, Update};
 
 #[test]
 fn tree_folds_unfolds_and_pages() {
@@ -137,4 +139,23 @@ fn threads_fold_unfold_filter_and_lead_to_objects() {
     assert_eq!(robot.copied, [] as [String; 0], "a thread has no address of an object");
     robot.press("Y");
     assert!(robot.copied[0].starts_with("grpc_event"), "{:?}", robot.copied);
+}
+
+#[test]
+fn what_threads_could_not_be_read_is_said() {
+    let mut robot = Robot::new(80, 24);
+    robot.hold = true;
+    robot.press("2");
+    let said = "the list of threads is damaged: some may be missing";
+    for update in std::mem::take(&mut robot.held) {
+        let update = match update {
+            Update::Answered { ticket, answer: Answer::Threads(threads) } => {
+                let threads = Threads { problems: vec![said.into()], ..(*threads).clone() };
+                Update::Answered { ticket, answer: Answer::Threads(threads.into()) }
+            }
+            other => other,
+        };
+        robot.told(update);
+    }
+    assert!(robot.screen().contains(&format!("▲ {said}")), "{}", robot.screen());
 }

@@ -65,6 +65,11 @@ fn content(pane: &ThreadsPane, row: Row, width: usize, theme: &Theme) -> Line<'s
             let said = foreign(sentence.map_or("", |s| s), width.saturating_sub(14));
             Line::from(vec![Span::styled(" ✗ deadlock: ", theme.warning), Span::raw(said)])
         }
+        Row::Problem(i) => {
+            let sentence = pane.threads.as_ref().and_then(|t| t.problems.get(i));
+            let said = foreign(sentence.map_or("", |s| s), width.saturating_sub(3));
+            Line::from(Span::styled(format!(" ▲ {said}"), theme.warning))
+        }
         Row::Thread(t) => pane.thread(t).map_or_else(Line::default, |thread| {
             let stuck = pane.threads.as_ref().is_some_and(|all| all.is_deadlocked(thread));
             let stuck = if stuck { "✗ " } else { "" };
@@ -189,6 +194,7 @@ pub(super) fn line_text(pane: &ThreadsPane) -> Option<String> {
             format!("{}\t{}", frame.function, place(frame, usize::MAX / 4))
         }
         Row::Deadlock(i) => pane.threads.as_ref()?.explained.get(i)?.clone(),
+        Row::Problem(i) => pane.threads.as_ref()?.problems.get(i)?.clone(),
         Row::Waits(t) => {
             let all = pane.threads.as_ref()?;
             all.waits(pane.thread(t)?.waits_for.as_ref()?)
