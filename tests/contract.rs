@@ -34,21 +34,27 @@ fn every_answer_has_the_fields_of_its_schema() {
     let edge = json!({"address": "address", "type": "string", "edge": "string", "kind": "string", "summary": "string"});
     let fields = json!([field]);
     let frame = json!({
-        "function": "string", "file": "string", "line": "null|count", "generator": "null|address", "locals": [field],
+        "function": "string", "file": "string", "line": "null|count", "column": "null|count", "end_line": "null|count",
+        "end_column": "null|count", "generator": "null|address", "locals": [field],
     });
     let tasks = json!({
         "tasks": [{
             "address": "address", "type": "string", "name": "null|string", "state": "null|string", "running": "bool",
             "coro": "null|string", "coroutine": "null|address", "result": "any", "exception": "any",
-            "loop": "null|address", "interpreter": "null|count", "fut_waiter": "null|address", "stack": [frame],
+            "loop": "null|address", "interpreter": "null|count", "thread": "null|count", "fut_waiter": "null|address",
+            "stack": [frame],
             "whole": "bool", "awaits": ["address"], "awaited_by": ["address"], "waits_in": "any", "cycle": "null|count",
         }],
         "futures": [{
             "address": "address", "type": "string", "state": "null|string", "loop": "null|address",
             "awaits": ["address"], "awaited_by": ["address"], "waits_in": "any", "cycle": "null|count",
         }],
-        "cycles": [["address"]], "verdicts": [{"deadlock": "bool", "wakers": ["string"]}],
-        "forest": [{"address": "address", "count": "count", "depth": "count", "shared": "bool", "cycle": "null|count"}],
+        "cycles": [["address"]], "verdicts": [{"deadlock": "bool", "wakers": ["string"], "until": "null|number",
+            "threads": ["count"], "sentence": "string"}],
+        "forest": [{"address": "address", "count": "count", "tasks": ["address"], "depth": "count", "shared": "bool",
+            "cycle": "null|count", "state": "null|string"}],
+        "groups": [{"count": "count", "coro": "string", "place": "any", "waits_in": "null|string", "tasks": ["address"]}],
+        "total": {"tasks": "count", "pending": "count", "futures": "count", "rows": "count"},
     });
     let threads = json!({"deadlocks": [["count"]], "explained": ["string"], "threads": [{
         "ident": "null|count", "native_id": "null|count", "interpreter": "null|count", "name": "null|string",

@@ -245,7 +245,7 @@ fn ask_everything(snapshot: Snapshot, worth_a_look: &[Addr]) -> Result<(), Strin
         }
         let _ = heap.object_around(heap.objects().address(id) + 9);
     }
-    let _ = (threads::threads(&heap), tasks::tasks(&heap, true));
+    let _ = (threads::threads(&heap), tasks::tasks(&heap, &tasks::Ask::all(true)));
     let _ = (strings::strings(&heap, false), strings::strings(&heap, true), detail::module(&heap, "sys", None, 50));
     if let Some(mut hex) = raw::hex(&snapshot, before, before, 256) {
         raw::name_words(&heap, &mut hex);

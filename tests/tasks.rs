@@ -4,7 +4,7 @@ mod support;
 
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use pymem_tui::analysis::answers::{Task, Tasks};
-use pymem_tui::analysis::tasks::tasks;
+use pymem_tui::analysis::tasks::{Ask, tasks};
 use pymem_tui::heap::Heap;
 use pymem_tui::progress::Progress;
 use pymem_tui::snapshot::{Addr, Snapshot};
@@ -30,6 +30,7 @@ struct ToldFrame {
     id: u64,
     function: String,
     line: u32,
+    columns: [Option<u32>; 2],
 }
 
 #[derive(Debug, Deserialize, PartialEq, PartialOrd, Eq, Ord)]
@@ -60,6 +61,7 @@ fn as_told(task: &Task) -> Told {
         id: f.generator.map_or(0, |g| g.0),
         function: f.function.clone(),
         line: f.line.unwrap_or(0),
+        columns: [f.column, f.end_column],
     };
     Told {
         id: task.address.0,
@@ -143,7 +145,7 @@ fn differences(target: &Target, answer: &Tasks) -> Vec<String> {
 
 fn check(interpreter: &Interpreter, arguments: &[&str]) -> Result<(), String> {
     let (target, heap) = start(interpreter, arguments);
-    let answer = tasks(&heap, false);
+    let answer = tasks(&heap, &Ask::all(false));
     let wrong = differences(&target, &answer);
     println!(
         "{} {arguments:?}: {} tasks, {} cycles, {} differences",
@@ -164,7 +166,7 @@ fn tasks_and_cycles_are_what_the_interpreter_says() {
 fn ten_thousand_sleepers_are_one_line() {
     on_every_interpreter(|interpreter| {
         let (target, heap) = start(interpreter, &["10000"]);
-        let answer = tasks(&heap, false);
+        let answer = tasks(&heap, &Ask::all(false));
         let wrong = differences(&target, &answer);
         if !wrong.is_empty() {
             return Err(wrong.join("\n  ").chars().take(3000).collect());
@@ -180,7 +182,7 @@ fn damaged_tasks_are_told_all_the_same() {
     let Some(interpreter) = support::interpreters().into_iter().next_back() else { return };
     let (target, heap) = start(&interpreter, &[]);
     drop(target);
-    let sound = tasks(&heap, true);
+    let sound = tasks(&heap, &Ask::all(true));
     let mut targets: Vec<Addr> = sound.tasks.iter().map(|t| t.address).collect();
     targets.extend(sound.futures.iter().map(|f| f.address));
     targets.extend(sound.tasks.iter().flat_map(|t| &t.stack).filter_map(|f| f.generator));
@@ -213,7 +215,7 @@ fn damaged_tasks_are_told_all_the_same() {
         }
         let snapshot = Snapshot::from_memory(pieces, metadata.clone());
         if let Ok(heap) = Heap::index(Arc::new(snapshot), &Progress::default()) {
-            let answer = tasks(&heap, true);
+            let answer = tasks(&heap, &Ask::all(true));
             different.set(different.get() + u32::from(answer != sound));
         }
         Ok(())

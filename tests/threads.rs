@@ -2,6 +2,7 @@
 
 mod support;
 
+use pymem_tui::analysis::answers::Frame;
 use pymem_tui::analysis::threads::threads as threads_of;
 use pymem_tui::cpython::{Memory, StackFrame, ThreadState};
 use pymem_tui::heap::Heap;
@@ -32,6 +33,8 @@ struct ToldFrame {
     qualified: Option<String>,
     file: String,
     line: Option<u32>,
+    /// The line of the expression's end, its columns.
+    position: Option<[Option<u32>; 3]>,
     locals: Option<BTreeMap<String, u64>>,
 }
 
@@ -60,6 +63,10 @@ impl Found<'_> {
             qualified: self.text(frame.code, c.co_qualname),
             file: self.text(frame.code, Some(c.co_filename)).unwrap_or_default(),
             line: told.line.and_then(|_| self.memory.stack_line(frame)),
+            position: told.position.map(|_| {
+                let at = self.memory.position(frame.code, frame.instruction);
+                [at.end_line, at.column, at.end_column]
+            }),
             locals: told.locals.is_some().then(|| named.collect()),
         }
     }
@@ -120,7 +127,10 @@ fn answered(heap: &Heap, told: &[Told]) -> Vec<String> {
             wrong.push(format!("{} handles {handling:?}", one.name));
         }
         let named = |f: &ToldFrame| f.qualified.as_ref().unwrap_or(&f.function).clone();
-        let same = row.frames.iter().zip(&one.frames).all(|(f, t)| f.function.ends_with(&named(t)) && f.file == t.file);
+        let position = |f: &Frame| [f.end_line, f.column, f.end_column];
+        let same = row.frames.iter().zip(&one.frames).all(|(f, t)| {
+            f.function.ends_with(&named(t)) && f.file == t.file && t.position.is_none_or(|at| at == position(f))
+        });
         if !same || row.frames.len() != one.frames.len() {
             wrong.push(format!("{}: {:?}", one.name, row.frames.iter().map(|f| &f.function).collect::<Vec<_>>()));
         }
@@ -131,6 +141,11 @@ fn answered(heap: &Heap, told: &[Told]) -> Vec<String> {
         }
     }
     wrong
+}
+
+/// Whether this version keeps columns.
+fn told_columns(interpreter: &Interpreter) -> bool {
+    !matches!(interpreter.minor.as_str(), "3.8" | "3.9" | "3.10")
 }
 
 fn check(interpreter: &Interpreter, arguments: &[&str]) -> Result<(), String> {
@@ -165,6 +180,10 @@ fn check(interpreter: &Interpreter, arguments: &[&str]) -> Result<(), String> {
     wrong.extend(told.iter().flat_map(|t| found.differences(t)));
     wrong.extend(answered(&heap, &told));
     let frames: usize = told.iter().map(|t| t.frames.len()).sum();
+    let columns = told.iter().flat_map(|t| &t.frames).filter(|f| f.position.is_some_and(|at| at[1].is_some())).count();
+    if (columns > 10) != (told_columns(interpreter)) {
+        wrong.push(format!("{columns} frames have columns"));
+    }
     println!(
         "{} {arguments:?}: {} threads, {frames} frames, {} differences",
         interpreter.name,

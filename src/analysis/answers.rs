@@ -7,7 +7,7 @@
 mod tasks;
 mod threads;
 
-pub use tasks::{Future, Task, Tasks, TreeRow, Verdict, WaitsIn};
+pub use tasks::{Future, Group, Task, TaskTotals, Tasks, TreeRow, Verdict, WaitsIn};
 pub use threads::{Certainty, Frame, Local, Place, Thread, Threads, Wait};
 
 use crate::snapshot::Addr;

@@ -4,19 +4,17 @@
 //! `snapshot.json` recorded at the stop. What a thread waits for in Python's own terms (locks, conditions, other
 //! threads) is worked out in `locks`.
 
-use super::answers::{Frame, Local, Thread, Threads};
+use super::answers::{Thread, Threads};
+use super::frames::Frames;
 use super::locks::{self, Seen};
-use super::variables::{self, MAX_LOCALS, MAX_NAME};
+use super::variables::{self, MAX_NAME};
 use crate::cpython::interpreters::InterpreterState;
 use crate::cpython::types::{Type, flags};
-use crate::cpython::{Memory, Stack, StackFrame, ThreadState};
+use crate::cpython::{Memory, Stack, ThreadState};
 use crate::heap::Heap;
 use crate::snapshot::{Addr, meta};
 use crate::text::sanitize;
 use std::collections::HashMap;
-
-/// `CO_OPTIMIZED` (`Include/cpython/code.h`): variables lie in the frame, not in a dict.
-const OPTIMIZED: u32 = 1;
 
 /// `futex`, x86-64.
 pub(super) const FUTEX: i64 = 202;
@@ -26,7 +24,7 @@ pub(super) const FUTEX: i64 = 202;
 pub fn threads(heap: &Heap) -> Threads {
     let interpreter = heap.interpreter();
     let recorded = heap.snapshot().metadata().map_or(&[][..], |m| &m.threads);
-    let mut walk = Walk { heap, memory: heap.memory(), qualified: qualified_names(heap), found: Threads::default() };
+    let mut walk = Walk { heap, memory: heap.memory(), frames: Frames::of_all(heap), found: Threads::default() };
     let mut matched = vec![false; recorded.len()];
     let mut seen_threads = Vec::new();
     for state in &interpreter.interpreters {
@@ -109,37 +107,19 @@ fn describe_kernel(row: &mut Thread, kernel: Option<&meta::Thread>) {
     });
 }
 
-/// The qualified names of functions by their code, where the code itself does not tell (up to 3.10).
-fn qualified_names(heap: &Heap) -> HashMap<Addr, String> {
-    let memory = heap.memory();
-    let s = &memory.layout.structs;
-    if s.code.co_qualname.is_some() {
-        return HashMap::new();
-    }
-    let Some((function, _)) = heap.types().iter().find(|(_, t)| t.name == "function" && !t.is_heap_type()) else {
-        return HashMap::new();
-    };
-    let functions = heap.objects().iter().filter(|(.., ty)| *ty == function);
-    let named = functions.filter_map(|(_, at, _)| {
-        let code = memory.reader.pointer(at + s.function.func_code)?;
-        let name = memory.reader.pointer(at + s.function.func_qualname)?;
-        Some((code, memory.text(name, MAX_NAME)?.0))
-    });
-    named.collect()
-}
-
 struct Walk<'h> {
     heap: &'h Heap,
     memory: Memory<'h>,
-    qualified: HashMap<Addr, String>,
+    frames: Frames<'h>,
     found: Threads,
 }
 
 impl Walk<'_> {
-    fn thread(&self, thread: &ThreadState, object: Option<Addr>, stack: &Stack) -> Thread {
+    fn thread(&mut self, thread: &ThreadState, object: Option<Addr>, stack: &Stack) -> Thread {
         let handled = self.memory.handled_exceptions(thread.address).into_iter();
         let handling = handled.filter(|a| self.type_of(*a).is_some_and(|t| t.has(flags::BASE_EXC_SUBCLASS)));
         let handling = handling.map(|a| variables::local(self.heap, &self.memory, String::new(), a)).collect();
+        let frames = stack.frames.iter().map(|f| self.frames.frame(f, true)).collect();
         let attribute = |name: &str| object.and_then(|o| self.memory.attribute(o, self.type_of(o)?, name));
         let name = attribute("_name").and_then(|n| self.memory.text(n, MAX_NAME));
         let is_true = |a: Addr| self.memory.small_int(a) == Some(1);
@@ -150,35 +130,10 @@ impl Walk<'_> {
             name: name.map(|(text, _)| sanitize(&text).into_owned()),
             daemon: attribute("_daemonic").map(is_true),
             handling,
-            frames: stack.frames.iter().map(|f| self.frame(f)).collect(),
+            frames,
             whole: stack.whole,
             ..Thread::default()
         }
-    }
-
-    fn frame(&self, frame: &StackFrame) -> Frame {
-        let origin = self.memory.origin(frame.code);
-        let name = self.qualified.get(&frame.code).unwrap_or(&origin.name);
-        Frame {
-            function: sanitize(name).into_owned(),
-            file: sanitize(&origin.file).into_owned(),
-            line: self.memory.stack_line(frame),
-            generator: frame.generator,
-            locals: self.locals(frame),
-        }
-    }
-
-    fn locals(&self, frame: &StackFrame) -> Vec<Local> {
-        let flags = self.memory.reader.u32(frame.code + self.memory.layout.structs.code.co_flags);
-        let named = if flags.is_some_and(|f| f & OPTIMIZED == 0) {
-            // the body of a class or a module
-            let dict = self.memory.frame_namespace(frame).and_then(|d| self.memory.dict_items(d, MAX_LOCALS));
-            dict.map(|part| part.items).unwrap_or_default()
-        } else {
-            let slots = self.memory.stack_slots(frame);
-            slots.map(|s| self.memory.locals(&s, self.heap.types(), MAX_LOCALS)).unwrap_or_default()
-        };
-        variables::locals(self.heap, &self.memory, named)
     }
 
     fn type_of(&self, addr: Addr) -> Option<&Type> {

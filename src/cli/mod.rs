@@ -4,6 +4,9 @@
 //! is opened or run.
 
 mod split;
+mod tasks;
+
+pub use tasks::Tasks;
 
 use crate::snapshot::Addr;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, error::ErrorKind};
@@ -180,10 +183,7 @@ pub enum Command {
     },
     /// Every unfinished task of asyncio: what it awaits, where it stands, and which wait for each other for ever
     #[command(visible_alias = "async-task-graph")]
-    Tasks {
-        #[command(flatten)]
-        source: Source,
-    },
+    Tasks(tasks::Tasks),
     /// Every thread: state, system call, who holds the GIL, its stack
     #[command(visible_alias = "find-all-threads")]
     Threads {

@@ -5,7 +5,7 @@ use crate::analysis::answers::{
     Direction, Edges, Hex, Hit, ModuleReport, ObjectDetail, Objects, SnapshotInfo, Strings, Tasks, Threads, Types,
 };
 use crate::analysis::{detail, info, links, raw, strings, tasks, threads, types};
-use crate::cli::{Common, Module, Show};
+use crate::cli::{self, Common, Module, Show};
 use crate::heap::{Heap, ObjectId};
 use crate::snapshot::{Addr, Snapshot};
 use anyhow::{Context, Result, bail};
@@ -109,9 +109,11 @@ pub(super) fn threads(asked: &Asked) -> Threads {
     threads::threads(&asked.heap)
 }
 
-/// `locals`: with the variables of every frame.
-pub(super) fn tasks(asked: &Asked, locals: bool) -> Tasks {
-    tasks::tasks(&asked.heap, locals)
+/// `locals`: with the variables of every frame. `rows`: so many lines are going to be printed.
+pub(super) fn tasks(asked: &Asked, args: &cli::Tasks, locals: bool, rows: Option<usize>) -> Tasks {
+    let state = args.state.map(|state| state.name().to_owned());
+    let filter = tasks::Filter { state, name: args.name.clone(), coro: args.coro.clone() };
+    tasks::tasks(&asked.heap, &tasks::Ask { filter, locals, rows })
 }
 
 /// Adds the objects that words of `hex` point to, and the one its address lies in.

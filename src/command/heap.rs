@@ -2,7 +2,7 @@
 
 use super::{ask, harmless, print, report_options, source, warn};
 use crate::analysis::answers::Direction;
-use crate::cli::{At, Common, Module, Objects, Show, Source};
+use crate::cli::{At, Common, Module, Objects, Show, Source, Tasks};
 use crate::report::{ObjectWriter, Stacks};
 use ask::Asked;
 use std::io::{self, Write};
@@ -50,9 +50,10 @@ pub(super) fn threads(source: &Source, locals: bool, common: &Common) -> anyhow:
     print(threads, &asked.info, &asked.problems, common)
 }
 
-pub(super) fn tasks(source: &Source, common: &Common) -> anyhow::Result<()> {
-    let mut asked = open(source, common)?;
-    let tasks = ask::tasks(&asked, common.json);
+pub(super) fn tasks(args: &Tasks, common: &Common) -> anyhow::Result<()> {
+    let mut asked = open(&args.source, common)?;
+    let rows = report_options(common).rows().map(|rows| usize::try_from(rows).unwrap_or(usize::MAX));
+    let tasks = ask::tasks(&asked, args, common.json, rows);
     asked.problems.extend(tasks.problems.iter().cloned());
     print(tasks, &asked.info, &asked.problems, common)
 }

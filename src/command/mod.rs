@@ -43,7 +43,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
         Some(Command::Find(args)) => memory::find(&args, &common),
         Some(Command::Module(args)) => heap::module(&args, &common),
         Some(Command::Strings { source, bytes }) => heap::strings(&source, bytes, &common),
-        Some(Command::Tasks { source }) => heap::tasks(&source, &common),
+        Some(Command::Tasks(args)) => heap::tasks(&args, &common),
         Some(Command::Threads { source }) => heap::threads(&source, false, &common),
         Some(Command::Stacks { source }) => heap::threads(&source, true, &common),
         Some(Command::Demo { name, size }) => demo::run(name.as_deref(), size.as_deref(), &common),

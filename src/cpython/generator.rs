@@ -100,6 +100,12 @@ impl Memory<'_> {
         }
     }
 
+    /// Its own `__qualname__`, which is that of its function; cut after so many characters.
+    pub fn generator_qualname(&self, generator: Addr, max: usize) -> Option<String> {
+        let name = self.reader.pointer(generator + self.layout.structs.generator.gi_qualname)?;
+        self.text(name, max).map(|(text, _)| text)
+    }
+
     /// The slots of its frame; `None` once it has finished.
     pub fn generator_slots(&self, generator: Addr) -> Option<FrameSlots> {
         let g = &self.layout.structs.generator;

@@ -25,6 +25,7 @@ pub use edges::{AttributeStore, EdgeKind, EdgeName, Visitor};
 pub use frame::FrameSlots;
 pub use generator::GeneratorState;
 pub use kind::Kind;
+pub use lines::Position;
 pub use lock::{ExceptionTables, Word};
 pub use memory::{Count, Keys, MAX_ITEMS, Memory, Str};
 pub use thread::{Stack, StackFrame, ThreadState};

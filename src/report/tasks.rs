@@ -37,7 +37,7 @@ impl Report for Tasks {
     }
 
     fn total(&self) -> u64 {
-        self.forest.len() as u64
+        self.total.rows
     }
 
     fn rows(&self) -> u64 {
@@ -67,7 +67,7 @@ impl Tasks {
         let awaits = if row.depth > 0 { "awaits " } else { "" };
         let head = match row.count {
             1 => page.styled(name, "1"),
-            n => format!("{} × {}", page.styled(&count(n), "1"), page.styled(name, "1")),
+            n => format!("{} tasks ({name}, …)", page.styled(&count(n), "1")),
         };
         if row.shared {
             return page.line(&format!("{indent}{awaits}{head}  {coro}{cycle}  (shown above)"));

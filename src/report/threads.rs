@@ -91,8 +91,7 @@ fn thread(page: &mut Page, thread: &Thread, all: &Threads, locals: bool) -> io::
 }
 
 fn frame(page: &mut Page, frame: &Frame, locals: bool) -> io::Result<()> {
-    let line = frame.line.map(|n| format!(":{n}")).unwrap_or_default();
-    let file = page.styled(&format!("{}{line}", frame.file), "2");
+    let file = page.styled(&format!("{}{}", frame.file, frame.line_and_column()), "2");
     page.line(&format!("  {}  {file}", frame.function))?;
     for Local { name, type_name, summary, address } in frame.locals.iter().filter(|_| locals) {
         let tail = page.styled(&format!("{type_name} {address}"), "2");

@@ -287,8 +287,8 @@ fn threads() -> Threads {
         function: function.into(),
         file: file.into(),
         line: Some(line),
-        generator: None,
         locals,
+        ..Frame::default()
     };
     let down = || frame("down", "/srv/app/walk.py", 8, vec![local("depth", 3, 7)]);
     let wait = |lock: u64, holder: u64, line: u32| Wait {

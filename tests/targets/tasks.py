@@ -1,6 +1,6 @@
 """A target whose tasks wait in many ways, each told in a line: tasks.py [SLEEPERS].
 
-Prints `task JSON` for each task: id, name, coroutine, the chain of awaits (id, function, line of each frame), id of what
+Prints `task JSON` for each task: id, name, coroutine, the chain of awaits (id, function, line, columns of each frame), id of what
 it waits for; `cycle JSON` for each circle: the ids of its tasks and whether it ends by itself; `lock JSON` for each lock: its id
 and the id of the task that holds it; `worker N`: the native id of the executor's thread. Then `ready PID`. Runs on CPython 3.8 to 3.15.
 """
@@ -270,6 +270,13 @@ async def in_a_thread(over):
     over()
 
 
+def columns(frame):
+    """Where the current expression begins and ends in its line; nothing before 3.11."""
+    if not hasattr(frame.f_code, "co_positions"):
+        return [None, None]
+    return list(list(frame.f_code.co_positions())[frame.f_lasti // 2][2:])
+
+
 def chain(coroutine):
     """The frames from a coroutine to the innermost await, and the future that this one awaits."""
     frames, at = [], coroutine
@@ -284,7 +291,7 @@ def chain(coroutine):
             break
         if frame is None:
             break
-        frames.append({"id": id(at), "function": at.__qualname__, "line": frame.f_lineno})
+        frames.append({"id": id(at), "function": at.__qualname__, "line": frame.f_lineno, "columns": columns(frame)})
         kind = type(awaits).__name__
         if kind in ("async_generator_asend", "coroutine_wrapper"):
             # no attribute leads on: what it wraps is the only one of its kind that it refers to

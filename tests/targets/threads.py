@@ -1,7 +1,7 @@
 """A target whose threads stand in many places, each told in a line: threads.py [busy] [deep N].
 
 Prints `thread JSON` for each: ident, native_id, name, frames from the innermost out (function, qualified name where the
-version has it, file, line, ids of locals), id of the exception being handled. Then `ready PID`. Every thread stands in a
+version has it, file, line, end line and columns, ids of locals), id of the exception being handled. Then `ready PID`. Every thread stands in a
 call that makes no object, but for the busy one, whose line is told as null. Runs on CPython 3.8 to 3.15.
 """
 import ctypes
@@ -117,6 +117,14 @@ class Callable:
         return item
 
 
+def position(frame):
+    """The end of the current expression's line, its columns; nothing before 3.11."""
+    if not hasattr(frame.f_code, "co_positions"):
+        return [None] * 3
+    _, end_line, column, end_column = list(frame.f_code.co_positions())[frame.f_lasti // 2]
+    return [end_line, column, end_column]
+
+
 def frames_of(frame):
     frames = []
     while frame is not None:
@@ -127,6 +135,7 @@ def frames_of(frame):
             "qualified": getattr(code, "co_qualname", None),
             "file": code.co_filename,
             "line": None if code is busy.__code__ else frame.f_lineno,
+            "position": None if code is busy.__code__ else position(frame),
             "locals": None if code is busy.__code__ else {k: id(v) for k, v in values.items()},
         })
         frame = frame.f_back
@@ -140,6 +149,7 @@ def tell(threads, handled):
         told["frames"] = frames_of(standing[thread.ident])
         if thread is threading.main_thread():
             del told["frames"][0]  # this function
+            told["frames"][0]["position"] = None  # it goes on to another call of its line
         told["handled"] = handled.get(thread.name)
         sys.stdout.write("thread %s\n" % json.dumps(told))
     sys.stdout.write("ready %d\n" % os.getpid())

@@ -1,25 +1,57 @@
 //! Tasks, futures and who awaits whom, as answers.
 
-use super::{Frame, Local};
+use super::{Frame, Local, Place};
 use crate::snapshot::Addr;
 use serde::Serialize;
 
-/// The wait graph of asyncio.
+/// The wait graph of asyncio, or the part of it that was asked for.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Tasks {
-    /// Every task, in address order.
+    /// The tasks that were asked for, in address order.
     pub tasks: Vec<Task>,
-    /// Every other future, in address order.
+    /// The other futures, in address order: all, or those that the tasks lead to when only some were asked for.
     pub futures: Vec<Future>,
     /// Tasks and futures that wait for each other: each strongly connected component, deadlocks first.
     pub cycles: Vec<Vec<Addr>>,
     /// What is to be said of each of `cycles`.
     pub verdicts: Vec<Verdict>,
-    /// The unfinished tasks as trees, those of cycles first.
+    /// The unfinished tasks as trees, those of cycles first; with a filter the tasks that match, without their trees.
     pub forest: Vec<TreeRow>,
+    /// Unfinished tasks that stand at the same place, wherever in the trees: the largest groups first, none of one task.
+    pub groups: Vec<Group>,
+    /// How many there are of all, whatever was asked for.
+    pub total: TaskTotals,
     /// What could not be read, as sentences.
     #[serde(skip)]
     pub problems: Vec<String>,
+}
+
+/// Counts of the whole process.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct TaskTotals {
+    /// Tasks.
+    pub tasks: u64,
+    /// Those that are not done.
+    pub pending: u64,
+    /// Futures that are no tasks.
+    pub futures: u64,
+    /// Lines that the forest has, those beyond the limit included.
+    pub rows: u64,
+}
+
+/// Tasks at the same place: the same functions at the same lines, waiting in the same kind of thing.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Group {
+    /// How many.
+    pub count: u64,
+    /// The coroutine's qualified name.
+    pub coro: String,
+    /// Where the innermost await is.
+    pub place: Option<Place>,
+    /// [`WaitsIn::kind`].
+    pub waits_in: Option<&'static str>,
+    /// The tasks.
+    pub tasks: Vec<Addr>,
 }
 
 /// Whether a cycle ever breaks.
@@ -29,6 +61,12 @@ pub struct Verdict {
     pub deadlock: bool,
     /// What breaks it: a timeout, or something else that one of its members waits for as well.
     pub wakers: Vec<String>,
+    /// When the first timeout breaks it, by the loop's clock, in seconds.
+    pub until: Option<f64>,
+    /// Threads that are part of it, by their native ids.
+    pub threads: Vec<u64>,
+    /// The cycle in one sentence: who waits for what, and who has it.
+    pub sentence: String,
 }
 
 /// One task.
@@ -56,8 +94,10 @@ pub struct Task {
     /// Its event loop.
     #[serde(rename = "loop")]
     pub event_loop: Option<Addr>,
-    /// The interpreter it belongs to, where there is only one.
+    /// The interpreter it belongs to, 0 is the main one; `None` where it cannot be told.
     pub interpreter: Option<i64>,
+    /// The thread that runs its event loop, by its native id; `None` for a loop that does not run.
+    pub thread: Option<u64>,
     /// The future it waits for; `None` for one that runs or is about to.
     pub fut_waiter: Option<Addr>,
     /// From the task's own coroutine to the innermost await.
@@ -108,10 +148,14 @@ pub struct WaitsIn {
     /// Its type's name.
     #[serde(rename = "type")]
     pub type_name: String,
-    /// The task that holds the lock.
+    /// The task that holds the lock; of a semaphore, when only one can.
     pub holder: Option<Addr>,
     /// How the holder is known: `frame`, a suspended frame is inside the lock's `async with`.
     pub certainty: Option<&'static str>,
+    /// Where the holder's `async with` is.
+    pub held_at: Option<Place>,
+    /// The tasks inside a semaphore's `async with`; others may have taken it by `acquire()`.
+    pub holders: Vec<Addr>,
     /// When it is over, by the loop's clock, in seconds.
     pub until: Option<f64>,
     /// The file descriptor.
@@ -147,12 +191,16 @@ pub struct TreeRow {
     pub address: Addr,
     /// How many tasks stand at the same place and wait for the same kind of thing.
     pub count: u64,
+    /// Those tasks, when there are several.
+    pub tasks: Vec<Addr>,
     /// How deep it stands; 0 is a root.
     pub depth: u64,
     /// Whether it stands above already, with what it awaits.
     pub shared: bool,
     /// The number of its cycle.
     pub cycle: Option<usize>,
+    /// As of a task.
+    pub state: Option<&'static str>,
     /// Its name, coroutine, place and what it waits in, for a line of text.
     #[serde(skip)]
     pub label: [String; 4],

@@ -124,6 +124,14 @@ pub struct Frame {
     pub file: String,
     /// The line it is at; `None` where the code's table has none.
     pub line: Option<u32>,
+    /// From 3.11 on, where the current expression begins and ends, as `co_positions()` has it: columns count from 0, in
+    /// bytes of the line's UTF-8; the last is behind the expression. `None` in earlier versions, for code compiled
+    /// without them, and for instructions that have none.
+    pub column: Option<u32>,
+    /// The line that the expression ends on.
+    pub end_line: Option<u32>,
+    /// The column behind its end.
+    pub end_column: Option<u32>,
     /// The generator, coroutine or async generator that it belongs to.
     pub generator: Option<Addr>,
     /// Its variables, as `locals()` shows them.
@@ -131,6 +139,12 @@ pub struct Frame {
 }
 
 impl Frame {
+    /// `:12:5`, line and column as editors count them; empty where the line is not known.
+    pub fn line_and_column(&self) -> String {
+        let column = self.column.map(|column| format!(":{}", u64::from(column) + 1)).unwrap_or_default();
+        self.line.map(|line| format!(":{line}{column}")).unwrap_or_default()
+    }
+
     /// Whether the two stand at the same place of the same function, as in a recursion.
     pub fn is_at_the_place_of(&self, other: &Frame) -> bool {
         (&self.function, &self.file, self.line) == (&other.function, &other.file, other.line)

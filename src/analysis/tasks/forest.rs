@@ -4,9 +4,10 @@
 //! stands below the first, and is a line that says so below the others; tasks without branches that stand at the same
 //! place are one line.
 
-use super::World;
 use super::graph::Graph;
-use crate::analysis::answers::{Task, TreeRow};
+use super::{Filter, World};
+use crate::analysis::answers::{Group, Place, Task, TreeRow};
+use crate::snapshot::Addr;
 use std::collections::{HashMap, HashSet};
 
 /// Deeper than this the indent says nothing any more.
@@ -47,47 +48,104 @@ pub fn forest(world: &World<'_>, graph: &Graph, tasks: &[Task]) -> Vec<TreeRow> 
         address: world.nodes[i].address,
         count: 1,
         cycle: graph.cycle_of[i],
+        state: world.nodes[i].raw.state,
         label: by_node.get(&i).map(|t| label(t)).unwrap_or_default(),
         ..TreeRow::default()
     };
     let (mut rows, mut seen): (Vec<TreeRow>, HashSet<usize>) = (Vec::new(), HashSet::new());
-    let mut crowds: HashMap<[String; 3], usize> = HashMap::new();
     let leaf = |i: usize| branches.get(&i).is_none_or(Vec::is_empty);
-    for root in roots {
-        if seen.contains(&root) {
+    // leaves that are alike are one line, at the place of the first, among those that hang from the same task
+    let mut crowds: HashMap<(Option<usize>, Key<'_>), usize> = HashMap::new();
+    let mut work: Vec<(usize, u64, Option<usize>)> = roots.iter().rev().map(|i| (*i, 0, None)).collect();
+    while let Some((i, depth, parent)) = work.pop() {
+        if parent.is_none() && seen.contains(&i) {
             continue;
         }
-        if leaf(root) {
-            seen.insert(root);
-            let task = by_node.get(&root).copied();
-            let kind = task.and_then(|t| t.waits_in.as_ref()).map_or("", |w| w.kind);
-            let places = task.map(|t| t.stack.iter().map(|f| format!("{} {:?} ", f.file, f.line)).collect::<String>());
-            let coro = task.and_then(|t| t.coro.clone()).unwrap_or_default();
-            let at = *crowds.entry([coro, places.unwrap_or_default(), kind.to_owned()]).or_insert(rows.len());
-            match rows.get_mut(at) {
-                Some(first) => first.count += 1,
-                None => rows.push(row(root)),
+        let shared = !seen.insert(i);
+        if leaf(i) && !shared {
+            let key = by_node.get(&i).map(|t| key(t)).unwrap_or_default();
+            let at = *crowds.entry((parent, key)).or_insert(rows.len());
+            if let Some(first) = rows.get_mut(at) {
+                join(first, world.nodes[i].address);
+                continue;
             }
-            continue;
         }
-        let mut work = vec![(root, 0u64)];
-        while let Some((i, depth)) = work.pop() {
-            let shared = !seen.insert(i);
-            rows.push(TreeRow { depth, shared, ..row(i) });
-            if !shared && depth < MAX_DEPTH {
-                let below = branches.get(&i).map_or(&[][..], Vec::as_slice);
-                work.extend(below.iter().rev().map(|j| (*j, depth + 1)));
-            }
+        rows.push(TreeRow { depth, shared, ..row(i) });
+        if !shared && depth < MAX_DEPTH {
+            let below = branches.get(&i).map_or(&[][..], Vec::as_slice);
+            work.extend(below.iter().rev().map(|j| (*j, depth + 1, Some(i))));
         }
     }
     rows
+}
+
+/// Coroutine, places, kind of wait.
+type Key<'t> = (&'t str, Vec<(&'t str, Option<u32>)>, &'static str);
+
+fn key(task: &Task) -> Key<'_> {
+    let places = task.stack.iter().map(|f| (f.file.as_str(), f.line)).collect();
+    (task.coro.as_deref().unwrap_or_default(), places, task.waits_in.as_ref().map_or("", |w| w.kind))
+}
+
+fn join(row: &mut TreeRow, other: Addr) {
+    if row.count == 1 {
+        row.tasks.push(row.address);
+    }
+    row.tasks.push(other);
+    row.count += 1;
+}
+
+/// Tasks that match, those that are alike in one line.
+pub fn matching(tasks: &[Task], filter: &Filter) -> Vec<TreeRow> {
+    let (mut rows, mut crowds): (Vec<TreeRow>, HashMap<_, usize>) = (Vec::new(), HashMap::new());
+    for task in tasks.iter().filter(|t| filter.matches(t)) {
+        let at = *crowds.entry((task.state, task.cycle, key(task))).or_insert(rows.len());
+        match rows.get_mut(at) {
+            Some(first) => join(first, task.address),
+            None => rows.push(TreeRow {
+                address: task.address,
+                count: 1,
+                cycle: task.cycle,
+                state: task.state,
+                label: label(task),
+                ..TreeRow::default()
+            }),
+        }
+    }
+    rows
+}
+
+/// Unfinished tasks at the same place, where there are several.
+pub fn groups(tasks: &[Task]) -> Vec<Group> {
+    let mut found: HashMap<Key<'_>, Vec<&Task>> = HashMap::new();
+    for task in tasks.iter().filter(|t| t.state == Some("pending")) {
+        found.entry(key(task)).or_default().push(task);
+    }
+    let mut groups: Vec<Group> = found
+        .into_values()
+        .filter(|all| all.len() > 1)
+        .filter_map(|all| {
+            let first = all.first()?;
+            let place =
+                first.stack.last().map(|f| Place { function: f.function.clone(), file: f.file.clone(), line: f.line });
+            Some(Group {
+                count: all.len() as u64,
+                coro: first.coro.clone().unwrap_or_default(),
+                place,
+                waits_in: first.waits_in.as_ref().map(|w| w.kind),
+                tasks: all.iter().map(|t| t.address).collect(),
+            })
+        })
+        .collect();
+    groups.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.tasks.cmp(&b.tasks)));
+    groups
 }
 
 /// Name, coroutine, place, what it waits in.
 fn label(task: &Task) -> [String; 4] {
     let place = task.stack.last().map(|f| {
         let file = f.file.rsplit('/').next().unwrap_or(&f.file);
-        format!("{}() {file}{}", f.function, f.line.map(|n| format!(":{n}")).unwrap_or_default())
+        format!("{}() {file}{}", f.function, f.line_and_column())
     });
     let waits = match (&task.waits_in, task.running) {
         (_, true) => "running".to_owned(),

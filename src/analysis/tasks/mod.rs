@@ -6,20 +6,22 @@
 //! program finishes by other means has no known waker, and nothing is guessed of it. Threads are not looked at.
 
 mod cycles;
+mod filter;
 mod forest;
 mod graph;
 mod locks;
 mod read;
 mod waits;
 
-use super::answers::{Frame, Future, Local, Task, Tasks, Verdict};
-use super::variables::{self, MAX_LOCALS};
+use super::answers::{Future, Local, Task, Tasks, Verdict};
+use super::frames::Frames;
+use super::variables;
 use crate::cpython::types::TypeId;
-use crate::cpython::value::Origin;
 use crate::cpython::{GeneratorState, Kind};
 use crate::heap::Heap;
 use crate::snapshot::Addr;
 use crate::text::sanitize;
+pub use filter::Filter;
 use graph::Graph;
 use read::{Chain, Raw, Reading};
 use std::collections::HashMap;
@@ -142,13 +144,31 @@ impl<'h> World<'h> {
     }
 }
 
-/// The wait graph. `locals`: with the variables of every frame. Time is that of one pass over the index, and
-/// proportional to the tasks and the depth of their coroutines.
-pub fn tasks(heap: &Heap, locals: bool) -> Tasks {
+/// What of the tasks is asked for.
+#[derive(Debug, Clone, Default)]
+pub struct Ask {
+    /// Only tasks that match.
+    pub filter: Filter,
+    /// With the variables of every frame.
+    pub locals: bool,
+    /// Lines of the forest that are going to be shown, and whose tasks are described; `None`: all.
+    pub rows: Option<usize>,
+}
+
+impl Ask {
+    /// Everything; `locals`: with the variables of every frame.
+    pub fn all(locals: bool) -> Ask {
+        Ask { locals, ..Ask::default() }
+    }
+}
+
+/// The wait graph. Time is that of one pass over the index, and proportional to the tasks and the depth of their
+/// coroutines.
+pub fn tasks(heap: &Heap, ask: &Ask) -> Tasks {
     let world = World::collect(heap);
     let graph = Graph::build(&world);
     let mut answer = Tasks::default();
-    let mut writer = Writer { world: &world, origins: HashMap::new(), locals };
+    let mut writer = Writer { world: &world, frames: Frames::new(heap), locals: ask.locals };
     for (i, node) in world.nodes.iter().enumerate() {
         let addresses = |of: &[usize]| of.iter().filter_map(|j| world.nodes.get(*j)).map(|n| n.address).collect();
         let (awaits, awaited_by) = (addresses(&graph.awaits[i]), addresses(&graph.awaited_by[i]));
@@ -172,9 +192,18 @@ pub fn tasks(heap: &Heap, locals: bool) -> Tasks {
     let address = |i: &usize| world.nodes.get(*i).map(|n| n.address);
     for (members, wakers) in &graph.cycles {
         answer.cycles.push(members.iter().filter_map(address).collect());
-        answer.verdicts.push(Verdict { deadlock: wakers.is_empty(), wakers: wakers.clone() });
+        let (deadlock, wakers) = (wakers.is_empty(), wakers.clone());
+        answer.verdicts.push(Verdict { deadlock, wakers, ..Verdict::default() });
     }
-    answer.forest = forest::forest(&world, &graph, &answer.tasks);
+    answer.total.tasks = answer.tasks.len() as u64;
+    answer.total.pending = answer.tasks.iter().filter(|t| t.state == Some("pending")).count() as u64;
+    answer.total.futures = answer.futures.len() as u64;
+    answer.groups = forest::groups(&answer.tasks);
+    answer.forest = match ask.filter.is_empty() {
+        true => forest::forest(&world, &graph, &answer.tasks),
+        false => forest::matching(&answer.tasks, &ask.filter),
+    };
+    answer.total.rows = answer.forest.len() as u64;
     let damaged = answer.tasks.iter().filter(|t| t.state.is_none() || !t.whole).count();
     if damaged > 0 {
         answer
@@ -186,12 +215,15 @@ pub fn tasks(heap: &Heap, locals: bool) -> Tasks {
             .problems
             .push("the lists of callbacks and waiters are longer than the heap: some awaits are missing".into());
     }
+    if !ask.filter.is_empty() {
+        answer.tasks.retain(|t| ask.filter.matches(t));
+    }
     answer
 }
 
 struct Writer<'w, 'h> {
     world: &'w World<'h>,
-    origins: HashMap<Addr, Origin>,
+    frames: Frames<'h>,
     locals: bool,
 }
 
@@ -201,6 +233,9 @@ impl Writer<'_, '_> {
         let raw = &node.raw;
         let running = |g: &Addr| read.memory.generator_state(*g) == Some(GeneratorState::Running);
         let interpreters = &read.heap.interpreter().interpreters;
+        // a finished coroutine has no frame
+        let frames = node.chain.frames.iter().filter_map(|g| read.memory.generator_frame(*g));
+        let stack = frames.map(|f| self.frames.frame(&f, self.locals)).collect();
         Task {
             address: node.address,
             type_name: read.types().get(node.ty).name.clone(),
@@ -214,7 +249,7 @@ impl Writer<'_, '_> {
             event_loop: raw.event_loop,
             interpreter: interpreters.first().filter(|_| interpreters.len() == 1).map(|i| i.id),
             fut_waiter: raw.fut_waiter,
-            stack: node.chain.frames.iter().filter_map(|g| self.frame(*g)).collect(),
+            stack,
             whole: node.chain.whole,
             ..Task::default()
         }
@@ -225,31 +260,6 @@ impl Writer<'_, '_> {
         let name = read.field(coroutine, "__qualname__").and_then(|n| read.text(n));
         let name = name.or_else(|| Some(read.memory.origin(read.memory.generator_code(coroutine)?).name));
         name.map(|n| sanitize(&n).into_owned())
-    }
-
-    /// A finished coroutine has no frame.
-    fn frame(&mut self, generator: Addr) -> Option<Frame> {
-        let read = &self.world.read;
-        if matches!(read.memory.generator_state(generator), None | Some(GeneratorState::Finished)) {
-            return None;
-        }
-        let code = read.memory.generator_code(generator)?;
-        let origin = self.origins.entry(code).or_insert_with(|| read.memory.origin(code)).clone();
-        let function = match self.coroutine_name(generator) {
-            Some(name) => name,
-            None => sanitize(&origin.name).into_owned(),
-        };
-        let named = match read.memory.generator_slots(generator).filter(|_| self.locals) {
-            Some(slots) => read.memory.locals(&slots, read.types(), MAX_LOCALS),
-            None => Vec::new(),
-        };
-        Some(Frame {
-            function,
-            file: sanitize(&origin.file).into_owned(),
-            line: read.memory.generator_line(generator),
-            generator: Some(generator),
-            locals: variables::locals(read.heap, &read.memory, named),
-        })
     }
 
     fn local(&self, name: String, address: Addr) -> Local {

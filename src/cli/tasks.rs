@@ -1,0 +1,39 @@
+//! Arguments of `tasks`.
+
+use super::Source;
+use clap::{Args, ValueEnum};
+
+/// Which tasks.
+#[derive(Debug, Args)]
+pub struct Tasks {
+    #[command(flatten)]
+    pub source: Source,
+    /// Only tasks in this state
+    #[arg(long, value_name = "STATE")]
+    pub state: Option<State>,
+    /// Only tasks whose name has this part; in lower case, upper case matches too
+    #[arg(long, value_name = "PART")]
+    pub name: Option<String>,
+    /// Only tasks with this part in the name of their coroutine, or of one that it awaits
+    #[arg(long, value_name = "PART")]
+    pub coro: Option<String>,
+}
+
+/// How far a task is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum State {
+    Pending,
+    Finished,
+    Cancelled,
+}
+
+impl State {
+    /// As in the answers.
+    pub fn name(self) -> &'static str {
+        match self {
+            State::Pending => "pending",
+            State::Finished => "finished",
+            State::Cancelled => "cancelled",
+        }
+    }
+}
