@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     sys::signals::file_size_limit_is_an_error();
-    let cli = match cli::parse(std::env::args_os()) {
+    let cli = match cli::parse(std::env::args_os(), command::version()) {
         Ok(cli) => cli,
         Err(error) => {
             let _ = error.print();

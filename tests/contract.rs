@@ -120,6 +120,16 @@ fn every_answer_has_the_fields_of_its_schema() {
                 "address": "address", "name": "string", "file": "null|string", "fields": fields,
             }),
         ),
+        (
+            vec!["graph", dump, &dict],
+            "graph/1",
+            json!({
+                "centre": "address",
+                "nodes": [{"address": "address", "type": "string", "summary": "string", "shallow_bytes": "count", "highlighted": "bool"}],
+                "edges": [{"from": "address", "to": "address", "names": ["string"], "count": "count", "kind": "string"}],
+                "folded": [{"address": "address", "direction": "string", "count": "count"}],
+            }),
+        ),
         (vec!["tasks", dump], "tasks/1", tasks),
         (vec!["threads", dump], "threads/1", threads.clone()),
         (vec!["stacks", dump], "threads/1", threads),
@@ -159,8 +169,8 @@ fn every_answer_has_the_fields_of_its_schema() {
         }
         let lists = shape.as_object().unwrap().iter().filter(|(_, s)| s.is_array());
         // the zoo has no deadlock, of threads or of tasks: `threads_that_wait_say_for_what` and tests/tasks.rs have some
-        const MAY_BE_EMPTY: [&str; 7] =
-            ["duplicates", "problems", "deadlocks", "explained", "cycles", "verdicts", "forest"];
+        const MAY_BE_EMPTY: [&str; 8] =
+            ["duplicates", "folded", "problems", "deadlocks", "explained", "cycles", "verdicts", "forest"];
         for (name, _) in lists.filter(|(name, _)| !MAY_BE_EMPTY.contains(&name.as_str())) {
             assert!(!rows(&answer, name).is_empty(), "{what}: no {name}");
         }

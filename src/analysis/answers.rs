@@ -4,9 +4,11 @@
 //! string that came out of a snapshot is already sanitised, except [`ObjectDetail::value`], which is the exact value
 //! for scripts. Sizes are bytes. Field names are the JSON contract of `docs/cli.md`; add, never rename.
 
+mod graph;
 mod tasks;
 mod threads;
 
+pub use graph::{Graph, GraphEdge, GraphFold, GraphNode};
 pub use tasks::{Future, Group, Task, TaskTotals, Tasks, TreeRow, Verdict, WaitsIn};
 pub use threads::{Certainty, Frame, Local, Place, Thread, Threads, Wait};
 
@@ -135,7 +137,8 @@ pub struct EdgeRow {
 }
 
 /// Which way to look along references.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Direction {
     /// What the object holds.
     Referents,

@@ -7,6 +7,7 @@ pub mod answers;
 pub mod describe;
 pub mod detail;
 mod frames;
+pub mod graph;
 pub mod info;
 pub mod links;
 mod locks;

@@ -3,13 +3,18 @@
 //! Arguments are checked here as far as their text goes (numbers, addresses, which ones exclude each other). Nothing
 //! is opened or run.
 
+mod graph;
+mod shell;
 mod split;
 mod tasks;
 
 pub use tasks::Tasks;
 
+pub use graph::{Graph, Way};
+pub use shell::{Completions, Man};
+
 use crate::snapshot::Addr;
-use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, error::ErrorKind};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum, error::ErrorKind};
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -147,6 +152,11 @@ pub enum Command {
         override_usage = usage!("referrers", "ADDR")
     )]
     Referrers(At),
+    /// The objects around an object as a picture: DOT, or SVG and PNG through Graphviz
+    #[command(
+        override_usage = usage!("graph", "ADDR")
+    )]
+    Graph(Graph),
     /// The captured memory, mapping by mapping
     Regions {
         #[command(flatten)]
@@ -203,6 +213,10 @@ pub enum Command {
         /// How big, for those that take a number
         size: Option<String>,
     },
+    /// A script that makes a shell complete commands and options
+    Completions(Completions),
+    /// The manual page, as roff
+    Man(Man),
 }
 
 /// Write a snapshot.
@@ -319,9 +333,15 @@ pub struct Module {
     pub name: String,
 }
 
-/// Reads the arguments. `Err` carries its own text and exit code.
-pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
-    let mut cli = Cli::try_parse_from(arguments)?;
+/// The definition itself, from which completions and the manual page are made.
+pub fn definition() -> clap::Command {
+    Cli::command()
+}
+
+/// Reads the arguments; `--version` answers with `version`. `Err` carries its own text and exit code.
+pub fn parse(arguments: impl IntoIterator<Item = OsString>, version: &'static str) -> Result<Cli, clap::Error> {
+    let mut matches = definition().long_version(version).try_get_matches_from(arguments)?;
+    let mut cli = Cli::from_arg_matches_mut(&mut matches).map_err(|e| e.format(&mut definition()))?;
     split::settle(&mut cli.command)?;
     let entry = &cli.entry;
     if cli.command.is_some() && (entry.snapshot.is_some() || entry.pid.is_some()) {

@@ -3,7 +3,7 @@
 use super::*;
 
 fn parsed(line: &str) -> Result<Cli, clap::Error> {
-    parse(std::iter::once("pymem-tui").chain(line.split_whitespace()).map(Into::into))
+    parse(std::iter::once("pymem-tui").chain(line.split_whitespace()).map(Into::into), "")
 }
 
 #[test]

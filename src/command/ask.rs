@@ -2,10 +2,11 @@
 
 use super::watch;
 use crate::analysis::answers::{
-    Direction, Edges, Hex, Hit, ModuleReport, ObjectDetail, Objects, SnapshotInfo, Strings, Tasks, Threads, Types,
+    Direction, Edges, Graph, Hex, Hit, ModuleReport, ObjectDetail, Objects, SnapshotInfo, Strings, Tasks, Threads,
+    Types,
 };
-use crate::analysis::{detail, info, links, raw, strings, tasks, threads, types};
-use crate::cli::{self, Common, Module, Show};
+use crate::analysis::{detail, graph, info, links, raw, strings, tasks, threads, types};
+use crate::cli::{self, Common, Module, Show, Way};
 use crate::heap::{Heap, ObjectId};
 use crate::snapshot::{Addr, Snapshot};
 use anyhow::{Context, Result, bail};
@@ -91,6 +92,30 @@ pub(super) fn edges(asked: &Asked, address: Addr, direction: Direction, limit: O
     let id = asked.object(address)?;
     let limit = limit.unwrap_or(u64::MAX);
     let work = |progress: &_| links::edges(&asked.heap, id, direction, 0, limit, progress);
+    Ok(watch::cancellable("linking", asked.quiet, work)?)
+}
+
+pub(super) fn graph(asked: &Asked, args: &cli::Graph) -> Result<Graph> {
+    let id = asked.object(args.at.address)?;
+    let picked = |words: &[String]| {
+        graph::Picked::new(&asked.heap, words).map_err(|word| {
+            anyhow::anyhow!("{word} is no type and no object's address; `pymem-tui types` lists the types")
+        })
+    };
+    let how = graph::How {
+        depth: args.depth,
+        breadth: args.breadth as usize,
+        objects: args.max_objects as usize,
+        directions: match args.only {
+            Some(Way::Referents) => vec![Direction::Referents],
+            Some(Way::Referrers) => vec![Direction::Referrers],
+            None => vec![Direction::Referrers, Direction::Referents],
+        },
+        exclude: picked(&args.exclude)?,
+        highlight: picked(&args.highlight)?,
+        all_edges: args.all_edges,
+    };
+    let work = |progress: &_| graph::around(&asked.heap, id, &how, progress);
     Ok(watch::cancellable("linking", asked.quiet, work)?)
 }
 

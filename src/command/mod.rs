@@ -7,10 +7,15 @@ mod ask;
 mod capture;
 mod demo;
 mod explore;
+mod graph;
 mod heap;
 mod memory;
+mod output;
+mod shell;
 mod source;
 mod watch;
+
+pub use shell::version;
 
 use crate::analysis::answers::SnapshotInfo;
 use crate::cli::{Cli, ColorWhen, Command, Common};
@@ -38,6 +43,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
         Some(Command::Show(args)) => heap::show(&args, &common),
         Some(Command::Referents(at)) => heap::edges(&at, crate::analysis::answers::Direction::Referents, &common),
         Some(Command::Referrers(at)) => heap::edges(&at, crate::analysis::answers::Direction::Referrers, &common),
+        Some(Command::Graph(args)) => graph::run(&args, &common),
         Some(Command::Regions { source, all }) => memory::regions(&source, all, &common),
         Some(Command::Hex(args)) => memory::hex(&args, &common),
         Some(Command::Find(args)) => memory::find(&args, &common),
@@ -47,6 +53,8 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
         Some(Command::Threads { source }) => heap::threads(&source, false, &common),
         Some(Command::Stacks { source }) => heap::threads(&source, true, &common),
         Some(Command::Demo { name, size }) => demo::run(name.as_deref(), size.as_deref(), &common),
+        Some(Command::Completions(args)) => shell::completions(args.shell),
+        Some(Command::Man(args)) => shell::man(args.command.as_deref()),
     }
 }
 

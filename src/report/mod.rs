@@ -4,6 +4,7 @@
 //! whether to colour is told.
 
 mod detail;
+mod graph;
 mod json;
 mod lists;
 mod memory;

@@ -219,3 +219,16 @@ pub fn read_expected(path: &Path) -> Vec<Expected> {
     let text = std::fs::read_to_string(path).expect("the expected values can be read");
     text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{line}: {e}"))).collect()
 }
+
+/// Whether a program that is no part of this one is on PATH. Says that a part of a test is skipped, and fails instead
+/// when `PYMEM_TUI_REQUIRE_TOOLS` names it.
+pub fn tool(name: &str) -> bool {
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    let there = std::env::split_paths(&folders).any(|folder| folder.join(name).is_file());
+    let required = std::env::var("PYMEM_TUI_REQUIRE_TOOLS").unwrap_or_default();
+    assert!(there || !required.split(',').any(|r| r == name), "{name} is required and not on PATH");
+    if !there {
+        println!("{name} is not on PATH: skipped");
+    }
+    there
+}

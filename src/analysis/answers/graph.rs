@@ -1,0 +1,60 @@
+//! The objects around one object, as a graph to be drawn.
+
+use super::{Direction, EdgeKind};
+use crate::snapshot::Addr;
+use serde::Serialize;
+
+/// One object.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct GraphNode {
+    /// Where it is.
+    pub address: Addr,
+    /// Its type's name.
+    #[serde(rename = "type")]
+    pub type_name: String,
+    /// The object in one line.
+    pub summary: String,
+    /// Its shallow size.
+    pub shallow_bytes: u64,
+    /// Whether it was asked to stand out.
+    pub highlighted: bool,
+}
+
+/// The references of one object to another, of one kind.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct GraphEdge {
+    /// The holder.
+    pub from: Addr,
+    /// What it holds.
+    pub to: Addr,
+    /// How Python writes the way from one to the other; at most a few names.
+    pub names: Vec<String>,
+    /// How many references there are, those without a name here included.
+    pub count: u64,
+    /// Strong, weak or guessed.
+    pub kind: EdgeKind,
+}
+
+/// References of one object that are not drawn.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct GraphFold {
+    /// The object.
+    pub address: Addr,
+    /// Which of its references.
+    pub direction: Direction,
+    /// How many, those to objects that are drawn elsewhere included.
+    pub count: u64,
+}
+
+/// The objects around one object.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Graph {
+    /// The object that was asked for.
+    pub centre: Addr,
+    /// Every object once, nearest first.
+    pub nodes: Vec<GraphNode>,
+    /// What holds what.
+    pub edges: Vec<GraphEdge>,
+    /// Where there is more.
+    pub folded: Vec<GraphFold>,
+}

@@ -1,0 +1,71 @@
+//! `graph ADDR`: DOT on standard output, or a picture through Graphviz.
+
+use super::output::Output;
+use super::{ask, print, source, warn};
+use crate::analysis::answers::Graph;
+use crate::cli::{self, Common};
+use crate::report::{self, Options};
+use anyhow::{Context, bail};
+use std::ffi::OsStr;
+use std::io::{ErrorKind, Write};
+use std::process::{Command, Stdio};
+
+pub(super) fn run(args: &cli::Graph, common: &Common) -> anyhow::Result<()> {
+    let Some(path) = &args.output else {
+        let asked = ask::heap(source::open(&args.at.source, common)?, common)?;
+        let graph = ask::graph(&asked, args)?;
+        return print(graph, &asked.info, &asked.problems, common);
+    };
+    // what cannot be written is said before the work
+    let format = match path.extension().and_then(OsStr::to_str) {
+        Some("dot" | "gv") => None,
+        Some(format @ ("svg" | "png" | "pdf")) => Some(format),
+        _ => bail!("{}: a graph is written as .dot, .svg, .png or .pdf", path.display()),
+    };
+    if format.is_some() {
+        graphviz_is_there()?;
+    }
+    let mut output = Output::new(path)?;
+    let asked = ask::heap(source::open(&args.at.source, common)?, common)?;
+    warn(&asked.problems, common);
+    let graph = dot(ask::graph(&asked, args)?, &asked)?;
+    match format {
+        None => output.write_all(&graph)?,
+        Some(format) => draw(&graph, format, &output)?,
+    }
+    output.finish()
+}
+
+fn dot(graph: Graph, asked: &ask::Asked) -> anyhow::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    report::print(graph, &asked.info, &[], Options::default(), &mut text)?;
+    Ok(text)
+}
+
+fn graphviz_is_there() -> anyhow::Result<()> {
+    let asked = Command::new("dot").arg("-V").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    match asked {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            bail!("Graphviz is not installed (there is no `dot` on PATH); install it, or name a .dot file")
+        }
+        Err(error) => Err(error).context("`dot` of Graphviz cannot be run"),
+        Ok(_) => Ok(()),
+    }
+}
+
+/// Graphviz writes the file itself; what it complains of is ours to tell.
+fn draw(graph: &[u8], format: &str, output: &Output) -> anyhow::Result<()> {
+    let mut dot = Command::new("dot");
+    dot.arg(format!("-T{format}")).stdin(Stdio::piped()).stdout(output.handle()?).stderr(Stdio::piped());
+    let mut child = dot.spawn().context("`dot` of Graphviz cannot be run")?;
+    if let Some(mut input) = child.stdin.take() {
+        // it reads all before it works; when it ends early, its own words say why
+        let _ = input.write_all(graph);
+    }
+    let said = child.wait_with_output().context("Graphviz did not finish")?;
+    if !said.status.success() {
+        let words = String::from_utf8_lossy(&said.stderr);
+        bail!("Graphviz could not draw the graph: {}", words.lines().next().unwrap_or("it did not say why"));
+    }
+    Ok(())
+}
