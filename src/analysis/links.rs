@@ -43,8 +43,11 @@ impl Page<'_, '_> {
     /// Calls `visit` for each reference to an object of the index.
     fn visit(&self, address: Addr, ty: &Type, mut visit: impl FnMut(EdgeName<'_>, EdgeKind, ObjectId, Addr)) {
         let index = self.heap.objects();
+        // interned strings are in a dict that does not own them
+        let uncounted = index.object_at(address).is_some_and(|id| self.heap.interned().contains(&id));
         let mut each = |name: EdgeName<'_>, kind: EdgeKind, target: Addr| {
             if let Some(id) = index.object_at(target) {
+                let kind = if uncounted { EdgeKind::Weak } else { kind };
                 visit(name, kind, id, target);
             }
         };

@@ -378,6 +378,15 @@ impl Memory<'_> {
 
     /// Code, function, namespaces, locals and stack of a `_PyInterpreterFrame` (`_PyFrame_Traverse`).
     pub fn visit_embedded_frame(&self, frame: Addr, visitor: &mut impl Visitor) -> Option<()> {
+        self.embedded_references(frame, |name, at| {
+            if let Some(target) = self.stack_ref(at).filter(|t| !t.is_null()) {
+                visitor.edge(name, EdgeKind::Strong, target);
+            }
+        })
+    }
+
+    /// The words of a `_PyInterpreterFrame` that are references, each with its name.
+    pub fn embedded_references(&self, frame: Addr, mut each: impl FnMut(EdgeName<'_>, Addr)) -> Option<()> {
         let f = &self.layout.structs.frame;
         let named = [
             (f.f_code.or(f.f_executable), "f_code"),
@@ -386,21 +395,32 @@ impl Memory<'_> {
             (Some(f.frame_obj), "frame"),
         ];
         for (offset, name) in named {
-            let target = self.stack_ref(frame + offset?)?;
-            if !target.is_null() {
-                visitor.edge(EdgeName::Field(name), EdgeKind::Strong, target);
-            }
+            each(EdgeName::Field(name), frame + offset?);
         }
         let slots = self.embedded_slots(frame)?;
-        self.visit_slots(slots.code, slots.first, slots.used, visitor)
+        self.slot_references(slots.code, slots.first, slots.used, each)
     }
 
     fn visit_slots(&self, code: Addr, first: Addr, used: u64, visitor: &mut impl Visitor) -> Option<()> {
-        for i in 0..used {
-            let target = self.stack_ref(first + i * 8)?;
-            if !target.is_null() {
-                let name = self.local_name(code, i).map_or(EdgeName::Stack(i), EdgeName::Local);
+        self.slot_references(code, first, used, |name, at| {
+            if let Some(target) = self.stack_ref(at).filter(|t| !t.is_null()) {
                 visitor.edge(name, EdgeKind::Strong, target);
+            }
+        })
+    }
+
+    fn slot_references(
+        &self,
+        code: Addr,
+        first: Addr,
+        used: u64,
+        mut each: impl FnMut(EdgeName<'_>, Addr),
+    ) -> Option<()> {
+        for i in 0..used {
+            let at = first + i * 8;
+            // an empty slot needs no name; one that was not captured ends the walk
+            if !self.stack_ref(at)?.is_null() {
+                each(self.local_name(code, i).map_or(EdgeName::Stack(i), EdgeName::Local), at);
             }
         }
         Some(())

@@ -40,6 +40,21 @@ impl Memory<'_> {
         self.reader.u64(at).map(|word| untag(self.layout.variants.stack_refs, word))
     }
 
+    /// Whether the reference in a frame's slot is borrowed: somebody else owns it, and it is not counted.
+    pub fn stack_ref_is_borrowed(&self, at: Addr) -> bool {
+        self.layout.variants.stack_refs == StackRefsVariant::Tagged && self.reader.u64(at).is_some_and(|w| w & 3 == 1)
+    }
+
+    /// The part of a frame's stack whose top is in a register of the thread: it may hold references, and what was left
+    /// of earlier ones.
+    pub fn unsure_slots(&self, slots: &FrameSlots) -> std::ops::Range<Addr> {
+        let depth = self.layout.structs.code.co_stacksize.and_then(|o| self.reader.u32(slots.code + o)).unwrap_or(0);
+        // a top that is known lies above the locals, unless the stack is empty
+        let room = if slots.used > slots.locals { 0 } else { u64::from(depth).min(MAX_SLOTS) };
+        let from = slots.first + slots.used * 8;
+        from..(from + room * 8)
+    }
+
     /// The code of an embedded frame.
     pub fn frame_code(&self, frame: Addr) -> Option<Addr> {
         let f = &self.layout.structs.frame;

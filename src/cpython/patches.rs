@@ -38,7 +38,7 @@ fn merged(version: &str, fitting: &[usize]) -> Option<toml::Table> {
     let mut table: toml::Table = layout::table_text(version)?.parse().ok()?;
     let patches = table.get("patches").and_then(|p| p.as_array()).cloned().unwrap_or_default();
     for patch in fitting.iter().filter_map(|i| patches.get(*i)) {
-        for of in ["structs", "objects"] {
+        for of in ["structs", "objects", "roots"] {
             let (Some(new), Some(old)) = (patch.get(of), table.get_mut(of)) else { continue };
             if let (Some(new), Some(old)) = (new.as_table(), old.as_table_mut()) {
                 old.extend(new.clone());

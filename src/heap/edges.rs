@@ -2,7 +2,8 @@
 //!
 //! Compact adjacency: object numbers of 32 bits, grouped by object. The forward lists are made window by window with
 //! the one traversal of `cpython::edges`, names left out; the backward lists by counting, each thread for its own
-//! range of targets. Names and kinds are found again for the few edges that are shown.
+//! range of targets. Most references are strong; those that are not are marked in bitmaps that exist only where there
+//! are any. Names are found again for the few edges that are shown.
 
 use super::{Heap, ObjectId};
 use crate::cpython::{EdgeKind, EdgeName};
@@ -10,7 +11,8 @@ use crate::progress::{Cancelled, Progress};
 use crate::snapshot::Addr;
 use rayon::prelude::*;
 
-/// The references of a whole heap, forwards and backwards. About 8 bytes an edge and 8 an object.
+/// The references of a whole heap, forwards and backwards. About 8 bytes an edge and 8 an object; at most half a byte
+/// an edge more where not all are strong.
 #[derive(Debug)]
 pub struct Edges {
     forward: Vec<Lists>,
@@ -26,17 +28,74 @@ struct Lists {
     /// Where each object's list ends; it begins where the one before ends.
     ends: Box<[u32]>,
     items: Box<[ObjectId]>,
+    weak: Marks,
+    guessed: Marks,
+}
+
+/// Marks on items, a bit each; nothing where none is marked.
+#[derive(Debug, Default)]
+struct Marks(Vec<u64>);
+
+impl Marks {
+    fn set(&mut self, i: usize) {
+        if self.0.len() <= i / 64 {
+            self.0.resize(i / 64 + 1, 0);
+        }
+        if let Some(word) = self.0.get_mut(i / 64) {
+            *word |= 1 << (i % 64);
+        }
+    }
+
+    #[inline]
+    fn get(&self, i: usize) -> bool {
+        self.0.get(i / 64).is_some_and(|word| word >> (i % 64) & 1 != 0)
+    }
+
+    fn shrunk(mut self) -> Marks {
+        self.0.shrink_to_fit();
+        self
+    }
 }
 
 impl Lists {
-    fn get(&self, i: usize) -> &[ObjectId] {
+    #[inline]
+    fn range(&self, i: usize) -> std::ops::Range<usize> {
         let end = self.ends.get(i).copied().unwrap_or(0) as usize;
         let start = i.checked_sub(1).and_then(|b| self.ends.get(b)).copied().unwrap_or(0) as usize;
-        self.items.get(start..end).unwrap_or(&[])
+        start..end
+    }
+
+    fn get(&self, i: usize) -> &[ObjectId] {
+        self.items.get(self.range(i)).unwrap_or(&[])
+    }
+
+    #[inline]
+    fn kind(&self, item: usize) -> EdgeKind {
+        match () {
+            () if self.weak.get(item) => EdgeKind::Weak,
+            () if self.guessed.get(item) => EdgeKind::Guessed,
+            () => EdgeKind::Strong,
+        }
+    }
+
+    #[inline]
+    fn kinds(&self, i: usize) -> impl Iterator<Item = (ObjectId, EdgeKind)> + '_ {
+        let range = self.range(i);
+        let items = self.items.get(range.clone()).unwrap_or(&[]);
+        items.iter().zip(range).map(|(id, item)| (*id, self.kind(item)))
+    }
+
+    fn mark(&mut self, item: usize, kind: EdgeKind) {
+        match kind {
+            EdgeKind::Strong => {}
+            EdgeKind::Weak => self.weak.set(item),
+            EdgeKind::Guessed => self.guessed.set(item),
+        }
     }
 
     fn heap_bytes(&self) -> usize {
-        self.ends.len() * 4 + self.items.len() * 4 + size_of::<Lists>()
+        let marks = (self.weak.0.len() + self.guessed.0.len()) * 8;
+        self.ends.len() * 4 + self.items.len() * 4 + marks + size_of::<Lists>()
     }
 }
 
@@ -49,12 +108,13 @@ impl Edges {
         let index = heap.objects();
         let windows = index.window_count();
         progress.begin(2 * windows as u64);
+        let interned = heap.interned();
         let forward: Result<Vec<Lists>, Cancelled> = (0..windows)
             .into_par_iter()
             .map(|i| {
                 progress.check()?;
                 progress.advance(1);
-                Ok(forward_lists(heap, i))
+                Ok(forward_lists(heap, interned, i))
             })
             .collect();
         let forward = forward?;
@@ -97,24 +157,46 @@ impl Edges {
         self.backward.get(part as usize).map_or(&[], |lists| lists.get(i as usize))
     }
 
+    /// The same with what each reference is. Weak ones do not keep alive; of guessed ones one cannot know, so that
+    /// they count as holding.
+    pub fn referents_by_kind(&self, heap: &Heap, id: ObjectId) -> impl Iterator<Item = (ObjectId, EdgeKind)> + '_ {
+        let lists = heap.objects().place(id).and_then(|(window, i)| Some((self.forward.get(window)?, i)));
+        lists.into_iter().flat_map(|(lists, i)| lists.kinds(i))
+    }
+
+    /// What holds an object, with what each reference is.
+    pub fn referrers_by_kind(&self, id: ObjectId) -> impl Iterator<Item = (ObjectId, EdgeKind)> + '_ {
+        let (part, i) = (id.0 / self.part, id.0 % self.part);
+        self.backward.get(part as usize).into_iter().flat_map(move |lists| lists.kinds(i as usize))
+    }
+
     /// Bytes this takes.
     pub fn heap_bytes(&self) -> usize {
         self.forward.iter().chain(&self.backward).map(Lists::heap_bytes).sum()
     }
 }
 
-fn forward_lists(heap: &Heap, window: usize) -> Lists {
+fn forward_lists(heap: &Heap, interned: &[ObjectId], window: usize) -> Lists {
     let memory = heap.memory();
     let (index, types) = (heap.objects(), heap.types());
     let mut ends = Vec::with_capacity(index.window_ids(window).len());
     let mut items: Vec<ObjectId> = Vec::new();
-    for (_, addr, ty) in index.window(window) {
-        let mut add = |_: EdgeName<'_>, _: EdgeKind, target: Addr| items.extend(index.object_at(target));
+    let mut lists = Lists::default();
+    for (id, addr, ty) in index.window(window) {
+        let uncounted = interned.contains(&id);
+        let mut add = |_: EdgeName<'_>, kind: EdgeKind, target: Addr| {
+            let Some(target) = index.object_at(target) else { return };
+            let kind = if uncounted { EdgeKind::Weak } else { kind };
+            if kind != EdgeKind::Strong {
+                lists.mark(items.len(), kind);
+            }
+            items.push(target);
+        };
         memory.visit_edges(addr, types.get(ty), types, &mut add);
         // a window's edges are those of at most a mebibyte of objects, but a list's items lie elsewhere
         ends.push(u32::try_from(items.len()).unwrap_or(u32::MAX));
     }
-    Lists { ends: ends.into(), items: items.into() }
+    Lists { ends: ends.into(), items: items.into(), weak: lists.weak.shrunk(), guessed: lists.guessed.shrunk() }
 }
 
 /// The referrers of the objects in `range`.
@@ -142,13 +224,18 @@ fn backward_lists(
         *n = begin;
     }
     let mut items = vec![ObjectId(0); total as usize].into_boxed_slice();
+    let mut marked = Lists::default();
     for (lists, first) in forward.iter().zip(firsts) {
+        let all_strong = lists.weak.0.is_empty() && lists.guessed.0.is_empty();
         let mut start = 0;
         for (i, end) in lists.ends.iter().enumerate() {
-            for target in lists.items.get(start..*end as usize).unwrap_or(&[]) {
+            for (n, target) in lists.items.get(start..*end as usize).unwrap_or(&[]).iter().enumerate() {
                 if let Some(at) = ends.get_mut(here(target)) {
                     if let Some(item) = items.get_mut(*at as usize) {
                         *item = ObjectId(first + i as u32);
+                    }
+                    if !all_strong {
+                        marked.mark(*at as usize, lists.kind(start + n));
                     }
                     *at = at.saturating_add(1);
                 }
@@ -156,5 +243,5 @@ fn backward_lists(
             start = *end as usize;
         }
     }
-    Ok(Lists { ends, items })
+    Ok(Lists { ends, items, weak: marked.weak.shrunk(), guessed: marked.guessed.shrunk() })
 }

@@ -1,16 +1,18 @@
-//! Every object at once: survey, scan, index, edges.
+//! Every object at once: survey, scan, index, edges, roots.
 //!
 //! A [`Heap`] is a snapshot with the index of its objects; everything that people ask is answered from it, so that no
 //! two screens disagree. Nothing here knows how an answer looks.
 
 pub mod edges;
 pub mod index;
+pub mod roots;
 pub mod scan;
 mod scanner;
 pub mod survey;
 
 pub use edges::Edges;
 pub use index::{Index, ObjectId};
+pub use roots::Roots;
 pub use scan::{Plan, ScanError, Tally};
 pub use survey::{Kind, Piece};
 
@@ -29,6 +31,8 @@ pub struct Heap {
     plan: Plan,
     index: Index,
     edges: OnceLock<Edges>,
+    interned: OnceLock<Vec<ObjectId>>,
+    roots: OnceLock<Roots>,
 }
 
 /// So many ids of interpreters are told.
@@ -64,7 +68,15 @@ impl Heap {
         progress: &Progress,
     ) -> Result<Heap, HeapError> {
         let index = plan.scan(&snapshot, &interpreter, progress)?;
-        Ok(Heap { snapshot, interpreter, plan, index, edges: OnceLock::new() })
+        Ok(Heap {
+            snapshot,
+            interpreter,
+            plan,
+            index,
+            edges: OnceLock::new(),
+            interned: OnceLock::new(),
+            roots: OnceLock::new(),
+        })
     }
 
     /// The memory.
@@ -109,6 +121,20 @@ impl Heap {
     /// The references, when they are built.
     pub fn built_edges(&self) -> Option<&Edges> {
         self.edges.get()
+    }
+
+    /// The dicts of interned strings, whose references are not counted.
+    pub fn interned(&self) -> &[ObjectId] {
+        self.interned.get_or_init(|| roots::interned(self))
+    }
+
+    /// What keeps objects alive from outside of the heap, and what nothing does; found when first asked for.
+    pub fn roots(&self, progress: &Progress) -> Result<&Roots, Cancelled> {
+        if let Some(roots) = self.roots.get() {
+            return Ok(roots);
+        }
+        let built = Roots::build(self, progress)?;
+        Ok(self.roots.get_or_init(|| built))
     }
 
     /// The object that the memory at an address belongs to: one that begins there, or around it.

@@ -33,6 +33,9 @@ pub struct Layout {
     pub patched: Vec<usize>,
     /// Sizes that allocators work with.
     pub alloc: Alloc,
+    /// Where the interpreter itself holds objects.
+    #[serde(default)]
+    pub roots: Roots,
     /// Struct offsets.
     pub structs: Structs,
     /// C types by name.
@@ -52,6 +55,42 @@ pub struct Patch {
     /// Whole entries of objects, by the names of their types.
     #[serde(default)]
     pub objects: toml::Table,
+    /// Whole lists of `[roots]`.
+    #[serde(default)]
+    pub roots: toml::Table,
+}
+
+/// Words of C structs that hold objects: names for what is found there, and what is no reference of its own.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Roots {
+    /// Of `_PyRuntimeState`.
+    pub runtime: Vec<NamedWords>,
+    /// Of `PyInterpreterState`.
+    pub interpreter: Vec<NamedWords>,
+    /// Parts of it that own nothing: caches of borrowed pointers, static types' states, objects that lie in it.
+    pub interpreter_skip: Vec<NamedWords>,
+    /// Of `PyThreadState` (`_PyThreadStateImpl` from 3.13 on).
+    pub thread: Vec<NamedWords>,
+    /// Parts of it that own nothing.
+    pub thread_skip: Vec<NamedWords>,
+    /// Bytes of a thread's state.
+    pub thread_size: u64,
+    /// Offset and bytes of the method cache in `PyInterpreterState`.
+    pub lookup_cache: Option<(u64, u64)>,
+    /// Offsets of the array of atexit's callbacks and of their number in `PyInterpreterState`.
+    pub atexit: Option<(u64, u64)>,
+}
+
+/// Consecutive words of one name: name, offset, bytes.
+#[derive(Debug, Clone, Deserialize)]
+pub struct NamedWords(pub String, pub u64, pub u64);
+
+impl NamedWords {
+    /// Whether the word at this offset is one of them.
+    pub fn contains(&self, offset: u64) -> bool {
+        offset.checked_sub(self.1).is_some_and(|within| within < self.2)
+    }
 }
 
 /// Sizes that allocators work with.

@@ -1,0 +1,116 @@
+//! What interpreters and threads hold in their own structs: every word of them that is an object's address.
+//!
+//! Words are named by the version's table (`[roots]`); one that it does not name counts as holding, and its count as
+//! unknown. Parts that own nothing (caches of borrowed pointers, static types' states) are left out.
+
+use super::{Found, GroupId, Ownership, RootKind, Slot, object_words, stacks};
+use crate::cpython::interpreters::InterpreterState;
+use crate::cpython::layout::NamedWords;
+use crate::snapshot::Addr;
+
+/// More callbacks of atexit's than this are damage.
+const MAX_CALLBACKS: u64 = 1 << 20;
+
+/// Words of an entry of the method cache: version, name, value (`struct type_cache_entry`, `pycore_typeobject.h`).
+pub(super) const CACHE_ENTRY: u64 = 24;
+
+pub(super) fn collect(found: &mut Found<'_>) {
+    let heap = found.heap;
+    let interpreter = heap.interpreter();
+    let layout = interpreter.layout;
+    let memory = heap.memory();
+    for state in &interpreter.interpreters {
+        let group = found.roots.group(RootKind::Interpreter(state.id), None, Some(state.id));
+        let end = state.address + layout.structs.interpreter.size;
+        let (mut skip, roots) = (layout.roots.interpreter_skip.clone(), &layout.roots);
+        if let Some((at, bytes)) = roots.lookup_cache {
+            skip.push(NamedWords(String::new(), at, bytes));
+            method_cache(found, group, state.address + at, state.address + at + bytes);
+        }
+        structure(found, group, (state.address, end), &roots.interpreter, &skip);
+        atexit(found, group, state);
+        let (threads, whole) = memory.threads(state);
+        if !whole {
+            let problem = "the list of threads is damaged: what other threads hold is not among the roots";
+            found.roots.problems.push(problem.into());
+        }
+        for thread in threads {
+            let group = found.roots.group(RootKind::Thread(thread), None, Some(state.id));
+            let end = thread.address + roots.thread_size;
+            structure(found, group, (thread.address, end), &roots.thread, &roots.thread_skip);
+            stacks::frames(found, group, &thread);
+        }
+    }
+    if let Some(runtime) = interpreter.runtime {
+        let group = found.roots.group(RootKind::Runtime, None, None);
+        let end = runtime + layout.structs.runtime.size;
+        found.covered.sort_unstable();
+        // the main interpreter lies in it, and objects that are roots by themselves
+        let before = found.covered.clone();
+        let inside = |at: Addr| before.iter().any(|(start, end)| (*start..*end).contains(&at));
+        let named = |at: Addr| layout.roots.runtime.iter().any(|f| f.contains(at.0.wrapping_sub(runtime.0)));
+        let words: Vec<_> = object_words(heap, runtime, end).filter(|(at, _)| named(*at) && !inside(*at)).collect();
+        for (at, id) in words {
+            let slot = field(found, &layout.roots.runtime, at, runtime);
+            found.add(group, id, slot, Ownership::Owned);
+            found.covered.push((at, at + 8));
+        }
+    }
+}
+
+/// The words of one struct.
+fn structure(
+    found: &mut Found<'_>,
+    group: GroupId,
+    (start, end): (Addr, Addr),
+    names: &[NamedWords],
+    skip: &[NamedWords],
+) {
+    let words: Vec<_> = object_words(found.heap, start, end).collect();
+    for (at, id) in words {
+        let offset = at.0.wrapping_sub(start.0);
+        if skip.iter().any(|f| f.contains(offset)) {
+            continue;
+        }
+        let slot = field(found, names, at, start);
+        let ownership = if matches!(slot, Slot::Word(_)) { Ownership::Presumed } else { Ownership::Owned };
+        found.add(group, id, slot, ownership);
+    }
+    found.covered.push((start, end));
+}
+
+fn field(found: &mut Found<'_>, names: &[NamedWords], at: Addr, start: Addr) -> Slot {
+    let offset = at.0.wrapping_sub(start.0);
+    match names.iter().find(|f| f.contains(offset)) {
+        Some(words) => Slot::Field(found.field(&words.0), at),
+        None => Slot::Word(at),
+    }
+}
+
+/// Names in the method cache are counted from 3.8 on; what they were found to be is borrowed (`Objects/typeobject.c`).
+pub(super) fn method_cache(found: &mut Found<'_>, group: GroupId, start: Addr, end: Addr) {
+    let words: Vec<_> = object_words(found.heap, start, end).collect();
+    let name = found.field("type_cache");
+    for (at, id) in words.into_iter().filter(|(at, _)| (at.0 - start.0) % CACHE_ENTRY == 8) {
+        found.add(group, id, Slot::Field(name, at), Ownership::Owned);
+    }
+}
+
+/// `atexit.register`: an array of pointers to `{func, args, kwargs}` (`Modules/atexitmodule.c`, 3.10 to 3.13; a list
+/// since, which is a word of the interpreter's like others).
+fn atexit(found: &mut Found<'_>, group: GroupId, state: &InterpreterState) {
+    let Some((callbacks, count)) = found.heap.interpreter().layout.roots.atexit else { return };
+    let memory = found.heap.memory();
+    let array = memory.reader.pointer(state.address + callbacks).unwrap_or_default();
+    let count = memory.reader.u32(state.address + count).map_or(0, u64::from).min(MAX_CALLBACKS);
+    let name = found.field("atexit");
+    for i in 0..count {
+        let Some(entry) = memory.reader.pointer(array + i * 8).filter(|e| !e.is_null()) else { continue };
+        for at in [entry, entry + 8, entry + 16] {
+            let target = memory.reader.pointer(at).and_then(|t| found.heap.objects().object_at(t));
+            if let Some(id) = target {
+                found.add(group, id, Slot::Field(name, at), Ownership::Owned);
+            }
+        }
+    }
+}
