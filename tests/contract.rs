@@ -56,6 +56,20 @@ fn every_answer_has_the_fields_of_its_schema() {
         "groups": [{"count": "count", "coro": "string", "place": "any", "waits_in": "null|string", "tasks": ["address"]}],
         "total": {"tasks": "count", "pending": "count", "futures": "count", "rows": "count"},
     });
+    let share = json!({"name": "string", "count": "count", "resident_bytes": "count", "bytes": "count"});
+    let footprint = json!({
+        "resident_bytes": "count", "rss_before_stop": "count", "pss_bytes": "count", "shared_bytes": "count",
+        "swap_bytes": "count", "page_tables_bytes": "count",
+        "findings": [{"kind": "string", "sentence": "string", "bytes": "count"}],
+        "rows": [{"kind": "string", "label": "string", "resident_bytes": "count", "bytes": "count", "count": "count",
+            "detail": "string", "parts": [share]}],
+        "arenas": "any", "large": "any",
+        "heaps": [{"start": "address", "end": "address", "arena": "null|address", "resident_bytes": "count",
+            "python_bytes": "count", "other_bytes": "count", "free_bytes": "count", "cached_bytes": "count",
+            "top_bytes": "count"}],
+        "regions": [{"start": "address", "end": "address", "resident_bytes": "count", "file": "null|string",
+            "kind": "string", "parts": [{"kind": "string", "bytes": "count"}]}],
+    });
     let threads = json!({"deadlocks": [["count"]], "explained": ["string"], "threads": [{
         "ident": "null|count", "native_id": "null|count", "interpreter": "null|count", "name": "null|string",
         "kernel_name": "null|string", "daemon": "null|bool", "state": "null|string", "syscall": "null|string",
@@ -130,6 +144,7 @@ fn every_answer_has_the_fields_of_its_schema() {
                 "folded": [{"address": "address", "direction": "string", "count": "count"}],
             }),
         ),
+        (vec!["memory", dump], "memory/1", footprint),
         (vec!["tasks", dump], "tasks/1", tasks),
         (vec!["threads", dump], "threads/1", threads.clone()),
         (vec!["stacks", dump], "threads/1", threads),

@@ -112,7 +112,9 @@ pub fn thread_heap(reader: &Reader<'_>, at: Addr, limit: Addr) -> Option<(Addr, 
         let starts = (inside..MAX_STATE).step_by(16).map(|o| at + o);
         // the thread's cache comes first; the words before it are pointers and counters, no sizes that lead anywhere
         let marked = |a: &Addr| reader.u64(*a + 8).is_some_and(|w| w & FLAGS == PREV_INUSE | NON_MAIN_ARENA);
-        starts.skip(1).filter(marked).find(|a| walks(*a))?
+        // where everything was freed, all is one chunk, which is marked as that of no arena
+        let empty = |a: &Addr| reader.u64(*a + 8) == Some((end.0 - a.0) | PREV_INUSE);
+        starts.skip(1).filter(|a| marked(a) || empty(a)).find(|a| walks(*a))?
     } else if (arena & (HEAP_ALIGNMENT - 1)) == 0x20 || (arena & (HEAP_ALIGNMENT - 1)) == 0x30 {
         // a further heap of the same arena: only `heap_info` precedes the chunks
         [0x20, 0x30].map(|o| at + o).into_iter().find(|a| walks(*a))?

@@ -2,7 +2,7 @@
 //!
 //! A pool is a page-aligned run of blocks of one size with a 48-byte header. A header has five facts that must agree
 //! (size class, first and last offset, count of live blocks, free list), so that a pool is recognised without the
-//! arena table, which stripped interpreters up to 3.11 hide. Arenas and their usage are not looked at.
+//! arena table, which stripped interpreters up to 3.11 hide. Which pools make up an arena is not looked at.
 
 use crate::cpython::layout::{self, Layout};
 use crate::snapshot::{Addr, Reader};
@@ -30,6 +30,11 @@ impl Geometry {
     /// The geometry of a version.
     pub fn of(layout: &Layout) -> Geometry {
         Geometry { pool_size: layout.alloc.pool_size }
+    }
+
+    /// Bytes of an arena, from which pools are cut (`ARENA_BITS`): 256 KiB up to 3.9, 1 MiB from 3.10.
+    pub fn arena_size(&self) -> u64 {
+        self.pool_size * 64
     }
 
     /// The pool at `at`, when the header there is one.

@@ -5,10 +5,14 @@
 //! for scripts. Sizes are bytes. Field names are the JSON contract of `docs/cli.md`; add, never rename.
 
 mod graph;
+mod memory;
 mod tasks;
 mod threads;
 
 pub use graph::{Graph, GraphEdge, GraphFold, GraphNode};
+pub use memory::{
+    ArenaRow, Arenas, Footprint, LargeBlock, MallocHeapRow, MapPart, MapRow, MemoryFinding, MemoryRow, Share,
+};
 pub use tasks::{Future, Group, Task, TaskTotals, Tasks, TreeRow, Verdict, WaitsIn};
 pub use threads::{Certainty, Frame, Local, Place, Thread, Threads, Wait};
 

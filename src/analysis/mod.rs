@@ -11,6 +11,7 @@ pub mod graph;
 pub mod info;
 pub mod links;
 mod locks;
+pub mod memory;
 pub mod modules;
 pub mod raw;
 pub mod strings;

@@ -245,17 +245,24 @@ fn read_up_to_end(file: &std::fs::File, bytes: &mut [u8], offset: u64) -> usize 
 }
 
 fn describe(process: meta::Process, pause: Duration, taken: &Taken, survey: &Survey) -> Metadata {
-    let mapping = |(map, captured): (&Map, &Option<usize>)| meta::Mapping {
-        start: Addr(map.start),
-        end: Addr(map.end),
-        permissions: map.permissions.clone(),
-        offset: map.offset,
-        file: map.name.as_ref().map(|name| name.to_string_lossy().into_owned()),
-        resident_bytes: match captured {
-            Some(index) => taken.regions.get(*index).and_then(|r| r.resident),
-            None => survey.resident.get(&(map.start, map.end)).copied(),
-        },
-        captured: captured.is_some(),
+    let mapping = |(map, captured): (&Map, &Option<usize>)| {
+        let mut mapping = meta::Mapping {
+            start: Addr(map.start),
+            end: Addr(map.end),
+            permissions: map.permissions.clone(),
+            offset: map.offset,
+            file: map.name.as_ref().map(|name| name.to_string_lossy().into_owned()),
+            resident_bytes: survey.resident.get(&(map.start, map.end)).copied(),
+            residency: Vec::new(),
+            captured: captured.is_some(),
+        };
+        if let Some(index) = captured {
+            match taken.regions.get(*index).and_then(|r| r.resident.as_deref()) {
+                Some(present) => mapping.set_residency(present),
+                None => mapping.resident_bytes = None,
+            }
+        }
+        mapping
     };
     Metadata {
         format: meta::FORMAT.into(),

@@ -19,8 +19,8 @@ pub(super) struct Region {
     /// From the file behind it, later, with the file's offset of `start`.
     pub file: Option<(Arc<File>, u64)>,
     pub from_file: Vec<Range<u64>>,
-    /// Bytes in memory; `None` when the kernel would not say.
-    pub resident: Option<u64>,
+    /// What is in memory; `None` when the kernel would not say.
+    pub resident: Option<Vec<Range<u64>>>,
 }
 
 impl Region {
@@ -55,11 +55,11 @@ fn plan_one(map: &Map, source: Source, pagemap: Option<&Pagemap>) -> Option<Regi
     let all = map.start..map.end;
     let mut region =
         Region { start: map.start, end: map.end, copy: Vec::new(), file: None, from_file: Vec::new(), resident: None };
-    let mut resident = 0;
+    let mut resident = Vec::new();
     let known = pagemap.is_some_and(|pagemap| {
         let runs = pagemap.runs(map.start, map.end, |run, pages| {
             if pages.present && !pages.zero {
-                resident += run.end - run.start;
+                push(&mut resident, run.clone());
             }
             match &source {
                 Source::Anonymous if pages.zero => {}

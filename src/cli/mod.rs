@@ -165,6 +165,11 @@ pub enum Command {
         #[arg(long)]
         all: bool,
     },
+    /// Where the resident memory went: objects, buffers, free blocks, stacks, files
+    Memory {
+        #[command(flatten)]
+        source: Source,
+    },
     /// Memory around an address
     #[command(
         visible_alias = "context",

@@ -1,10 +1,12 @@
 //! The seam to `heap` and `analysis`: what each command asks, in one place.
 
 use super::watch;
+use crate::analysis::answers::Footprint;
 use crate::analysis::answers::{
     Direction, Edges, Graph, Hex, Hit, ModuleReport, ObjectDetail, Objects, SnapshotInfo, Strings, Tasks, Threads,
     Types,
 };
+use crate::analysis::memory;
 use crate::analysis::{detail, graph, info, links, raw, strings, tasks, threads, types};
 use crate::cli::{self, Common, Module, Show, Way};
 use crate::heap::{Heap, ObjectId};
@@ -128,6 +130,10 @@ pub(super) fn module(asked: &Asked, args: &Module) -> Result<ModuleReport> {
 
 pub(super) fn strings(asked: &Asked, bytes: bool) -> Strings {
     strings::strings(&asked.heap, bytes)
+}
+
+pub(super) fn memory(asked: &Asked) -> Result<Footprint> {
+    Ok(watch::cancellable("adding up", asked.quiet, |progress: &_| memory::memory(&asked.heap, progress))?)
 }
 
 pub(super) fn threads(asked: &Asked) -> Threads {

@@ -7,6 +7,7 @@ mod ask;
 mod capture;
 mod demo;
 mod explore;
+mod footprint;
 mod graph;
 mod heap;
 mod memory;
@@ -45,6 +46,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
         Some(Command::Referrers(at)) => heap::edges(&at, crate::analysis::answers::Direction::Referrers, &common),
         Some(Command::Graph(args)) => graph::run(&args, &common),
         Some(Command::Regions { source, all }) => memory::regions(&source, all, &common),
+        Some(Command::Memory { source }) => footprint::memory(&source, &common),
         Some(Command::Hex(args)) => memory::hex(&args, &common),
         Some(Command::Find(args)) => memory::find(&args, &common),
         Some(Command::Module(args)) => heap::module(&args, &common),

@@ -221,6 +221,12 @@ impl Index {
         (0..self.windows.len()).flat_map(|i| self.window(i))
     }
 
+    /// The objects from an address on, in address order.
+    pub fn from(&self, addr: Addr) -> impl Iterator<Item = (ObjectId, Addr, TypeId)> + '_ {
+        let first = self.windows.partition_point(|w| w.key() < addr.0 / WINDOW);
+        (first..self.windows.len()).flat_map(|i| self.window(i)).skip_while(move |(_, at, _)| *at < addr)
+    }
+
     /// How many windows there are: the units of parallel work.
     pub fn window_count(&self) -> usize {
         self.windows.len()

@@ -5,10 +5,12 @@
 
 pub mod edges;
 pub mod index;
+pub mod owners;
 pub mod roots;
 pub mod scan;
 mod scanner;
 pub mod survey;
+pub mod usage;
 
 pub use edges::Edges;
 pub use index::{Index, ObjectId};

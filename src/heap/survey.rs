@@ -125,7 +125,7 @@ impl Survey {
 }
 
 /// mimalloc's segments, in address order. One may begin in a region that ends before it does.
-fn segments(snapshot: &Snapshot, interpreter: &Interpreter) -> Vec<Segment> {
+pub(super) fn segments(snapshot: &Snapshot, interpreter: &Interpreter) -> Vec<Segment> {
     let Some(mimalloc) = Mimalloc::of(interpreter.layout) else { return Vec::new() };
     let reader = snapshot.reader();
     let mut found: Vec<Segment> = Vec::new();

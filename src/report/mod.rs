@@ -4,6 +4,7 @@
 //! whether to colour is told.
 
 mod detail;
+mod footprint;
 mod graph;
 mod json;
 mod lists;

@@ -6,6 +6,7 @@
 use super::Addr;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 /// The value of [`Metadata::format`] this version writes.
 pub const FORMAT: &str = "pymem-tui.snapshot/1";
@@ -81,8 +82,58 @@ pub struct Mapping {
     pub file: Option<String>,
     /// Resident bytes when the process was stopped, before the copy; `None` when the kernel would not say.
     pub resident_bytes: Option<u64>,
+    /// Which pages those are, where some are resident and some are not: how many are not, how many are, and so on in
+    /// turn, from the first page on. Empty where all or none are, or where it is not known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub residency: Vec<u64>,
     /// Whether its memory is in the snapshot.
     pub captured: bool,
+}
+
+/// Bytes in a page of [`Mapping::residency`].
+const PAGE: u64 = 4096;
+
+impl Mapping {
+    /// Writes down which pages are resident: `present`, address ranges in order and within the mapping.
+    pub fn set_residency(&mut self, present: &[Range<u64>]) {
+        let resident = present.iter().map(|r| r.end - r.start).sum();
+        self.resident_bytes = Some(resident);
+        self.residency.clear();
+        if resident == 0 || resident == self.end.0.saturating_sub(self.start.0) {
+            return;
+        }
+        let mut at = self.start.0;
+        for run in present {
+            self.residency.extend([(run.start - at) / PAGE, (run.end - run.start) / PAGE]);
+            at = run.end;
+        }
+    }
+
+    /// The resident pages as address ranges, in order; `None` when they are not known.
+    pub fn resident(&self) -> Option<Vec<Range<Addr>>> {
+        let resident = self.resident_bytes?;
+        if resident == 0 {
+            return Some(Vec::new());
+        }
+        if self.end < self.start {
+            return None;
+        }
+        if self.residency.is_empty() {
+            let whole = self.end.0.checked_sub(self.start.0)? == resident;
+            return whole.then(|| std::iter::once(self.start..self.end).collect());
+        }
+        let mut runs = Vec::with_capacity(self.residency.len() / 2);
+        let mut at = self.start.0;
+        let mut sum = 0;
+        for pair in self.residency.chunks(2) {
+            let [absent, present] = pair else { return None };
+            let start = at.checked_add(absent.checked_mul(PAGE)?)?;
+            at = start.checked_add(present.checked_mul(PAGE)?)?;
+            sum += at - start;
+            runs.push(Addr(start)..Addr(at));
+        }
+        (at <= self.end.0 && sum == resident).then_some(runs)
+    }
 }
 
 /// One thread, as it was stopped.
@@ -121,4 +172,27 @@ pub struct Unreadable {
     pub end: Addr,
     /// The kernel's words.
     pub reason: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn resident_pages_are_written_and_read_back() {
+        let mut mapping = Mapping { start: Addr(0x10000), end: Addr(0x20000), ..Mapping::default() };
+        assert_eq!(mapping.resident(), None);
+        let cases: [&[Range<u64>]; 4] =
+            [&[], &[0x10000..0x20000], &[0x10000..0x11000, 0x13000..0x20000], &[0x12000..0x13000, 0x14000..0x15000]];
+        for present in cases {
+            mapping.set_residency(present);
+            let expected: Vec<_> = present.iter().map(|r| Addr(r.start)..Addr(r.end)).collect();
+            assert_eq!(mapping.resident(), Some(expected));
+        }
+        // damaged: beyond the mapping, half a pair, another sum, a sum that overflows
+        for residency in [vec![20, 2], vec![2], vec![2, 3], vec![u64::MAX, 2]] {
+            mapping.residency = residency;
+            assert_eq!(mapping.resident(), None);
+        }
+    }
 }

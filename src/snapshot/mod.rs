@@ -11,6 +11,7 @@ mod find;
 pub mod meta;
 mod open;
 mod reader;
+mod residency;
 pub mod save;
 pub mod spool;
 pub mod store;
@@ -20,6 +21,7 @@ pub use find::find_bytes;
 pub use meta::Metadata;
 pub use open::{OpenError, region_file_name};
 pub use reader::{Reader, Unreadable};
+pub use residency::{Cursor, Residency};
 
 use std::ops::Range;
 use std::path::PathBuf;

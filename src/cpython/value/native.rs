@@ -24,4 +24,15 @@ impl Memory<'_> {
             _ => None,
         }
     }
+
+    /// Where that memory begins, and how long it is; `None` where there is none.
+    pub fn native_memory(&self, addr: Addr, ty: &Type, types: &TypeTable) -> Option<(Addr, u64)> {
+        let at = match types.kind(ty, self.layout) {
+            Kind::NdArray => self.ndarray(addr, types)?.data,
+            Kind::CData => self.reader.pointer(addr + self.layout.structs.cdata.b_ptr?)?,
+            Kind::Mmap => self.reader.pointer(addr + self.layout.structs.mmap.data?)?,
+            _ => return None,
+        };
+        Some((at, self.native_bytes(addr, ty, types)?)).filter(|(_, len)| *len > 0)
+    }
 }
