@@ -145,6 +145,12 @@ fn every_answer_has_the_fields_of_its_schema() {
             }),
         ),
         (vec!["memory", dump], "memory/1", footprint),
+        (
+            vec!["waste", dump],
+            "waste/1",
+            json!({"rows": [{"kind": "string", "count": "count", "bytes": "count", "sentence": "string", "examples": [
+                {"address": "address", "type": "string", "summary": "string", "count": "count", "bytes": "count"}]}]}),
+        ),
         (vec!["tasks", dump], "tasks/1", tasks),
         (vec!["threads", dump], "threads/1", threads.clone()),
         (vec!["stacks", dump], "threads/1", threads),

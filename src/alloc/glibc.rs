@@ -124,12 +124,14 @@ pub fn thread_heap(reader: &Reader<'_>, at: Addr, limit: Addr) -> Option<(Addr, 
     Some((first, end))
 }
 
-/// The chunk that was mapped for itself at the page `at`: its user part and the end of the mapping.
+/// The chunk that was mapped for itself at the page `at`: its user part and the end of the mapping. From 2.43 on its size
+/// leaves out the head.
 #[inline]
 pub fn mapped_chunk(reader: &Reader<'_>, at: Addr, limit: Addr) -> Option<(Addr, Addr)> {
     let (before, word) = (reader.u64(at)?, reader.u64(at + 8)?);
-    let size = word & !FLAGS;
-    let fits = size >= 4096 && size.is_multiple_of(4096) && size <= limit.0.checked_sub(at.0)?;
+    let size = (word & !FLAGS).checked_next_multiple_of(4096)?;
+    let whole = size == word & !FLAGS || size - HEAD == word & !FLAGS;
+    let fits = whole && size >= 4096 && size <= limit.0.checked_sub(at.0)?;
     (before == 0 && word & FLAGS == IS_MMAPPED && fits).then(|| (at + HEAD, at + size))
 }
 
@@ -196,5 +198,11 @@ mod tests {
         let (limit, start) = (Addr(0x13000), Addr(0x10000));
         assert_eq!(mapped_chunk(&reader, start, limit), Some((Addr(0x10010), Addr(0x12000))));
         assert_eq!(mapped_chunk(&reader, start, Addr(0x11000)), None);
+        let mapped = |word| {
+            let snapshot = heap(&[(8, word)], 0x3000);
+            mapped_chunk(&snapshot.reader(), start, limit)
+        };
+        assert_eq!(mapped(0x1ff2), Some((Addr(0x10010), Addr(0x12000))), "without its head");
+        assert!([0x1fe2, 0x2000, 2, 0xffff_ffff_ffff_fff2].map(mapped).iter().all(Option::is_none));
     }
 }

@@ -8,6 +8,7 @@ mod graph;
 mod memory;
 mod tasks;
 mod threads;
+mod waste;
 
 pub use graph::{Graph, GraphEdge, GraphFold, GraphNode};
 pub use memory::{
@@ -15,6 +16,8 @@ pub use memory::{
 };
 pub use tasks::{Future, Group, Task, TaskTotals, Tasks, TreeRow, Verdict, WaitsIn};
 pub use threads::{Certainty, Frame, Local, Place, Thread, Threads, Wait};
+
+pub use waste::{Waste, WasteExample, WasteRow};
 
 use crate::snapshot::Addr;
 use serde::Serialize;

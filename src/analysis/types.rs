@@ -13,10 +13,14 @@ const MAX_BASES: usize = 1000;
 
 /// Every type that has objects, biggest first. During a scan, as far as it has come.
 pub fn types(table: &TypeTable, tally: &Tally) -> Types {
+    collect(table, |id| tally.get(id))
+}
+
+fn collect(table: &TypeTable, of: impl Fn(TypeId) -> (u64, u64)) -> Types {
     let mut total = Total::default();
     let mut rows: Vec<TypeRow> = Vec::new();
     for (id, ty) in table.iter() {
-        let (count, shallow_bytes) = tally.get(id);
+        let (count, shallow_bytes) = of(id);
         if count > 0 {
             total.count += count;
             total.shallow_bytes = total.shallow_bytes.saturating_add(shallow_bytes);
@@ -25,6 +29,28 @@ pub fn types(table: &TypeTable, tally: &Tally) -> Types {
     }
     rows.sort_by(|a, b| b.shallow_bytes.cmp(&a.shallow_bytes).then_with(|| a.name.cmp(&b.name)));
     Types { types: rows, total }
+}
+
+/// The types of some objects, biggest first.
+pub fn types_of(heap: &Heap, ids: &[ObjectId]) -> Types {
+    let sums = ids.par_chunks(1 << 14).map(|ids| {
+        let memory = heap.memory();
+        let mut sums = vec![(0u64, 0u64); heap.types().len()];
+        for id in ids {
+            let Some((id, ty, address)) = heap.type_of(*id).map(|(t, ty)| (t, ty, heap.objects().address(*id))) else {
+                continue;
+            };
+            let sum = &mut sums[id.0 as usize];
+            *sum = (sum.0 + 1, sum.1.saturating_add(memory.shallow_size(address, ty).unwrap_or(0)));
+        }
+        sums
+    });
+    let none = || vec![(0, 0); heap.types().len()];
+    let sums = sums.reduce(none, |mut all, part| {
+        all.iter_mut().zip(part).for_each(|(sum, more)| *sum = (sum.0 + more.0, sum.1.saturating_add(more.1)));
+        all
+    });
+    collect(heap.types(), |id| sums[id.0 as usize])
 }
 
 /// The types that a person means: one by its address, or all that have a name; with subclasses on demand.

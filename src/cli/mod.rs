@@ -131,6 +131,9 @@ pub enum Command {
     Types {
         #[command(flatten)]
         source: Source,
+        /// Count only objects that are like this: `size > 1MB and referrers = 1`
+        #[arg(long = "where", value_name = "QUERY")]
+        where_: Option<String>,
     },
     /// The objects of a type, or all
     #[command(visible_alias = "find-all-objects")]
@@ -167,6 +170,11 @@ pub enum Command {
     },
     /// Where the resident memory went: objects, buffers, free blocks, stacks, files
     Memory {
+        #[command(flatten)]
+        source: Source,
+    },
+    /// Bytes to win: duplicates, containers with room to spare, instances without slots, boxed numbers
+    Waste {
         #[command(flatten)]
         source: Source,
     },
@@ -246,6 +254,9 @@ pub struct Objects {
     /// Also objects of its subclasses
     #[arg(long, requires = "type_")]
     pub subclasses: bool,
+    /// Only objects that are like this: `type ~ app.* and size > 1MB and not attr.closed = true`
+    #[arg(long = "where", value_name = "QUERY")]
+    pub where_: Option<String>,
     /// Print one JSON object per line, as objects are found
     #[arg(long, conflicts_with = "json")]
     pub jsonl: bool,

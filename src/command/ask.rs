@@ -1,13 +1,14 @@
 //! The seam to `heap` and `analysis`: what each command asks, in one place.
 
 use super::watch;
-use crate::analysis::answers::Footprint;
 use crate::analysis::answers::{
     Direction, Edges, Graph, Hex, Hit, ModuleReport, ObjectDetail, Objects, SnapshotInfo, Strings, Tasks, Threads,
     Types,
 };
-use crate::analysis::memory;
+use crate::analysis::answers::{Footprint, Waste};
+use crate::analysis::query::objects::Query;
 use crate::analysis::{detail, graph, info, links, raw, strings, tasks, threads, types};
+use crate::analysis::{memory, waste};
 use crate::cli::{self, Common, Module, Show, Way};
 use crate::heap::{Heap, ObjectId};
 use crate::snapshot::{Addr, Snapshot};
@@ -64,13 +65,41 @@ impl Asked {
     }
 }
 
-pub(super) fn types(asked: &Asked) -> Types {
-    types::types(asked.heap.types(), asked.heap.tally())
+pub(super) fn types(asked: &Asked, query: Option<&Query>) -> Result<Types> {
+    let Some(query) = query else { return Ok(types::types(asked.heap.types(), asked.heap.tally())) };
+    Ok(types::types_of(&asked.heap, &narrowed(asked, None, query)?))
 }
 
-/// The objects of a type, by its name or address; of all types without one.
-pub(super) fn select(asked: &Asked, type_name: Option<&str>, subclasses: bool) -> Result<Vec<ObjectId>> {
-    let Some(name) = type_name else { return Ok(types::select(&asked.heap, None)) };
+/// A query as it was typed.
+pub(super) fn query(text: Option<&str>) -> Result<Option<Query>> {
+    text.map(Query::parse).transpose().context("--where")
+}
+
+/// Those of some objects (of all, without `ids`) that a query means.
+fn narrowed(asked: &Asked, ids: Option<&[ObjectId]>, query: &Query) -> Result<Vec<ObjectId>> {
+    if query.needs_retained() {
+        bail!("--where: retained sizes are not worked out yet");
+    }
+    let work = |progress: &_| query.select(&asked.heap, ids, None, progress);
+    Ok(watch::cancellable("looking", asked.quiet, work)?)
+}
+
+/// The objects of a type, by its name or address (of all types without one), that a query means.
+pub(super) fn select(
+    asked: &Asked,
+    type_name: Option<&str>,
+    subclasses: bool,
+    query: Option<&Query>,
+) -> Result<Vec<ObjectId>> {
+    let all = match (type_name, query) {
+        (None, Some(query)) => return narrowed(asked, None, query),
+        (None, None) => return Ok(types::select(&asked.heap, None)),
+        (Some(name), _) => of_type(asked, name, subclasses)?,
+    };
+    query.map_or(Ok(all.clone()), |query| narrowed(asked, Some(&all), query))
+}
+
+fn of_type(asked: &Asked, name: &str, subclasses: bool) -> Result<Vec<ObjectId>> {
     let found = types::find_types(&asked.heap, name, subclasses);
     if found.is_empty() {
         bail!("there is no type {name}; `pymem-tui types` lists them");
@@ -134,6 +163,10 @@ pub(super) fn strings(asked: &Asked, bytes: bool) -> Strings {
 
 pub(super) fn memory(asked: &Asked) -> Result<Footprint> {
     Ok(watch::cancellable("adding up", asked.quiet, |progress: &_| memory::memory(&asked.heap, progress))?)
+}
+
+pub(super) fn waste(asked: &Asked) -> Result<Waste> {
+    Ok(watch::cancellable("comparing", asked.quiet, |progress: &_| waste::waste(&asked.heap, progress))?)
 }
 
 pub(super) fn threads(asked: &Asked) -> Threads {

@@ -14,9 +14,10 @@ fn open(source: &Source, common: &Common) -> anyhow::Result<Asked> {
     ask::heap(source::open(source, common)?, common)
 }
 
-pub(super) fn types(source: &Source, common: &Common) -> anyhow::Result<()> {
+pub(super) fn types(source: &Source, query: Option<&str>, common: &Common) -> anyhow::Result<()> {
+    let query = ask::query(query)?;
     let asked = open(source, common)?;
-    print(ask::types(&asked), &asked.info, &asked.problems, common)
+    print(ask::types(&asked, query.as_ref())?, &asked.info, &asked.problems, common)
 }
 
 pub(super) fn show(args: &Show, common: &Common) -> anyhow::Result<()> {
@@ -59,8 +60,9 @@ pub(super) fn tasks(args: &Tasks, common: &Common) -> anyhow::Result<()> {
 }
 
 pub(super) fn objects(args: &Objects, common: &Common) -> anyhow::Result<()> {
+    let query = ask::query(args.where_.as_deref())?;
     let asked = open(&args.source, common)?;
-    let ids = ask::select(&asked, args.type_.as_deref(), args.subclasses)?;
+    let ids = ask::select(&asked, args.type_.as_deref(), args.subclasses, query.as_ref())?;
     let window = |offset, rows| ask::objects(&asked, &ids, offset, rows);
     if !common.json && !args.jsonl {
         let rows = report_options(common).rows().unwrap_or(u64::MAX);

@@ -39,7 +39,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
         None => explore::run(cli.entry, &common),
         Some(Command::Capture(args)) => capture::run(args, &common),
-        Some(Command::Types { source }) => heap::types(&source, &common),
+        Some(Command::Types { source, where_ }) => heap::types(&source, where_.as_deref(), &common),
         Some(Command::Objects(args)) => heap::objects(&args, &common),
         Some(Command::Show(args)) => heap::show(&args, &common),
         Some(Command::Referents(at)) => heap::edges(&at, crate::analysis::answers::Direction::Referents, &common),
@@ -47,6 +47,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
         Some(Command::Graph(args)) => graph::run(&args, &common),
         Some(Command::Regions { source, all }) => memory::regions(&source, all, &common),
         Some(Command::Memory { source }) => footprint::memory(&source, &common),
+        Some(Command::Waste { source }) => footprint::waste(&source, &common),
         Some(Command::Hex(args)) => memory::hex(&args, &common),
         Some(Command::Find(args)) => memory::find(&args, &common),
         Some(Command::Module(args)) => heap::module(&args, &common),

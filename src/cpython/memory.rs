@@ -278,6 +278,22 @@ impl<'s> Memory<'s> {
         Some(Keys { entries: addr + k.dk_indices + index_bytes, count, stride, key, value, bytes })
     }
 
+    /// Bytes of the smallest table of the kind of that at `addr` that holds so many entries.
+    pub fn least_keys_bytes(&self, addr: Addr, entries: u64) -> Option<u64> {
+        let keys = self.keys_at(addr)?;
+        let mut slots = 8u64;
+        while (slots << 1) / 3 < entries.min(MAX_ITEMS) {
+            slots <<= 1;
+        }
+        let width = match slots {
+            0..=0xff => 1,
+            0x100..=0xffff => 2,
+            0x1_0000..=0xffff_ffff => 4,
+            _ => 8,
+        };
+        Some(self.layout.structs.keys.dk_indices + slots * width + (slots << 1) / 3 * keys.stride)
+    }
+
     /// The values of a split table whose values pointer is `values`.
     pub fn split_values(&self, values: Addr, keys: &Keys) -> Option<SplitValues> {
         let slots = keys.count.min(MAX_SPLIT);

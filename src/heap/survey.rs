@@ -86,7 +86,8 @@ impl Survey {
         };
         let reader = snapshot.reader();
         let regions = snapshot.regions().iter().filter(|r| may_hold_objects(r));
-        let stretches: Vec<Stretch<'_>> = regions.flat_map(|r| stretches(&reader, r, &data)).collect();
+        let mut stretches: Vec<Stretch<'_>> = regions.flat_map(|r| stretches(&reader, r, &data)).collect();
+        join(&mut stretches);
         let parts: Result<Vec<(Survey, Addr)>, Cancelled> = stretches
             .par_iter()
             .map(|stretch| {
@@ -100,7 +101,7 @@ impl Survey {
         // something that began in one stretch may reach into the next ones: those are walked again from its end
         for i in 1..parts.len() {
             let reached = parts[i - 1].1;
-            if stretches[i].continues && reached > stretches[i].start {
+            if (stretches[i].continues || stretches[i].joined) && reached > stretches[i].start {
                 let mut walk = new_walk();
                 let end = walk.stretch(&stretches[i], reached);
                 parts[i] = (walk.out, end.max(reached));
@@ -158,8 +159,30 @@ struct Stretch<'r> {
     end: Addr,
     /// Data of an executable or library.
     image: bool,
-    /// What lies before may reach into it.
+    /// What lies before in its region may reach into it.
     continues: bool,
+    /// It follows the region before without a gap: advice on a part of a block (`MADV_HUGEPAGE`) makes it a mapping of
+    /// its own.
+    joined: bool,
+    /// Where the anonymous memory that it is part of ends.
+    limit: Addr,
+}
+
+/// Finds which stretches are anonymous memory that the kernel tells in several pieces.
+fn join(stretches: &mut [Stretch<'_>]) {
+    let mut limit = None;
+    for i in (0..stretches.len()).rev() {
+        let (before, here) = stretches.split_at_mut(i);
+        let Some(here) = here.first_mut() else { continue };
+        here.limit = limit.take().unwrap_or(here.region.end);
+        let adjoins =
+            |b: &&Stretch<'_>| b.end == here.start && !b.image && b.region.permissions == here.region.permissions;
+        let anonymous = !here.image && here.region.file.is_none();
+        if anonymous && before.last().filter(adjoins).is_some_and(|b| b.region.file.is_none()) {
+            here.joined = here.start == here.region.start;
+            limit = Some(here.limit);
+        }
+    }
 }
 
 /// Large regions are walked in stretches of this size. A heap of a thread lies within one.
@@ -174,7 +197,15 @@ fn stretches<'r>(reader: &Reader<'_>, region: &'r Region, data: &[(Addr, Addr)])
         let mut at = start;
         while at < end && !region.is_file() {
             let border = if whole { end } else { Addr((at.0 | (STRETCH - 1)).saturating_add(1)).min(end) };
-            found.push(Stretch { region, start: at, end: border, image: false, continues: at > start });
+            found.push(Stretch {
+                region,
+                start: at,
+                end: border,
+                image: false,
+                continues: at > start,
+                joined: false,
+                limit: region.end,
+            });
             at = border;
         }
     };
@@ -184,7 +215,7 @@ fn stretches<'r>(reader: &Reader<'_>, region: &'r Region, data: &[(Addr, Addr)])
         let (start, end) = ((*start).max(at), (*end).min(region.end));
         anonymous(at, start, &mut found);
         if start < end {
-            found.push(Stretch { region, start, end, image: true, continues: false });
+            found.push(Stretch { region, start, end, image: true, continues: false, joined: false, limit: end });
         }
         at = end.max(at);
     }
@@ -297,7 +328,7 @@ impl<'s> Walk<'s> {
             return limit;
         }
         if at.0.is_multiple_of(PAGE)
-            && let Some((user, limit)) = glibc::mapped_chunk(self.reader(), at, end)
+            && let Some((user, limit)) = glibc::mapped_chunk(self.reader(), at, stretch.limit)
         {
             self.out.pieces.push(Piece { start: user, end: limit, kind: Kind::Mapped });
             return limit;

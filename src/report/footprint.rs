@@ -1,8 +1,8 @@
-//! Where the resident memory went: sentences first, then the rows.
+//! Where the resident memory went, and bytes to win: sentences first, then the rows.
 
 use super::table::Table;
 use super::{Page, Report};
-use crate::analysis::answers::Footprint;
+use crate::analysis::answers::{Footprint, Waste};
 use crate::text::{count, size};
 use std::io;
 
@@ -44,6 +44,46 @@ impl Report for Footprint {
             .iter()
             .filter_map(|(what, n)| n.map(|n| (what, n)))
             .try_for_each(|(what, bytes)| page.dim(&format!("{} {what}", size(bytes))))
+    }
+
+    fn total(&self) -> u64 {
+        self.rows.len() as u64
+    }
+
+    fn rows(&self) -> u64 {
+        self.rows.len() as u64
+    }
+}
+
+/// Examples of each kind of waste that text shows.
+const EXAMPLES: usize = 5;
+
+impl Report for Waste {
+    const SCHEMA: &'static str = "waste/1";
+
+    fn truncate(&mut self, rows: usize) {
+        self.rows.truncate(rows);
+    }
+
+    fn text(&self, page: &mut Page) -> io::Result<()> {
+        for (i, row) in self.rows.iter().enumerate() {
+            if i > 0 {
+                page.line("")?;
+            }
+            page.line(&row.sentence)?;
+            let mut table = Table::new(&[">TO WIN", ">COUNT", "ADDRESS", "TYPE", "WHAT"]);
+            for example in row.examples.iter().take(EXAMPLES) {
+                table.row([
+                    size(example.bytes),
+                    count(example.count),
+                    example.address.to_string(),
+                    example.type_name.clone(),
+                    example.summary.clone(),
+                ]);
+            }
+            table.print(page)?;
+        }
+        Ok(())
     }
 
     fn total(&self) -> u64 {

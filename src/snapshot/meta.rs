@@ -182,10 +182,14 @@ mod tests {
     fn resident_pages_are_written_and_read_back() {
         let mut mapping = Mapping { start: Addr(0x10000), end: Addr(0x20000), ..Mapping::default() };
         assert_eq!(mapping.resident(), None);
-        let cases: [&[Range<u64>]; 4] =
-            [&[], &[0x10000..0x20000], &[0x10000..0x11000, 0x13000..0x20000], &[0x12000..0x13000, 0x14000..0x15000]];
-        for present in cases {
-            mapping.set_residency(present);
+        let pages = |runs: &[(u64, u64)]| runs.iter().map(|(start, end)| *start..*end).collect::<Vec<_>>();
+        for present in [
+            pages(&[]),
+            pages(&[(0x10000, 0x20000)]),
+            pages(&[(0x10000, 0x11000), (0x13000, 0x20000)]),
+            pages(&[(0x12000, 0x13000), (0x14000, 0x15000)]),
+        ] {
+            mapping.set_residency(&present);
             let expected: Vec<_> = present.iter().map(|r| Addr(r.start)..Addr(r.end)).collect();
             assert_eq!(mapping.resident(), Some(expected));
         }
