@@ -88,9 +88,9 @@ fn waits_in(kernel: &meta::Thread, gil: Option<&std::ops::Range<Addr>>) -> bool 
 fn describe_kernel(row: &mut Thread, kernel: Option<&meta::Thread>) {
     let Some(kernel) = kernel else { return };
     row.native_id = u64::try_from(kernel.tid).ok();
-    let name = sanitize(&kernel.name).into_owned();
-    row.name.get_or_insert_with(|| name.clone());
-    row.kernel_name = Some(name);
+    let name = Some(sanitize(&kernel.name).into_owned()).filter(|name| !name.is_empty()); // a core file has one name
+    row.name = row.name.take().or_else(|| name.clone());
+    row.kernel_name = name;
     row.state = Some(match kernel.state.as_str() {
         "R" => "running",
         "S" => "sleeping",

@@ -18,6 +18,7 @@ pub use error::CaptureError;
 
 use crate::progress::Progress;
 use crate::snapshot::store::{Store, Stored, check_absent};
+use crate::snapshot::stream::Packing;
 use crate::snapshot::{Addr, Metadata, OpenError, Snapshot, meta};
 use crate::sys::pagemap::Pagemap;
 use backing::Backings;
@@ -26,8 +27,10 @@ use pages::{Job, Region};
 use plain::Taken;
 use proc::Map;
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Where a snapshot goes.
@@ -37,6 +40,13 @@ pub enum Destination {
     Directory(PathBuf),
     /// A file without a name, on a disk that has the room; gone when the snapshot is dropped.
     Temporary,
+    /// A stream to whoever reads it, in one pass.
+    Stream {
+        /// Its writing end.
+        to: Arc<File>,
+        /// How it is written.
+        packing: Packing,
+    },
 }
 
 /// How to capture.
@@ -104,6 +114,7 @@ pub fn capture(
     let mut store = match &destination {
         Destination::Directory(path) => Store::directory(path, needed)?,
         Destination::Temporary => Store::temporary(needed)?,
+        Destination::Stream { to, packing } => Store::stream(Box::new(to.clone()), *packing)?,
     };
     let threads = options.threads.max(1);
     let taken = plain::take(pid, survey.copied_bytes, &backings, &mut store, threads, progress)?;
@@ -111,8 +122,9 @@ pub fn capture(
         store.lay_out(taken.regions.iter().map(|r| (Addr(r.start), r.len())))?;
     }
     progress.begin(taken.regions.iter().map(Region::bytes).sum());
-    write_staged(&taken, &store, threads, progress)?;
     let metadata = describe(process, taken.pause, &taken, &survey);
+    store.announce(&metadata)?;
+    write_staged(&taken, &store, threads, progress)?;
     write_from_files(&taken, &store, threads, progress)?;
     let stored = store.finish(Some(&metadata))?;
     Ok(Captured { metadata, pause: taken.pause, stored })
@@ -139,12 +151,13 @@ fn examine(pid: i32) -> Result<meta::Process, CaptureError> {
         return Err(CaptureError::IsThread { tid: pid, pid: leader });
     }
     let via = living_thread(pid)?;
-    let memory = proc::sizes(&if via == pid { status } else { proc::status(via).unwrap_or_default() });
+    let memory = proc::sizes(&if via == pid { status.clone() } else { proc::status(via).unwrap_or_default() });
     if !memory.contains_key("VmSize") {
         return Err(CaptureError::KernelThread(pid));
     }
     Ok(meta::Process {
         pid,
+        inner_pid: proc::inner_pid(&status).filter(|inner| *inner != pid),
         command_line: proc::command_line(via),
         exe: proc::exe(via).map(|exe| exe.to_string_lossy().into_owned()),
         started_at: proc::started_at(pid),

@@ -88,6 +88,7 @@ fn stop_and_copy(
             Some((buffer, jobs))
         }
         None => {
+            store.put_aside(bytes)?; // the process stands still: nobody who reads a stream may keep it so
             store.lay_out(regions.iter().map(|r| (Addr(r.start), r.len())))?;
             pour(&memory, &jobs, &regions, store, threads, progress)?;
             None

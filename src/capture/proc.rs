@@ -116,6 +116,11 @@ pub(super) fn sizes(fields: &BTreeMap<String, String>) -> BTreeMap<String, u64> 
     fields.iter().filter_map(|(name, value)| Some((name.clone(), size(value)?))).collect()
 }
 
+/// The process id in the innermost pid namespace that the process lives in.
+pub(super) fn inner_pid(status: &BTreeMap<String, String>) -> Option<i32> {
+    status.get("NSpid")?.split_ascii_whitespace().next_back()?.parse().ok()
+}
+
 /// `/proc/PID/smaps_rollup`, in bytes; empty where the kernel would not say.
 pub(super) fn rollup(pid: i32) -> BTreeMap<String, u64> {
     read(pid, "smaps_rollup").map(|text| sizes(&fields(&text))).unwrap_or_default()

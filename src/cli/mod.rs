@@ -68,7 +68,7 @@ pub struct Cli {
 /// What to explore, when no command is given.
 #[derive(Debug, Args)]
 pub struct Entry {
-    /// Snapshot to open: a directory or a stream file
+    /// Snapshot to open: a directory, a stream or core file, compressed or not; `-` is standard input
     #[arg(value_name = "SNAPSHOT")]
     pub snapshot: Option<PathBuf>,
     /// Capture this process and open it
@@ -113,7 +113,7 @@ pub enum ColorWhen {
 /// Where a command finds its snapshot.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Source {
-    /// Snapshot: a directory, a stream file, or `-` for a stream on standard input
+    /// Snapshot: a directory, a stream or core file, compressed or not, or `-` for standard input
     #[arg(value_name = "SOURCE", required_unless_present = "pid", conflicts_with = "pid")]
     pub source: Option<PathBuf>,
     /// Capture this process instead
@@ -241,6 +241,20 @@ pub struct Capture {
     /// Directory to make, which must not exist; `-` writes a stream to standard output
     #[arg(short, long, value_name = "PATH")]
     pub output: PathBuf,
+    /// How `-o -` writes
+    #[arg(long, value_name = "FORMAT", default_value = "zstd")]
+    pub stream_format: StreamFormat,
+}
+
+/// How a stream is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum StreamFormat {
+    /// Compressed, in one pass, with all that is known of the process
+    Zstd,
+    /// The same, not compressed
+    Raw,
+    /// python-memtools' records: memory alone; a disk at the target holds it first
+    Plain,
 }
 
 /// Which objects.

@@ -27,12 +27,18 @@ pub(super) struct Asked {
 pub(super) fn heap(snapshot: Snapshot, common: &Common) -> Result<Asked> {
     let snapshot = Arc::new(snapshot);
     let shared = snapshot.clone();
-    let heap = watch::cancellable("scanning", common.quiet, move |progress| Heap::index(shared, progress))
-        .with_context(|| format!("{} cannot be read", snapshot.source().display()))?;
+    let heap = watch::cancellable("scanning", common.quiet, move |progress| Heap::index(shared, progress));
+    unharmed(&snapshot)?;
+    let heap = heap.with_context(|| format!("{} cannot be read", snapshot.source().display()))?;
     let mut problems = snapshot.problems().to_vec();
     problems.extend(heap.problems());
     let info = info::info(&snapshot, Some(heap.interpreter()));
     Ok(Asked { heap, info, problems, quiet: common.quiet })
+}
+
+/// An error when files of the snapshot changed under our hands: what was read of them is not what was captured.
+pub(super) fn unharmed(snapshot: &Snapshot) -> Result<()> {
+    snapshot.damage().map_or(Ok(()), |damage| bail!("{damage}"))
 }
 
 /// What is known when raw memory is all that is asked for: no interpreter need be in it.

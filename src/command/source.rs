@@ -3,10 +3,11 @@
 use super::watch;
 use crate::capture::{self, Captured, Destination};
 use crate::cli::{Common, Source};
+use crate::progress::Progress;
 use crate::report;
-use crate::snapshot::{Snapshot, spool};
+use crate::snapshot::{self, Snapshot};
 use crate::text;
-use anyhow::{Context, bail};
+use anyhow::bail;
 use std::io::IsTerminal;
 use std::path::Path;
 
@@ -14,8 +15,8 @@ use std::path::Path;
 pub(super) fn open(source: &Source, common: &Common) -> anyhow::Result<Snapshot> {
     match (&source.source, source.pid) {
         (_, Some(pid)) => Ok(take(pid, Destination::Temporary, common)?.open()?),
-        (Some(path), None) if path == Path::new("-") => from_standard_input(),
-        (Some(path), None) => Ok(Snapshot::open(path)?),
+        (Some(path), None) if path == Path::new("-") => from_standard_input(common),
+        (Some(path), None) => from_path(path, common),
         (None, None) => bail!("give a snapshot or --pid PID"),
     }
 }
@@ -38,12 +39,22 @@ pub(super) fn tell(captured: &Captured, common: &Common) {
     }
 }
 
-fn from_standard_input() -> anyhow::Result<Snapshot> {
+fn from_path(path: &Path, common: &Common) -> anyhow::Result<Snapshot> {
+    let label = "unpacking";
+    if let Some(unpacking) = snapshot::unpacking(path).filter(|_| !common.quiet && std::io::stderr().is_terminal()) {
+        let into = unpacking.unpacked.map(|bytes| format!(" to {}", text::size(bytes))).unwrap_or_default();
+        let name = text::sanitize(&path.to_string_lossy()).into_owned();
+        eprintln!("{name} ({}, {}) is unpacked{into}, on disk", unpacking.form, text::size(unpacking.packed));
+    }
+    Ok(watch::cancellable(label, common.quiet, |progress| Snapshot::open_with(path, progress))?)
+}
+
+fn from_standard_input(common: &Common) -> anyhow::Result<Snapshot> {
     let input = std::io::stdin();
     if input.is_terminal() {
         bail!("standard input is a terminal; pipe a stream into it: pymem-tui capture --pid PID -o - | …");
     }
-    // a file that can be mapped, even when standard input is one: its position may be anywhere
-    let file = spool::spool(input.lock()).context("standard input could not be kept")?;
-    Ok(Snapshot::open_stream(file, Path::new("-"))?)
+    // read to its end into a file of ours, even when it is a file: its position may be anywhere
+    let read = |progress: &Progress| Snapshot::open_reader(&mut std::io::stdin(), Path::new("-"), progress);
+    Ok(watch::cancellable("reading standard input", common.quiet, read)?)
 }

@@ -167,7 +167,8 @@ impl Heap {
 
     /// What was odd in the memory, as sentences.
     pub fn problems(&self) -> Vec<String> {
-        let mut problems = self.interpreter.notes.clone();
+        let mut problems: Vec<String> = self.snapshot().damage().into_iter().collect();
+        problems.extend(self.interpreter.notes.iter().cloned());
         let interpreters = &self.interpreter.interpreters;
         if interpreters.len() > 1 {
             let ids: Vec<_> = interpreters.iter().take(MAX_IDS).map(|i| i.id.to_string()).collect();

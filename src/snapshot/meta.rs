@@ -46,11 +46,21 @@ pub struct Metadata {
     pub problems: Vec<String>,
 }
 
+impl Metadata {
+    /// Puts the mappings in order: a file may hold them in any.
+    pub(super) fn settle(&mut self) {
+        self.regions.sort_by_key(|m| (m.start, m.end));
+    }
+}
+
 /// The process as a whole.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Process {
     /// Process id, in the capturer's namespace.
     pub pid: i32,
+    /// Process id as the process itself sees it, where it lives in a pid namespace of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inner_pid: Option<i32>,
     /// `/proc/PID/cmdline`, split; lossy UTF-8.
     #[serde(default)]
     pub command_line: Vec<String>,
@@ -152,6 +162,19 @@ pub struct Thread {
     pub registers: BTreeMap<String, Addr>,
     /// The system call the thread is blocked in.
     pub syscall: Option<Syscall>,
+}
+
+impl Thread {
+    /// The system call that a stop interrupted, by the registers: the kernel's restart codes (`include/linux/errno.h`)
+    /// or `EINTR` in `rax` tell that the arguments are still in theirs.
+    pub fn interrupted(registers: &BTreeMap<String, Addr>) -> Option<Syscall> {
+        const EINTR: i64 = 4;
+        let register = |name: &str| registers.get(name).copied();
+        let (number, result) = (register("orig_rax")?.0 as i64, register("rax")?.0 as i64);
+        let interrupted = (-516..=-512).contains(&result) || result == -EINTR;
+        let args = ["rdi", "rsi", "rdx", "r10", "r8", "r9"].into_iter().map(register).collect::<Option<_>>()?;
+        (number >= 0 && interrupted).then_some(Syscall { number, args })
+    }
 }
 
 /// A system call a thread is blocked in.

@@ -1,4 +1,4 @@
-//! Bytes by address, whatever the source: a directory of region files or a single-file stream.
+//! Bytes by address, whatever the source: a directory of region files, a stream, a core file, any of them compressed.
 //!
 //! A [`Snapshot`] is a sorted list of [`Region`]s that do not overlap, each backed by mapped (or, when small, read)
 //! file contents. There is one bounds-checked way to get at bytes: [`Reader`], made per thread, with
@@ -6,15 +6,19 @@
 //! not known here.
 
 mod addr;
+mod corefile;
 mod error;
 mod find;
+mod guard;
 pub mod meta;
 mod open;
 mod reader;
 mod residency;
 pub mod save;
-pub mod spool;
+mod spool;
 pub mod store;
+pub mod stream;
+mod unpack;
 
 pub use addr::Addr;
 pub use find::find_bytes;
@@ -22,6 +26,7 @@ pub use meta::Metadata;
 pub use open::{OpenError, region_file_name};
 pub use reader::{Reader, Unreadable};
 pub use residency::{Cursor, Residency};
+pub use unpack::{Unpacking, unpacking};
 
 use std::ops::Range;
 use std::path::PathBuf;
@@ -32,8 +37,10 @@ use std::sync::Arc;
 pub enum SourceKind {
     /// A directory of `mem.START.END.bin`.
     Directory,
-    /// Records of little-endian u64 start, u64 end, bytes.
+    /// Records of little-endian u64 start, u64 end, bytes; or a stream of ours.
     Stream,
+    /// An ELF core file.
+    Core,
     /// Made in memory, by a test.
     Memory,
 }
@@ -72,7 +79,7 @@ pub struct Region {
 #[derive(Debug, Clone)]
 enum Backing {
     Owned(Arc<[u8]>),
-    Mapped { map: Arc<memmap2::Mmap>, start: usize, len: usize },
+    Mapped { map: Arc<guard::Guarded>, start: usize, len: usize },
 }
 
 impl Backing {
@@ -117,13 +124,13 @@ impl Region {
         self.permissions.as_ref().is_none_or(|p| p.as_bytes().get(1) == Some(&b'w'))
     }
 
-    /// Whether this maps a file (not `[heap]` and its like).
-    pub fn is_file(&self) -> bool {
-        self.file.as_ref().is_some_and(|f| f.starts_with('/'))
+    /// One whose bytes lie at `at` of a mapping of `len` bytes from there; `extents` as for [`extents`](Self::extents).
+    fn mapped(start: Addr, map: &Arc<guard::Guarded>, at: u64, len: u64, extents: Vec<Range<u64>>) -> Region {
+        let bytes = Backing::Mapped { map: map.clone(), start: at as usize, len: len as usize };
+        Region { bytes, extents, ..Region::bare(start, len) }
     }
 
-    fn from_memory(start: Addr, bytes: Vec<u8>) -> Region {
-        let len = bytes.len() as u64;
+    fn bare(start: Addr, len: u64) -> Region {
         Region {
             start,
             end: start + len,
@@ -131,9 +138,20 @@ impl Region {
             file: None,
             file_offset: 0,
             resident_bytes: None,
-            bytes: Backing::Owned(bytes.into()),
-            extents: std::iter::once(0..len).collect(),
+            bytes: Backing::Owned([].into()),
+            extents: Vec::new(),
         }
+    }
+
+    /// Whether this maps a file (not `[heap]` and its like).
+    pub fn is_file(&self) -> bool {
+        self.file.as_ref().is_some_and(|f| f.starts_with('/'))
+    }
+
+    fn from_memory(start: Addr, bytes: Vec<u8>) -> Region {
+        let len = bytes.len() as u64;
+        let extents = std::iter::once(0..len).collect();
+        Region { bytes: Backing::Owned(bytes.into()), extents, ..Region::bare(start, len) }
     }
 }
 
@@ -172,6 +190,19 @@ impl Snapshot {
     /// What was wrong with the files, as sentences.
     pub fn problems(&self) -> &[String] {
         &self.problems
+    }
+
+    /// A sentence when files of the snapshot were cut, changed or unreadable since it was opened: what was read from
+    /// it meanwhile cannot be relied on. Looks at each mapped file.
+    pub fn damage(&self) -> Option<String> {
+        let changed = |region: &Region| matches!(&region.bytes, Backing::Mapped { map, .. } if map.changed());
+        let region = self.regions.iter().find(|region| changed(region))?;
+        Some(format!(
+            "{} changed while it was read (the file that holds {}); nothing that was read can be relied on: open it \
+             again when it is whole",
+            self.source.display(),
+            region.start
+        ))
     }
 
     /// Where it was opened from.

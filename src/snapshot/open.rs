@@ -1,13 +1,18 @@
-//! Opening what a capture left behind: a directory of region files, or a single-file stream.
+//! Opening what a capture left behind: a directory of region files, or a single file.
 //!
-//! Both formats are python-memtools': a directory of `mem.START.END.bin` (16 upper-case hex digits, end exclusive,
-//! raw bytes), and repeated records of little-endian u64 start, u64 end, bytes. Ours adds `snapshot.json`. Nothing
-//! here looks into the bytes.
+//! Two formats are python-memtools': a directory of `mem.START.END.bin` (16 upper-case hex digits, end exclusive,
+//! raw bytes), and repeated records of little-endian u64 start, u64 end, bytes. Ours adds `snapshot.json`. What a file
+//! is, its beginning tells: `corefile`, `unpack` and `stream` read the others. Nothing here looks into the memory.
 
-use super::{Addr, Backing, Metadata, Region, Snapshot, SourceKind, meta};
+use super::guard::Guarded;
+use super::store::WriteError;
+use super::unpack::{self, Gathered};
+use super::{Addr, Metadata, Region, Snapshot, SourceKind, corefile, meta};
+use crate::progress::Progress;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -39,6 +44,35 @@ pub enum OpenError {
         /// What does not fit.
         reason: String,
     },
+    /// Compressed, and nothing of it can be had.
+    #[error("{path} is damaged: its {form} data cannot be unpacked ({reason}); copy it again")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// How it is compressed.
+        form: &'static str,
+        /// The decoder's words.
+        reason: String,
+    },
+    /// A core file of no use here.
+    #[error("{path} is no core file of an x86-64 Linux process: {reason}")]
+    NotACore {
+        /// The file.
+        path: PathBuf,
+        /// What does not fit.
+        reason: String,
+    },
+    /// It has to be unpacked and cannot be.
+    #[error("{path} cannot be unpacked: {error}")]
+    Unpack {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: WriteError,
+    },
+    /// Asked to stop.
+    #[error("cancelled")]
+    Cancelled,
 }
 
 /// The name of the file that holds the memory from `start` to `end`.
@@ -47,7 +81,7 @@ pub fn region_file_name(start: Addr, end: Addr) -> String {
 }
 
 /// The range a region file's name tells, `None` for any other file.
-fn parse_region_file_name(name: &str) -> Option<(Addr, Addr)> {
+pub(super) fn parse_region_file_name(name: &str) -> Option<(Addr, Addr)> {
     let mut parts = name.strip_prefix("mem.")?.strip_suffix(".bin")?.split('.');
     let (start, end) = (parts.next()?, parts.next()?);
     let hex = |s: &str| (s.len() == 16 && s.bytes().all(|b| b.is_ascii_hexdigit())).then(|| Addr::parse(s)).flatten();
@@ -55,38 +89,69 @@ fn parse_region_file_name(name: &str) -> Option<(Addr, Addr)> {
 }
 
 impl Snapshot {
-    /// Opens a directory or a stream file. Short, overlapping and unreadable region files are left out or cut, and
-    /// told in [`problems`](Snapshot::problems); `Err` when there is nothing to look at.
+    /// Opens a directory, a stream or a core file, compressed or not. What is short, overlapping and unreadable is left
+    /// out or cut, and told in [`problems`](Snapshot::problems); `Err` when there is nothing to look at.
     pub fn open(path: &Path) -> Result<Snapshot, OpenError> {
+        Snapshot::open_with(path, &Progress::default())
+    }
+
+    /// The same; what has to be unpacked first counts the bytes of the file that were read, and can be cancelled.
+    pub fn open_with(path: &Path, progress: &Progress) -> Result<Snapshot, OpenError> {
         let io_error = |error| OpenError::Io { path: path.to_owned(), error };
         let info = std::fs::metadata(path).map_err(io_error)?;
         if info.is_dir() {
-            return open_directory(path);
+            return open_directory(path, progress);
+        }
+        if info.file_type().is_fifo() {
+            return Snapshot::open_reader(&mut File::open(path).map_err(io_error)?, path, progress);
         }
         if !info.is_file() {
             return Err(io_error(io::Error::other("it is neither a directory nor a regular file")));
         }
-        Snapshot::open_stream(File::open(path).map_err(io_error)?, path)
+        let mut file = File::open(path).map_err(io_error)?;
+        if unpack::unpacking(path).is_some() {
+            progress.begin(info.len());
+            return Snapshot::open_reader(&mut file, path, progress);
+        }
+        Snapshot::open_file(file, path, Some(path))
     }
 
-    /// Opens a stream that is held already (one that was piped in has no name of its own); `name` is what it is called.
-    pub fn open_stream(file: File, name: &Path) -> Result<Snapshot, OpenError> {
+    /// Opens what comes through a pipe; `name` is what it is called.
+    pub fn open_reader(input: &mut dyn Read, name: &Path, progress: &Progress) -> Result<Snapshot, OpenError> {
+        unpack::open(input, name, progress)
+    }
+
+    /// Opens a plain stream or a core file that is held already; `path` is where it lies, if anywhere.
+    pub(super) fn open_file(file: File, name: &Path, path: Option<&Path>) -> Result<Snapshot, OpenError> {
         let io_error = |error| OpenError::Io { path: name.to_owned(), error };
         let size = file.metadata().map_err(io_error)?.len();
-        let records = stream_records(&file, size).map_err(|e| match e {
+        if corefile::is_elf(&file) {
+            return corefile::open(file, name, path);
+        }
+        let (records, cut) = stream_records(&file, size).map_err(|e| match e {
             StreamError::Io(error) => io_error(error),
             StreamError::Shape(reason) => OpenError::NotAStream { path: name.to_owned(), reason },
         })?;
-        let mut snapshot = Snapshot::from_parts(file, &records, None).map_err(io_error)?;
+        let mut snapshot = Snapshot::from_named_parts(file, path, &records, None).map_err(io_error)?;
         snapshot.source = name.to_owned();
+        snapshot.problems.extend(cut);
         Ok(snapshot)
     }
 
     /// A snapshot whose regions lie in one file: `(first address, offset in the file, length)` each. The file may be
     /// unlinked already; it lives as long as the snapshot.
     pub fn from_parts(file: File, parts: &[(Addr, u64, u64)], metadata: Option<Metadata>) -> io::Result<Snapshot> {
+        Snapshot::from_named_parts(file, None, parts, metadata)
+    }
+
+    pub(super) fn from_named_parts(
+        file: File,
+        path: Option<&Path>,
+        parts: &[(Addr, u64, u64)],
+        metadata: Option<Metadata>,
+    ) -> io::Result<Snapshot> {
         let size = file.metadata()?.len();
-        let map = if size == 0 { None } else { Some(Arc::new(map_file(&file)?)) };
+        let map = if size == 0 { None } else { Some(Arc::new(Guarded::map(&file, path)?)) };
         let holes = data_extents(&file, size);
         let mut problems = Vec::new();
         let mut regions = Vec::new();
@@ -96,16 +161,8 @@ impl Snapshot {
                 problems.push(format!("the region at {start} is cut short: {available} of {len} bytes are there"));
             }
             let Some(map) = map.as_ref().filter(|_| available > 0) else { continue };
-            regions.push(Region {
-                start: *start,
-                end: *start + available,
-                permissions: None,
-                file: None,
-                file_offset: 0,
-                resident_bytes: None,
-                bytes: Backing::Mapped { map: map.clone(), start: *offset as usize, len: available as usize },
-                extents: clip(&holes, *offset..*offset + available),
-            });
+            let extents = clip(&holes, *offset..*offset + available);
+            regions.push(Region::mapped(*start, map, *offset, available, extents));
         }
         let kind = SourceKind::Stream;
         let mut snapshot = Snapshot { regions, metadata, problems, source: PathBuf::new(), kind };
@@ -114,14 +171,19 @@ impl Snapshot {
     }
 }
 
-fn open_directory(path: &Path) -> Result<Snapshot, OpenError> {
+fn open_directory(path: &Path, progress: &Progress) -> Result<Snapshot, OpenError> {
     let io_error = |error| OpenError::Io { path: path.to_owned(), error };
     let mut problems = Vec::new();
     let mut regions = Vec::new();
+    let mut packed: Vec<PathBuf> = Vec::new();
     let mut found = false;
     for entry in std::fs::read_dir(path).map_err(io_error)? {
         let entry = entry.map_err(io_error)?;
         let name = entry.file_name();
+        if name.to_str().is_some_and(unpack::is_packed_part) {
+            packed.push(entry.path());
+            continue;
+        }
         let Some((start, end)) = name.to_str().and_then(parse_region_file_name) else { continue };
         found = true;
         if end <= start {
@@ -138,20 +200,41 @@ fn open_directory(path: &Path) -> Result<Snapshot, OpenError> {
             Err(error) => problems.push(format!("{} cannot be read: {error}", entry.path().display())),
         }
     }
-    if !found {
+    let mut unpacked = if packed.is_empty() { None } else { unpack_parts(path, &packed, progress)? };
+    if !found && unpacked.is_none() {
         return Err(OpenError::NoRegions(path.to_owned()));
     }
-    let metadata = match read_metadata(&path.join(meta::FILE_NAME)) {
+    let mut metadata = match read_metadata(&path.join(meta::FILE_NAME)) {
         Ok(metadata) => metadata,
         Err(error) => {
             problems.push(format!("{} is left out: {error}", meta::FILE_NAME));
             None
         }
     };
+    if let Some(unpacked) = &mut unpacked {
+        regions.append(&mut unpacked.regions);
+        problems.append(&mut unpacked.problems);
+        metadata = metadata.or(unpacked.metadata.take());
+    }
     let source = path.to_owned();
     let mut snapshot = Snapshot { regions, metadata, problems, source, kind: SourceKind::Directory };
     snapshot.settle();
     Ok(snapshot)
+}
+
+/// The parts of a directory that were compressed one by one.
+fn unpack_parts(path: &Path, packed: &[PathBuf], progress: &Progress) -> Result<Option<Snapshot>, OpenError> {
+    let unwritable = |error| OpenError::Unpack { path: path.to_owned(), error };
+    progress.begin(packed.iter().filter_map(|p| Some(p.metadata().ok()?.len())).sum());
+    let mut gathered = Gathered::new().map_err(unwritable)?;
+    for part in packed {
+        progress.check().map_err(|_| OpenError::Cancelled)?;
+        let name = part.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let file = File::open(part).map_err(|error| OpenError::Io { path: part.clone(), error })?;
+        progress.advance(file.metadata().map_or(0, |info| info.len()));
+        gathered.add(&name, Box::new(io::BufReader::new(file))).map_err(unwritable)?;
+    }
+    gathered.finish(path)
 }
 
 /// The region a file holds, with a sentence when it is shorter or longer than its name says; `None` when empty.
@@ -171,43 +254,32 @@ fn region_file(path: &Path, start: Addr, end: Addr) -> io::Result<Option<(Region
         let shape = if info.len() < wanted { "shorter" } else { "longer" };
         format!("{name} is {shape} than its name says: {} bytes, not {wanted}", info.len())
     });
-    let (bytes, extents) = if len < READ_BELOW {
+    let region = if len < READ_BELOW {
         let mut bytes = vec![0; len as usize];
         file.read_exact(&mut bytes)?;
-        (Backing::Owned(bytes.into()), std::iter::once(0..len).collect())
+        Region::from_memory(start, bytes)
     } else {
         let extents = clip(&data_extents(&file, len), 0..len);
-        (Backing::Mapped { map: Arc::new(map_file(&file)?), start: 0, len: len as usize }, extents)
-    };
-    let region = Region {
-        start,
-        end: start + len,
-        permissions: None,
-        file: None,
-        file_offset: 0,
-        resident_bytes: None,
-        bytes,
-        extents,
+        Region::mapped(start, &Arc::new(Guarded::map(&file, Some(path))?), 0, len, extents)
     };
     Ok(Some((region, problem)))
 }
 
 fn read_metadata(path: &Path) -> Result<Option<Metadata>, String> {
-    let mut text = Vec::new();
     match File::open(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error.to_string()),
-        Ok(file) => file.take(METADATA_LIMIT).read_to_end(&mut text).map_err(|e| e.to_string())?,
-    };
-    let mut metadata: Metadata = serde_json::from_slice(&text).map_err(|e| e.to_string())?;
-    metadata.regions.sort_by_key(|m| (m.start, m.end));
-    Ok(Some(metadata))
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error.to_string()),
+        Ok(file) => parse_metadata(file).map(Some),
+    }
 }
 
-fn map_file(file: &File) -> io::Result<memmap2::Mmap> {
-    // SAFETY: the mapping is read-only and private to this process. That another program truncates the file while it
-    // is mapped is the one way to fault; it is the user's own snapshot.
-    unsafe { memmap2::Mmap::map(file) }
+/// Reads the text of `snapshot.json`.
+pub(super) fn parse_metadata(input: impl Read) -> Result<Metadata, String> {
+    let mut text = Vec::new();
+    input.take(METADATA_LIMIT).read_to_end(&mut text).map_err(|e| e.to_string())?;
+    let mut metadata: Metadata = serde_json::from_slice(&text).map_err(|e| e.to_string())?;
+    metadata.settle();
+    Ok(metadata)
 }
 
 enum StreamError {
@@ -215,16 +287,26 @@ enum StreamError {
     Shape(String),
 }
 
-/// The records of a stream of `size` bytes; empty ones are passed over. Reads 16 bytes a record.
-fn stream_records(mut file: &File, size: u64) -> Result<Vec<(Addr, u64, u64)>, StreamError> {
+/// First address, place in the file, and length of each record.
+type Records = Vec<(Addr, u64, u64)>;
+
+/// The records of a stream of `size` bytes; empty ones are passed over. Reads 16 bytes a record. A stream that was cut
+/// has what came before, and a sentence: every record of one was as a capture writes it, whole pages of a process.
+fn stream_records(mut file: &File, size: u64) -> Result<(Records, Option<String>), StreamError> {
     use StreamError::{Io, Shape};
+    const USER_SPACE: u64 = 1 << 47;
     let mut records = Vec::new();
     let mut at = 0;
+    let mut pages = true;
     if size == 0 {
         return Err(Shape("it is empty".into()));
     }
+    let cut = |at: u64| Some(format!("the stream was cut short at byte {at}: the memory after that is missing"));
     while at < size {
         if size - at < 16 {
+            if pages && !records.is_empty() {
+                return Ok((records, cut(size)));
+            }
             return Err(Shape(format!("it ends in the middle of a record's head, at byte {at}")));
         }
         let mut head = [0; 16];
@@ -236,7 +318,12 @@ fn stream_records(mut file: &File, size: u64) -> Result<Vec<(Addr, u64, u64)>, S
         let len = end
             .checked_sub(start)
             .ok_or_else(|| Shape(format!("the record at byte {} ends before it starts", at - 16)))?;
+        pages &= start % 4096 == 0 && end % 4096 == 0 && end <= USER_SPACE;
         if len > size - at {
+            if pages && at < size {
+                records.push((Addr(start), at, size - at));
+                return Ok((records, cut(size)));
+            }
             return Err(Shape(format!(
                 "the record at byte {} reaches {} bytes past the end of the file",
                 at - 16,
@@ -251,7 +338,7 @@ fn stream_records(mut file: &File, size: u64) -> Result<Vec<(Addr, u64, u64)>, S
     if records.is_empty() {
         return Err(Shape("it holds no memory".into()));
     }
-    Ok(records)
+    Ok((records, None))
 }
 
 /// The parts of a file that hold data. All of it when the file system does not know.

@@ -3,6 +3,7 @@
 
 use super::Snapshot;
 use super::store::{Store, Stored, WriteError};
+use super::stream::Packing;
 use crate::progress::Progress;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -15,7 +16,27 @@ const CHUNK: u64 = 2 << 20;
 pub fn write_directory(snapshot: &Snapshot, path: &Path, progress: &Progress) -> Result<PathBuf, WriteError> {
     let total = snapshot.data_bytes();
     progress.begin(total);
-    let mut store = Store::directory(path, total)?;
+    let store = Store::directory(path, total)?;
+    match write(snapshot, store, progress)? {
+        Stored::Directory(path) => Ok(path),
+        _ => Ok(path.to_owned()),
+    }
+}
+
+/// Writes `snapshot` as a stream with all that is known of it.
+pub fn write_framed(
+    snapshot: &Snapshot,
+    out: Box<dyn Write + Send>,
+    packing: Packing,
+    progress: &Progress,
+) -> Result<(), WriteError> {
+    progress.begin(snapshot.data_bytes());
+    let store = Store::stream(out, packing)?;
+    snapshot.metadata().map_or(Ok(()), |metadata| store.announce(metadata))?;
+    write(snapshot, store, progress).map(|_| ())
+}
+
+fn write(snapshot: &Snapshot, mut store: Store, progress: &Progress) -> Result<Stored, WriteError> {
     store.lay_out(snapshot.regions().iter().map(|r| (r.start, r.len())))?;
     let mut writer = store.writer();
     for (index, region) in snapshot.regions().iter().enumerate() {
@@ -31,13 +52,15 @@ pub fn write_directory(snapshot: &Snapshot, path: &Path, progress: &Progress) ->
             }
         }
     }
-    match store.finish(snapshot.metadata())? {
-        Stored::Directory(path) => Ok(path),
-        Stored::Unnamed { .. } => Ok(path.to_owned()),
+    if let Some(damage) = snapshot.damage() {
+        let error = io::Error::other(damage);
+        return Err(WriteError::Io { path: snapshot.source().to_owned(), error });
     }
+    store.finish(snapshot.metadata())
 }
 
-/// Writes `snapshot` as a stream of records, one for each region; holes become zeros.
+/// Writes `snapshot` as python-memtools' stream of records, one for each region; holes become zeros, and what is known
+/// beside the memory is not in it.
 pub fn write_stream(snapshot: &Snapshot, out: &mut impl Write) -> io::Result<()> {
     for region in snapshot.regions() {
         out.write_all(&region.start.0.to_le_bytes())?;

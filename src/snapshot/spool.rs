@@ -28,11 +28,19 @@ pub fn unnamed_file(needed: u64) -> Result<(File, PathBuf), WriteError> {
     Err(WriteError::NoRoom { needed })
 }
 
-/// Copies `input` to its end into an unnamed file.
-pub fn spool(mut input: impl io::Read) -> Result<File, WriteError> {
-    let (mut file, folder) = unnamed_file(0)?;
-    io::copy(&mut input, &mut file).map_err(|error| WriteError::io(&folder, 0, error))?;
-    Ok(file)
+/// How often the room is looked at: every so many bytes.
+const LOOK: u64 = 16 << 20;
+
+/// Before `more` bytes are added to a file in `folder` that holds `len`: an error when they would leave too little.
+pub(super) fn check_room(folder: &Path, len: u64, more: u64) -> Result<(), WriteError> {
+    if len / LOOK == (len + more) / LOOK && len > 0 {
+        return Ok(());
+    }
+    let free = free_bytes(folder).unwrap_or(u64::MAX);
+    if free < MARGIN.saturating_add(more) {
+        return Err(WriteError::Full { path: folder.to_owned(), needed: len.saturating_add(more), free: Some(free) });
+    }
+    Ok(())
 }
 
 /// Bytes an unprivileged user may still write where `folder` lies.

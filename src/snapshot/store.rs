@@ -1,16 +1,18 @@
-//! Writing a snapshot: region files in a directory that appears whole or not at all, or one unnamed file.
+//! Writing a snapshot: region files in a directory that appears whole or not at all, one unnamed file, or a stream.
 //!
 //! A directory is made under a hidden name beside its place and renamed at the end, so that nothing half-written ever
 //! has the name that was asked for. Pages of zeros are not written: they become holes. Where the bytes come from is
 //! not known here.
 
 pub use super::error::WriteError;
+use super::stream::{Packing, StreamWriter};
 use super::{Addr, Metadata, OpenError, Snapshot, meta, region_file_name, spool};
 use nix::errno::Errno;
 use std::fs::{File, OpenOptions, Permissions};
 use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 const PAGE: usize = 4096;
 
@@ -28,7 +30,15 @@ enum Place {
     Directory { hidden: tempfile::TempDir, path: PathBuf },
     /// One file without a name.
     Unnamed { file: File, folder: PathBuf },
+    /// What somebody reads as it is written; `aside` is where it goes while it must not wait for the reader.
+    Stream { out: Mutex<StreamWriter>, aside: Option<(File, PathBuf)> },
 }
+
+/// What a stream that cannot be written is called in messages.
+const STREAM: &str = "the stream";
+
+/// Bytes of what was put aside that are read at a time.
+const CHUNK: u64 = 1 << 20;
 
 #[derive(Debug, Clone, Copy)]
 struct Slot {
@@ -63,6 +73,37 @@ impl Store {
         Ok(Store { place: Place::Unnamed { file, folder }, slots: Vec::new(), needed })
     }
 
+    /// A stream to `out`, written in one pass, without a disk.
+    pub fn stream(out: Box<dyn io::Write + Send>, packing: Packing) -> Result<Store, WriteError> {
+        let out = StreamWriter::begin(out, packing).map_err(|error| WriteError::io(Path::new(STREAM), 0, error))?;
+        Ok(Store { place: Place::Stream { out: Mutex::new(out), aside: None }, slots: Vec::new(), needed: 0 })
+    }
+
+    /// From here to [`finish`](Self::finish) no reader of a stream is waited for: what is written goes to a disk with
+    /// room for `needed` bytes first. Before [`lay_out`](Self::lay_out).
+    pub fn put_aside(&mut self, needed: u64) -> Result<(), WriteError> {
+        if let Place::Stream { aside, .. } = &mut self.place {
+            *aside = Some(spool::unnamed_file(needed)?);
+        }
+        Ok(())
+    }
+
+    /// What is known of the process already, for a stream that is cut before its end. Does nothing elsewhere.
+    pub fn announce(&self, metadata: &Metadata) -> Result<(), WriteError> {
+        match &self.place {
+            Place::Stream { out, .. } => locked(out).metadata(metadata).map_err(|error| self.error(error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the disk that an unnamed file grows on has room for `more` bytes.
+    pub(super) fn check_room(&self, more: u64) -> Result<(), WriteError> {
+        match &self.place {
+            Place::Unnamed { folder, .. } => spool::check_room(folder, 0, more),
+            _ => Ok(()),
+        }
+    }
+
     /// Says which regions there are, by first address and length; before any [`writer`](Self::writer) is made.
     pub fn lay_out(&mut self, regions: impl IntoIterator<Item = (Addr, u64)>) -> Result<(), WriteError> {
         let mut offset = 0;
@@ -78,6 +119,10 @@ impl Store {
                 file.set_len(slot.len)
             }),
             Place::Unnamed { file, .. } => file.set_len(offset),
+            Place::Stream { out, aside } => aside
+                .iter()
+                .try_for_each(|(file, _)| file.set_len(offset))
+                .and_then(|()| locked(out).layout(self.slots.iter().map(|slot| (slot.start, slot.len)))),
         }
         .map_err(|error| self.error(error))
     }
@@ -107,16 +152,46 @@ impl Store {
                 let parts = self.slots.iter().map(|slot| (slot.start, slot.offset, slot.len)).collect();
                 Ok(Stored::Unnamed { file, parts, metadata: metadata.cloned().map(Box::new) })
             }
+            Place::Stream { out, aside } => {
+                let mut out = out.into_inner().unwrap_or_else(PoisonError::into_inner);
+                let end = || {
+                    for slot in &self.slots {
+                        aside.iter().try_for_each(|(file, _)| copy(file, slot, &mut out))?;
+                    }
+                    metadata.map_or(Ok(()), |metadata| out.metadata(metadata))?;
+                    out.end()
+                };
+                end().map_err(|error| WriteError::io(Path::new(STREAM), needed, error))?;
+                Ok(Stored::Streamed)
+            }
         }
     }
 
     fn error(&self, error: io::Error) -> WriteError {
         let path = match &self.place {
             Place::Directory { path, .. } => path,
-            Place::Unnamed { folder, .. } => folder,
+            Place::Unnamed { folder, .. } | Place::Stream { aside: Some((_, folder)), .. } => folder,
+            Place::Stream { .. } => Path::new(STREAM),
         };
         WriteError::io(path, self.needed, error)
     }
+}
+
+fn locked(out: &Mutex<StreamWriter>) -> std::sync::MutexGuard<'_, StreamWriter> {
+    out.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What was put aside of one region, into the stream.
+fn copy(file: &File, slot: &Slot, out: &mut StreamWriter) -> io::Result<()> {
+    let mut buffer = vec![0; CHUNK as usize];
+    let mut at = 0;
+    while at < slot.len {
+        let bytes = buffer.get_mut(..CHUNK.min(slot.len - at) as usize).unwrap_or_default();
+        file.read_exact_at(bytes, slot.offset + at)?;
+        each_run(bytes, |inner, bytes| out.memory(slot.start + at + inner, bytes))?;
+        at += bytes.len() as u64;
+    }
+    Ok(())
 }
 
 impl Slot {
@@ -139,6 +214,8 @@ pub enum Stored {
         /// What is known of the process.
         metadata: Option<Box<Metadata>>,
     },
+    /// It went to whoever read it.
+    Streamed,
 }
 
 impl Stored {
@@ -146,7 +223,7 @@ impl Stored {
     pub fn path(&self) -> Option<&Path> {
         match self {
             Stored::Directory(path) => Some(path),
-            Stored::Unnamed { .. } => None,
+            Stored::Unnamed { .. } | Stored::Streamed => None,
         }
     }
 
@@ -156,6 +233,10 @@ impl Stored {
             Stored::Directory(path) => Snapshot::open(&path),
             Stored::Unnamed { file, parts, metadata } => Snapshot::from_parts(file, &parts, metadata.map(|m| *m))
                 .map_err(|error| OpenError::Io { path: PathBuf::from("the temporary snapshot"), error }),
+            Stored::Streamed => Err(OpenError::Io {
+                path: PathBuf::from(STREAM),
+                error: io::Error::other("it is with whoever read it"),
+            }),
         }
     }
 }
@@ -170,23 +251,17 @@ pub struct Writer<'s> {
 impl Writer<'_> {
     /// Writes at an offset within a region; both offset and length are whole pages. Pages of zeros become holes.
     pub fn write(&mut self, region: usize, offset: u64, bytes: &[u8]) -> Result<(), WriteError> {
-        let mut at = 0;
-        while at < bytes.len() {
-            let zeros = run(&bytes[at..], true);
-            at += zeros;
-            let data = run(&bytes[at..], false);
-            if data > 0 {
-                self.put(region, offset + at as u64, &bytes[at..at + data]).map_err(|error| self.store.error(error))?;
-            }
-            at += data;
-        }
-        Ok(())
+        let store = self.store;
+        each_run(bytes, |at, bytes| self.put(region, offset + at, bytes)).map_err(|error| store.error(error))
     }
 
     fn put(&mut self, region: usize, offset: u64, bytes: &[u8]) -> io::Result<()> {
         let slot = self.store.slots.get(region).ok_or_else(|| io::Error::other("no such region"))?;
         match &self.store.place {
-            Place::Unnamed { file, .. } => file.write_all_at(bytes, slot.offset + offset),
+            Place::Unnamed { file, .. } | Place::Stream { aside: Some((file, _)), .. } => {
+                file.write_all_at(bytes, slot.offset + offset)
+            }
+            Place::Stream { out, aside: None } => locked(out).memory(slot.start + offset, bytes),
             Place::Directory { hidden, .. } => {
                 if self.open.as_ref().is_none_or(|(open, _)| *open != region) {
                     let file = OpenOptions::new().write(true).open(hidden.path().join(slot.name()))?;
@@ -196,6 +271,20 @@ impl Writer<'_> {
             }
         }
     }
+}
+
+/// Calls `put` with each run of pages that are not all zero: where it begins in `bytes`, and the run.
+pub(super) fn each_run(bytes: &[u8], mut put: impl FnMut(u64, &[u8]) -> io::Result<()>) -> io::Result<()> {
+    let mut at = 0;
+    while at < bytes.len() {
+        at += run(&bytes[at..], true);
+        let data = run(&bytes[at..], false);
+        if data > 0 {
+            put(at as u64, &bytes[at..at + data])?;
+        }
+        at += data;
+    }
+    Ok(())
 }
 
 /// How many bytes of whole pages at the beginning of `bytes` are all zero (or not).

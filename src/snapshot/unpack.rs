@@ -1,0 +1,529 @@
+//! Sources that cannot be mapped as they are: compressed files, streams of ours, packed folders, pipes.
+//!
+//! Each is read once, from its beginning to its end, into a file without a name; pages of zeros become holes. What the
+//! bytes are is told by how they begin, through as many layers of compression as people stack. Data that was cut or
+//! damaged is kept up to that place, and that is told. A few bytes can unpack to more than a disk holds: before the
+//! disk is full it is refused.
+
+use super::open::{OpenError, parse_metadata, parse_region_file_name};
+use super::store::WriteError;
+use super::{Addr, Metadata, Snapshot, SourceKind, spool, stream};
+use crate::progress::{Cancelled, Progress};
+use std::fs::File;
+use std::io::{self, Cursor, Read};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+/// Layers of compression that are looked through.
+const MAX_LAYERS: usize = 4;
+
+/// Enough of a beginning to tell what it is: a tar archive's mark lies at 257.
+const HEAD: usize = 512;
+
+/// Read at a time; whole pages.
+const CHUNK: usize = 1 << 20;
+
+/// What a decoder of xz may take for its window, in KiB: 1 GiB, which is more than `xz -9` asks for.
+const XZ_MEMORY: u32 = 1 << 20;
+
+/// The kinds of compression.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Packed {
+    Zstd,
+    Gzip,
+    Xz,
+    Lz4,
+}
+
+impl Packed {
+    fn of(head: &[u8]) -> Option<Packed> {
+        let begins = |magic: &[u8]| head.starts_with(magic);
+        // a zstd file may begin with a frame to be skipped (pzstd writes one)
+        let skipped = head.get(1..4) == Some(&[0x2a, 0x4d, 0x18]) && head.first().is_some_and(|b| b & 0xf0 == 0x50);
+        match () {
+            () if begins(&[0x28, 0xb5, 0x2f, 0xfd]) || skipped => Some(Packed::Zstd),
+            () if begins(&[0x1f, 0x8b, 8]) => Some(Packed::Gzip),
+            () if begins(&[0xfd, b'7', b'z', b'X', b'Z', 0]) => Some(Packed::Xz),
+            () if begins(&[0x04, 0x22, 0x4d, 0x18]) => Some(Packed::Lz4),
+            () => None,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Packed::Zstd => "zstd",
+            Packed::Gzip => "gzip",
+            Packed::Xz => "xz",
+            Packed::Lz4 => "lz4",
+        }
+    }
+
+    fn decoder<'r>(self, input: Box<dyn Read + 'r>) -> io::Result<Box<dyn Read + 'r>> {
+        Ok(match self {
+            Packed::Zstd => Box::new(zstd::Decoder::new(input)?),
+            Packed::Gzip => Box::new(flate2::read::MultiGzDecoder::new(input)),
+            Packed::Xz => Box::new(lzma_rust2::XzReader::new_mem_limit(input, true, XZ_MEMORY)),
+            Packed::Lz4 => Box::new(lz4_flex::frame::FrameDecoder::new(input)),
+        })
+    }
+
+    /// How many bytes will come out, when the beginning tells.
+    fn size(self, head: &[u8]) -> Option<u64> {
+        match self {
+            Packed::Zstd => zstd::zstd_safe::get_frame_content_size(head).ok().flatten(),
+            // the frame's descriptor has the size after two bytes of flags, when bit 3 of the first says so
+            Packed::Lz4 if head.get(4)? & 8 != 0 => Some(u64::from_le_bytes(*head.get(6..)?.first_chunk()?)),
+            _ => None,
+        }
+    }
+}
+
+/// What has to be unpacked before it can be opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unpacking {
+    /// `zstd`, `gzip`, `xz`, `lz4`, `tar`, `stream`.
+    pub form: &'static str,
+    /// Bytes of the file.
+    pub packed: u64,
+    /// Bytes that will come out, when the file tells.
+    pub unpacked: Option<u64>,
+}
+
+/// Whether the file at `path` has to be unpacked; `None` also when it cannot be read.
+pub fn unpacking(path: &Path) -> Option<Unpacking> {
+    let file = File::open(path).ok()?;
+    let info = file.metadata().ok().filter(std::fs::Metadata::is_file)?;
+    let mut head = Vec::new();
+    Read::take(&file, HEAD as u64).read_to_end(&mut head).ok()?;
+    let form = match Packed::of(&head) {
+        Some(packed) => packed.name(),
+        None if head.starts_with(&stream::MAGIC) => "stream",
+        None if is_tar(&head) => "tar",
+        None => return None,
+    };
+    let unpacked = Packed::of(&head).and_then(|p| p.size(&head));
+    Some(Unpacking { form, packed: info.len(), unpacked })
+}
+
+fn is_tar(head: &[u8]) -> bool {
+    head.get(257..262) == Some(b"ustar")
+}
+
+/// Counts what is read, and ends with an error when it is asked to stop.
+struct Watched<'r> {
+    inner: Box<dyn Read + 'r>,
+    progress: &'r Progress,
+}
+
+impl Read for Watched<'_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.progress.check().map_err(io::Error::other)?;
+        let got = self.inner.read(into)?;
+        self.progress.advance(got as u64);
+        Ok(got)
+    }
+}
+
+/// Whether this is the error of a reader that was asked to stop.
+pub(super) fn was_cancelled(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|inner| inner.is::<Cancelled>())
+}
+
+/// Opens what `input` holds; `name` is what it is called.
+pub(super) fn open(input: &mut dyn Read, name: &Path, progress: &Progress) -> Result<Snapshot, OpenError> {
+    let io_error = |error: io::Error| match was_cancelled(&error) {
+        true => OpenError::Cancelled,
+        false => OpenError::Io { path: name.to_owned(), error },
+    };
+    let mut input: Box<dyn Read + '_> = Box::new(Watched { inner: Box::new(input), progress });
+    let mut layers: Vec<&'static str> = Vec::new();
+    let mut expected = None;
+    loop {
+        let damaged = |error: io::Error| match layers.last() {
+            Some(form) if !was_cancelled(&error) => {
+                OpenError::Damaged { path: name.to_owned(), form, reason: error.to_string() }
+            }
+            _ => io_error(error),
+        };
+        let head = head(&mut input).map_err(damaged)?;
+        let packed = Packed::of(&head).filter(|_| layers.len() < MAX_LAYERS);
+        let (is_stream, is_tar) = (head.starts_with(&stream::MAGIC), is_tar(&head));
+        expected = packed.and_then(|p| p.size(&head)).or(expected.filter(|_| packed.is_none()));
+        let whole = Cursor::new(head).chain(input);
+        match packed {
+            Some(packed) => {
+                layers.push(packed.name());
+                input = packed.decoder(Box::new(whole)).map_err(io_error)?;
+            }
+            None if is_stream => return stream::read(&mut { whole }, name, progress),
+            None if is_tar => return open_tar(whole, name),
+            None => return open_spooled(whole, &layers, expected, name),
+        }
+    }
+}
+
+fn head(input: &mut dyn Read) -> io::Result<Vec<u8>> {
+    let mut head = vec![0; HEAD];
+    let mut got = 0;
+    while let Some(rest) = head.get_mut(got..).filter(|rest| !rest.is_empty()) {
+        match input.read(rest) {
+            Ok(0) => break,
+            Ok(n) => got += n,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if got > 0 && !was_cancelled(&error) => break, // comes again, when more is asked for
+            Err(error) => return Err(error),
+        }
+    }
+    head.truncate(got);
+    Ok(head)
+}
+
+/// A plain stream or a core file: into a file that can be mapped.
+fn open_spooled(
+    mut input: impl Read,
+    layers: &[&'static str],
+    expected: Option<u64>,
+    name: &Path,
+) -> Result<Snapshot, OpenError> {
+    let unwritable = |error| OpenError::Unpack { path: name.to_owned(), error };
+    let mut spool = Spool::new(expected.unwrap_or(0)).map_err(unwritable)?;
+    let end = spool.append(&mut input, u64::MAX).map_err(unwritable)?;
+    if matches!(end, End::Cancelled) {
+        return Err(OpenError::Cancelled);
+    }
+    let problem = end.problem(spool.len, layers.last().copied());
+    let mut snapshot = match (Snapshot::open_file(spool.finish().map_err(unwritable)?, name, None), problem) {
+        (Ok(mut snapshot), problem) => {
+            snapshot.problems.extend(problem);
+            snapshot
+        }
+        // the damage says more than what is missing for it
+        (Err(OpenError::NotAStream { path, .. }), Some(reason)) => {
+            return Err(OpenError::NotAStream { path, reason });
+        }
+        (Err(error), _) => return Err(error),
+    };
+    snapshot.source = name.to_owned();
+    Ok(snapshot)
+}
+
+/// How reading ended.
+enum End {
+    Whole,
+    Cut,
+    Damaged(String),
+    Cancelled,
+}
+
+impl End {
+    fn problem(&self, len: u64, form: Option<&str>) -> Option<String> {
+        let form = form.map(|form| format!("the {form} data ")).unwrap_or_else(|| "the data ".into());
+        match self {
+            End::Whole | End::Cancelled => None,
+            End::Cut => Some(format!("{form}was cut short: {len} bytes came before that")),
+            End::Damaged(why) => Some(format!("{form}is damaged ({why}): {len} bytes came before that")),
+        }
+    }
+}
+
+/// A file without a name that grows, with holes where there are zeros.
+struct Spool {
+    file: File,
+    folder: PathBuf,
+    len: u64,
+}
+
+impl Spool {
+    fn new(needed: u64) -> Result<Spool, WriteError> {
+        let (file, folder) = spool::unnamed_file(needed)?;
+        Ok(Spool { file, folder, len: 0 })
+    }
+
+    /// Appends `input`, at most `most` bytes of it.
+    fn append(&mut self, input: &mut dyn Read, most: u64) -> Result<End, WriteError> {
+        let mut buffer = vec![0; CHUNK];
+        let mut left = most;
+        while left > 0 {
+            let take = (CHUNK as u64).min(left) as usize;
+            let mut got = 0;
+            let mut end = None;
+            while let Some(rest) = buffer.get_mut(got..take).filter(|rest| !rest.is_empty()) {
+                match input.read(rest) {
+                    Ok(0) => end = Some(End::Whole),
+                    Ok(n) => got += n,
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => end = Some(End::Cut),
+                    Err(error) if was_cancelled(&error) => end = Some(End::Cancelled),
+                    Err(error) => end = Some(End::Damaged(error.to_string())),
+                }
+                if end.is_some() {
+                    break;
+                }
+            }
+            spool::check_room(&self.folder, self.len, got as u64)?;
+            let put = |at: u64, bytes: &[u8]| self.file.write_all_at(bytes, self.len + at);
+            super::store::each_run(buffer.get(..got).unwrap_or_default(), put)
+                .map_err(|error| WriteError::io(&self.folder, self.len, error))?;
+            self.len += got as u64;
+            left -= got as u64;
+            if let Some(end) = end {
+                return Ok(end);
+            }
+        }
+        Ok(End::Whole)
+    }
+
+    fn finish(self) -> Result<File, WriteError> {
+        self.file.set_len(self.len).map_err(|error| WriteError::io(&self.folder, self.len, error))?;
+        Ok(self.file)
+    }
+}
+
+/// The files of a snapshot's folder, one after the other in one file without a name.
+pub(super) struct Gathered {
+    spool: Spool,
+    parts: Vec<(Addr, u64, u64)>,
+    metadata: Option<Metadata>,
+    problems: Vec<String>,
+}
+
+impl Gathered {
+    pub(super) fn new() -> Result<Gathered, WriteError> {
+        let (parts, problems) = (Vec::new(), Vec::new());
+        Ok(Gathered { spool: Spool::new(0)?, parts, metadata: None, problems })
+    }
+
+    /// Takes in one file, when its name is that of a snapshot's part. `Ok(false)` when cancelled.
+    pub(super) fn add(&mut self, name: &str, input: Box<dyn Read + '_>) -> Result<bool, WriteError> {
+        let (plain, packed) = plain_name(name);
+        if plain == super::meta::FILE_NAME {
+            let read = decoded(packed, input).map_err(|e| e.to_string()).and_then(parse_metadata);
+            match read {
+                Ok(metadata) => self.metadata = Some(metadata),
+                Err(error) => self.problems.push(format!("{name} is left out: {error}")),
+            }
+            return Ok(true);
+        }
+        let Some((start, end)) = parse_region_file_name(plain) else { return Ok(true) };
+        let Some(wanted) = end.0.checked_sub(start.0).filter(|len| *len > 0) else {
+            self.problems.push(format!("{name} ends before it starts and was left out"));
+            return Ok(true);
+        };
+        let mut input = match decoded(packed, input) {
+            Ok(input) => input,
+            Err(error) => {
+                self.problems.push(format!("{name} cannot be read: {error}"));
+                return Ok(true);
+            }
+        };
+        let from = self.spool.len;
+        let end = self.spool.append(&mut *input, wanted)?;
+        let got = self.spool.len - from;
+        match end {
+            End::Cancelled => return Ok(false),
+            End::Whole if got < wanted => {
+                self.problems.push(format!("{name} is shorter than its name says: {got} bytes, not {wanted}"));
+            }
+            End::Whole => {}
+            other => self.problems.extend(other.problem(got, packed.map(Packed::name)).map(|p| format!("{name}: {p}"))),
+        }
+        if got > 0 {
+            self.parts.push((start, from, got));
+        }
+        self.spool.len = self.spool.len.next_multiple_of(4096);
+        Ok(true)
+    }
+
+    /// The snapshot that all parts make; `None` when there was none.
+    pub(super) fn finish(self, name: &Path) -> Result<Option<Snapshot>, OpenError> {
+        if self.parts.is_empty() {
+            return Ok(None);
+        }
+        let file = self.spool.finish().map_err(|error| OpenError::Unpack { path: name.to_owned(), error })?;
+        let io_error = |error| OpenError::Io { path: name.to_owned(), error };
+        let mut snapshot = Snapshot::from_parts(file, &self.parts, self.metadata).map_err(io_error)?;
+        snapshot.problems.extend(self.problems);
+        snapshot.source = name.to_owned();
+        snapshot.kind = SourceKind::Directory;
+        Ok(Some(snapshot))
+    }
+}
+
+fn decoded<'r>(packed: Option<Packed>, input: Box<dyn Read + 'r>) -> io::Result<Box<dyn Read + 'r>> {
+    match packed {
+        Some(packed) => packed.decoder(input),
+        None => Ok(input),
+    }
+}
+
+/// A name without the ending that a compressor gave it.
+fn plain_name(name: &str) -> (&str, Option<Packed>) {
+    let endings = [(".zst", Packed::Zstd), (".gz", Packed::Gzip), (".xz", Packed::Xz), (".lz4", Packed::Lz4)];
+    let found = endings.into_iter().find_map(|(ending, packed)| Some((name.strip_suffix(ending)?, Some(packed))));
+    found.unwrap_or((name, None))
+}
+
+/// Whether this is a part of a snapshot that was compressed by itself.
+pub(super) fn is_packed_part(name: &str) -> bool {
+    let (plain, packed) = plain_name(name);
+    packed.is_some() && (plain == super::meta::FILE_NAME || parse_region_file_name(plain).is_some())
+}
+
+/// A snapshot's folder, packed: the folders within are not told apart.
+fn open_tar(input: impl Read, name: &Path) -> Result<Snapshot, OpenError> {
+    let unwritable = |error| OpenError::Unpack { path: name.to_owned(), error };
+    let mut gathered = Gathered::new().map_err(unwritable)?;
+    let mut archive = tar::Archive::new(input);
+    let mut ended = None;
+    match archive.entries() {
+        Ok(entries) => {
+            for entry in entries {
+                let entry = match entry {
+                    Ok(entry) => entry,
+                    Err(error) if was_cancelled(&error) => return Err(OpenError::Cancelled),
+                    Err(error) => {
+                        ended = Some(format!("the tar archive is cut or damaged ({error}): what follows is missing"));
+                        break;
+                    }
+                };
+                if !entry.header().entry_type().is_file() && !entry.header().entry_type().is_gnu_sparse() {
+                    continue;
+                }
+                let Ok(path) = entry.path().map(|p| p.into_owned()) else { continue };
+                let Some(file) = path.file_name().and_then(|n| n.to_str()) else { continue };
+                if !gathered.add(file, Box::new(entry)).map_err(unwritable)? {
+                    return Err(OpenError::Cancelled);
+                }
+            }
+        }
+        Err(error) => ended = Some(format!("the tar archive cannot be read: {error}")),
+    }
+    match gathered.finish(name)? {
+        Some(mut snapshot) => {
+            snapshot.problems.extend(ended);
+            Ok(snapshot)
+        }
+        None => Err(OpenError::NotAStream {
+            path: name.to_owned(),
+            reason: ended.unwrap_or_else(|| "the tar archive has no mem.START.END.bin in it".into()),
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    fn plain() -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for (start, fill, len) in [(0x10_0000u64, 7u8, 0x4000u64), (0x20_0000, 0, 0x40_0000), (0x80_0000, 9, 0x1000)] {
+            bytes.extend(start.to_le_bytes());
+            bytes.extend((start + len).to_le_bytes());
+            bytes.extend(std::iter::repeat_n(fill, len as usize));
+        }
+        bytes
+    }
+
+    fn gzip(bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    fn lz4(bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = lz4_flex::frame::FrameEncoder::new(Vec::new());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    fn open_bytes(bytes: &[u8]) -> Result<Snapshot, OpenError> {
+        open(&mut &bytes[..], Path::new("test"), &Progress::default())
+    }
+
+    fn check(snapshot: &Snapshot) {
+        assert_eq!(snapshot.problems(), [] as [String; 0]);
+        let reader = snapshot.reader();
+        let byte = |at| reader.u8(Addr(at));
+        assert_eq!([byte(0x10_3fff), byte(0x20_0000), byte(0x80_0fff)], [7, 0, 9].map(Some));
+        assert!(snapshot.data_bytes() < 0x1_0000, "zeros are holes: {}", snapshot.data_bytes());
+    }
+
+    #[test]
+    fn every_compression_and_several_at_once_are_read() {
+        let plain = plain();
+        let zstd = zstd::encode_all(&plain[..], 1).unwrap();
+        for bytes in [&plain, &gzip(&plain), &lz4(&plain), &zstd, &gzip(&zstd)] {
+            check(&open_bytes(bytes).unwrap());
+        }
+    }
+
+    #[test]
+    fn damage_is_one_sentence_and_keeps_what_came_before() {
+        let mut noise = plain();
+        let mut state = 1u64;
+        noise[16..0x4010].iter_mut().for_each(|b| {
+            state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            *b = (state >> 33) as u8;
+        });
+        for (name, packed) in
+            [("zstd", zstd::encode_all(&noise[..], 1).unwrap()), ("gzip", gzip(&noise)), ("lz4", lz4(&noise))]
+        {
+            let cut = open_bytes(&packed[..packed.len() - 8]);
+            let problems = cut.map_or_else(|e| vec![e.to_string()], |s| s.problems().to_vec());
+            let told = problems.iter().any(|p| p.contains("cut short") || p.contains("is damaged"));
+            assert!(told, "{name}: {problems:?}");
+            let early = open_bytes(&packed[..30]).map(|s| s.problems().to_vec());
+            assert!(!matches!(&early, Ok(p) if p.is_empty()), "{name}: {early:?}");
+        }
+    }
+
+    #[test]
+    fn a_packed_folder_opens() {
+        let folder = tempfile::tempdir().unwrap();
+        let bytes = plain();
+        let region = &bytes[16..0x4010];
+        let mut builder = tar::Builder::new(Vec::new());
+        let mut add = |name: &str, bytes: &[u8]| {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(bytes.len() as u64);
+            header.set_mode(0o600);
+            header.set_cksum();
+            builder.append_data(&mut header, name, bytes).unwrap();
+        };
+        add("dump/snapshot.json", b"{\"format\":\"x\",\"tool\":\"\",\"mode\":\"plain\",\"bytes\":5,\"process\":{\"pid\":7},\"regions\":[],\"threads\":[]}");
+        add("dump/mem.0000000000100000.0000000000104000.bin", region);
+        add("dump/mem.0000000000200000.0000000000204000.bin.gz", &gzip(region));
+        let archive = builder.into_inner().unwrap();
+        for bytes in [archive.clone(), gzip(&archive)] {
+            let snapshot = open_bytes(&bytes).unwrap();
+            assert_eq!(snapshot.problems(), [] as [String; 0]);
+            assert_eq!((snapshot.regions().len(), snapshot.metadata().map(|m| m.process.pid)), (2, Some(7)));
+            assert_eq!(snapshot.reader().u8(Addr(0x20_3fff)), Some(7));
+        }
+        std::fs::write(folder.path().join("mem.0000000000200000.0000000000204000.bin.gz"), gzip(region)).unwrap();
+        std::fs::write(folder.path().join("mem.0000000000100000.0000000000104000.bin"), region).unwrap();
+        let snapshot = Snapshot::open(folder.path()).unwrap();
+        assert_eq!((snapshot.regions().len(), snapshot.problems().len()), (2, 0), "{:?}", snapshot.problems());
+    }
+
+    #[test]
+    fn work_that_is_cancelled_leaves_nothing() {
+        let progress = Progress::default();
+        progress.cancel();
+        for bytes in [plain(), gzip(&plain())] {
+            let error = open(&mut &bytes[..], Path::new("test"), &progress).unwrap_err();
+            assert!(matches!(error, OpenError::Cancelled), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_size_is_told_where_the_file_tells_it() {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        let plain = plain();
+        let zstd = zstd::bulk::compress(&plain, 1).unwrap();
+        file.write_all(&zstd).unwrap();
+        let told = unpacking(file.path()).unwrap();
+        assert_eq!((told.form, told.packed, told.unpacked), ("zstd", zstd.len() as u64, Some(plain.len() as u64)));
+    }
+}
