@@ -61,6 +61,11 @@ fn threads_and_a_variable() {
 }
 
 #[test]
+fn threads_help() {
+    everywhere("threads_help", "2?");
+}
+
+#[test]
 fn threads_filtered() {
     everywhere("threads_filtered", "2/grpc<Enter>");
 }

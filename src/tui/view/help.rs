@@ -60,7 +60,9 @@ fn sentences(context: Context) -> &'static str {
          and own size. (weak) keeps nothing alive, (guessed) is a word that looks like a reference, ↺ stands above \
          already."
     } else if context.meets(Context::THREADS) {
-        "Every thread and its stack, from the innermost frame out; what the kernel said of it before the stop, and who          holds the GIL. A frame unfolds to its variables, each of which can be entered. Threads without Python state          come last."
+        "Every thread and its stack, from the innermost frame out; what the kernel said of it before the stop, who holds \
+         the GIL, what a thread waits for. Deadlocks stand first. A frame unfolds to its variables, each of which can \
+         be entered; threads without Python state come last."
     } else {
         "Sixteen bytes a row, lowest address first, then the same as ASCII; a word that is the address of a known \
          object is underlined. Below: the object that the cursor is in, and what the word under it could mean."
