@@ -28,8 +28,8 @@ fn is_gone(pid: i32) -> bool {
 /// Opens `demo leak`, waits until everything is counted, and keeps the futures alone in the table.
 fn leak(arguments: &[&str], size: (u16, u16)) -> (Terminal, i32) {
     let mut terminal = Terminal::start(arguments, size);
-    terminal.wait("the table of types", |s| s.contains("[1 Types]") && s.contains("CPython 3."));
-    terminal.keys("/Future");
+    terminal.wait("the start page", |s| s.contains("[1 Overview") && s.contains("CPython 3."));
+    terminal.keys("2/Future");
     terminal.wait("the filter", |s| s.contains("/ Future") && s.contains("_asyncio.Future"));
     terminal.keys(ENTER);
     let demo = pid_on(&terminal.wait("the filter to be kept", |s| s.contains("objects   / filter")));
@@ -69,12 +69,12 @@ fn drill(arguments: &[&str], size: (u16, u16), futures: &str) {
     assert!(key.parse::<u64>().is_ok(), "the edge's name is the correlation id: {dict}");
 
     terminal.keys("gx");
-    let hex = terminal.wait("its memory", |s| s.contains("[3 Hex]") && s.contains(" in  _asyncio.Future"));
+    let hex = terminal.wait("its memory", |s| s.contains("[8 Hex]") && s.contains(" in  _asyncio.Future"));
     assert!(line_with(&hex, &[address.trim_start_matches("0x"), "00 00"]).is_some(), "{hex}");
     terminal.keys("?");
     terminal.wait("help", |s| s.contains("keys here") && s.contains("follow the address under the cursor"));
     terminal.keys(ESC);
-    terminal.wait("help to close", |s| !s.contains("keys here") && s.contains("[3 Hex]"));
+    terminal.wait("help to close", |s| !s.contains("keys here") && s.contains("[8 Hex]"));
 
     // back, step by step, each as it was left
     terminal.keys(ESC);
@@ -112,7 +112,7 @@ fn resizing_and_terminals_that_are_too_small() {
     terminal.keys("jjl?\x1b/x\x1b:"); // keys there do no harm
     terminal.keys(ESC);
     terminal.resize((80, 24));
-    let screen = terminal.wait("a picture", |s| s.contains("[1 Types]") && s.contains(" pid "));
+    let screen = terminal.wait("a picture", |s| s.contains("[1 Overview") && s.contains(" pid "));
     let demo = pid_on(&screen);
     for size in [(120, 40), (64, 12), (20, 3), (200, 50), (80, 24)] {
         terminal.resize(size);
@@ -154,7 +154,7 @@ fn a_snapshot_on_disk_is_opened_and_an_address_gone_to() {
     assert!(captured.status.success(), "{}", String::from_utf8_lossy(&captured.stderr));
     drop(python);
     let mut terminal = Terminal::start(&[path], (80, 24));
-    terminal.wait("the table of types", |s| s.contains("[1 Types]") && s.contains("│▌str ") || s.contains(" str "));
+    terminal.wait("the types", |s| s.contains("[1 Overview") && s.contains(" str "));
     terminal.keys(&format!(":{address}"));
     terminal.wait("the address that is typed", |s| s.contains(&format!(":{address}")));
     terminal.keys(ENTER);

@@ -8,6 +8,7 @@ mod graph;
 mod memory;
 mod tasks;
 mod threads;
+mod verdict;
 mod waste;
 
 pub use graph::{Graph, GraphEdge, GraphFold, GraphNode};
@@ -16,7 +17,7 @@ pub use memory::{
 };
 pub use tasks::{Future, Group, Task, TaskTotals, Tasks, TreeRow, Verdict, WaitsIn};
 pub use threads::{Certainty, Frame, Local, Place, Thread, Threads, Wait};
-
+pub use verdict::{Aspect, Finding, Phrase, Severity, Subject};
 pub use waste::{Waste, WasteExample, WasteRow};
 
 use crate::snapshot::Addr;

@@ -19,5 +19,6 @@ pub mod strings;
 pub mod tasks;
 pub mod threads;
 pub mod types;
-mod variables;
+pub mod variables;
+pub mod verdict;
 pub mod waste;

@@ -35,3 +35,10 @@ pub(super) fn locals(heap: &Heap, memory: &Memory<'_>, named: Vec<(Addr, Addr)>)
     let name = |at| memory.text(at, MAX_NAME).map(|(text, _)| sanitize(&text).into_owned());
     named.into_iter().filter_map(|(n, value)| Some(local(heap, memory, name(n)?, value))).collect()
 }
+
+/// The variables of a suspended generator or coroutine; empty when it has finished, or is none.
+pub fn of_generator(heap: &Heap, generator: Addr) -> Vec<Local> {
+    let memory = heap.memory();
+    let slots = heap.object_at(generator).and_then(|_| memory.generator_slots(generator));
+    slots.map(|s| locals(heap, &memory, memory.locals(&s, heap.types(), MAX_LOCALS))).unwrap_or_default()
+}

@@ -5,6 +5,7 @@ use crate::capture::Destination;
 use crate::cli::{ColorWhen, Common, Entry, Source};
 use crate::cpython::runtime::Interpreter;
 use crate::snapshot::Snapshot;
+use crate::sys::signals::Interrupts;
 use crate::tui::{self, ThemeChoice};
 use crate::worker;
 use anyhow::Context;
@@ -31,5 +32,7 @@ pub(super) fn explore(snapshot: Snapshot, common: &Common) -> anyhow::Result<()>
         _ => ThemeChoice::Auto,
     };
     let worker = worker::start(snapshot).context("the worker's thread cannot be started")?;
-    tui::run(worker, tui::Options { theme, ..tui::Options::default() })
+    // told to end, the explorer leaves as if by `q`, so that its temporary things go as well
+    let interrupts = Interrupts::note();
+    tui::run(worker, tui::Options { theme, ..tui::Options::default() }, &|| interrupts.came())
 }

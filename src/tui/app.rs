@@ -7,14 +7,14 @@ use super::history::History;
 use super::input::Input;
 use super::keymap::Context;
 use super::palette::Palette;
+use super::panes::overview::OverviewPane;
 use super::panes::tree::NodeId;
-use super::panes::types::TypesPane;
 use super::panes::{Pane, Sight};
 use super::theme::Theme;
 use super::view::layout::Layout;
-use crate::analysis::answers::{SnapshotInfo, Types};
+use crate::analysis::answers::{Aspect, Finding, Severity, SnapshotInfo, Types};
 use crate::progress::Reading;
-use crate::worker::protocol::{SourceId, Stage};
+use crate::worker::protocol::{Answer, Request, SourceId, Stage, Ticket};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -89,6 +89,12 @@ pub struct App {
     pub types: Arc<Types>,
     /// Whether every object is indexed.
     pub complete: bool,
+    /// The scan was cancelled.
+    pub unfinished: bool,
+    /// What stands out, more important findings first.
+    pub findings: Vec<Finding>,
+    /// Wait for the findings of each aspect.
+    pub asked: [Slot; Aspect::ALL.len()],
     /// What the worker does now.
     pub work: Option<Work>,
     /// Where the person is and was.
@@ -133,8 +139,11 @@ impl App {
             failed: None,
             types: Arc::default(),
             complete: false,
+            unfinished: false,
+            findings: Vec::new(),
+            asked: Default::default(),
             work: None,
-            history: History::new(Pane::Types(TypesPane::new()), "Types"),
+            history: History::new(Pane::Overview(OverviewPane::default()), "Overview"),
             prompt: None,
             overlay: None,
             commands: Vec::new(),
@@ -202,10 +211,57 @@ impl App {
         old
     }
 
+    /// Asks what stands out, from every side, once that can be told.
+    pub fn ask_findings(&mut self) {
+        for (aspect, slot) in Aspect::ALL.iter().zip(&mut self.asked).filter(|_| self.complete) {
+            slot.want(Request::Findings(*aspect), &mut self.desk);
+        }
+    }
+
+    /// Takes findings; gives back what is none that was asked for.
+    pub fn found(&mut self, ticket: Ticket, answer: Answer) -> Option<Answer> {
+        let Answer::Findings(aspect, findings) = answer else { return Some(answer) };
+        if self.asked.iter_mut().any(|slot| slot.accept(ticket, true).is_some()) {
+            self.findings.retain(|finding| finding.aspect != aspect);
+            self.findings.extend(findings);
+            self.findings.sort_by_key(|finding| finding.severity);
+            self.refresh();
+        }
+        None
+    }
+
+    /// The sides from which nothing is told yet although it was asked.
+    pub fn outstanding(&self) -> impl Iterator<Item = (Aspect, Option<&str>)> {
+        let asked = Aspect::ALL.iter().zip(&self.asked);
+        asked.filter(|(_, slot)| slot.is_waiting() || slot.refusal().is_some()).map(|(a, slot)| (*a, slot.refusal()))
+    }
+
+    /// Gives the pane the newest of what belongs to the explorer as a whole.
+    pub fn refresh(&mut self) {
+        match self.history.here_mut() {
+            Pane::Types(pane) => pane.replace(&self.types, &mut self.desk),
+            Pane::Overview(pane) => pane.replace(&self.findings, &self.types),
+            _ => {}
+        }
+    }
+
+    /// The mark behind a tab: how many deadlocks its pane has.
+    pub fn mark(&self, tab: u8) -> Option<String> {
+        let aspect = match tab {
+            3 => Aspect::Tasks,
+            4 => Aspect::Threads,
+            _ => return None,
+        };
+        let stuck = self.findings.iter().filter(|f| f.aspect == aspect && f.severity == Severity::Stuck);
+        // a sentence without a subject tells that there are more
+        let (told, more) =
+            stuck.fold((0, ""), |(n, more), f| if f.subject.is_some() { (n + 1, more) } else { (n, "+") });
+        (told > 0).then(|| format!("✗{told}{more}"))
+    }
+
     /// Whether the pane shows a part of its list.
     pub fn is_filtered(&self) -> bool {
-        let lists = matches!(self.pane(), Pane::Types(_) | Pane::Objects(_) | Pane::Threads(_));
-        lists && !self.pane().filter().is_empty()
+        self.pane().is_list() && !self.pane().filter().is_empty()
     }
 
     /// Whether Esc cancels the running work rather than leaving a filter or a pane: when there is nothing to leave,

@@ -31,6 +31,12 @@ impl Desk {
         self.generation
     }
 
+    /// Names a request whose answer nobody waits for.
+    pub fn ticket(&mut self) -> Ticket {
+        let generation = self.number();
+        Ticket { source: self.source, generation }
+    }
+
     /// What was collected since the last call.
     pub fn take(&mut self) -> Vec<Effect> {
         std::mem::take(&mut self.effects)
@@ -51,9 +57,9 @@ impl Slot {
         if self.asked.as_ref() == Some(&request) {
             return;
         }
-        let generation = desk.number();
-        desk.push(Effect::Send(Ticket { source: desk.source, generation }, request.clone()));
-        *self = Slot { asked: Some(request), waiting: Some(generation), refused: None };
+        let ticket = desk.ticket();
+        desk.push(Effect::Send(ticket, request.clone()));
+        *self = Slot { asked: Some(request), waiting: Some(ticket.generation), refused: None };
     }
 
     /// The question that `ticket` answers, when it is the newest one asked here; else the answer is stale. `done`:

@@ -3,6 +3,8 @@
 //! A client forgot 100,000 futures in a dict. It shares nothing with the real worker but the protocol, so that a
 //! mistake there cannot hide here.
 
+mod waits;
+
 use crate::analysis::answers::*;
 use crate::progress::Reading;
 use crate::snapshot::Addr;
@@ -278,69 +280,6 @@ fn search(pattern: &[u8], from: Addr, backwards: bool) -> Option<Addr> {
     }
 }
 
-fn threads() -> Threads {
-    let local = |name: &str, kind: u64, index: u64| {
-        let row = row(kind, index);
-        Local { name: name.into(), address: row.address, type_name: row.type_name, summary: row.summary }
-    };
-    let frame = |function: &str, file: &str, line: u32, locals: Vec<Local>| Frame {
-        function: function.into(),
-        file: file.into(),
-        line: Some(line),
-        locals,
-        ..Frame::default()
-    };
-    let down = || frame("down", "/srv/app/walk.py", 8, vec![local("depth", 3, 7)]);
-    let wait = |lock: u64, holder: u64, line: u32| Wait {
-        address: object(DICT, lock),
-        type_name: "_thread.lock".into(),
-        what: "Lock".into(),
-        holder: Some(holder),
-        certainty: Some(Certainty::Frame),
-        held_at: Some(Place { function: "transfer".into(), file: "/srv/app/bank.py".into(), line: Some(line) }),
-        ..Wait::default()
-    };
-    let main = Thread {
-        ident: Some(0x7f00_1234_5740),
-        native_id: Some(4242),
-        interpreter: Some(0),
-        name: Some("MainThread".into()),
-        kernel_name: Some("worker.py".into()),
-        daemon: Some(false),
-        state: Some("sleeping"),
-        syscall: Some("futex".into()),
-        waits_for_gil: Some(false),
-        waits_for: Some(wait(3, 4251, 88)),
-        handling: vec![local("", 9, 0)],
-        frames: vec![
-            frame("Client.fetch", "/srv/app/client.py", 31, vec![local("self", CLIENT, 0), local("n", 3, 5)]),
-            frame("main.<locals>.run", "/srv/app/client.py", 60, vec![]),
-        ],
-        whole: true,
-        ..Thread::default()
-    };
-    let deep = Thread {
-        name: Some("worker-1".into()),
-        native_id: Some(4251),
-        waits_for: Some(wait(4, 4242, 31)),
-        frames: std::iter::repeat_with(down)
-            .take(3000)
-            .chain([frame("Thread.run", "/usr/lib/python3.12/threading.py", 1012, vec![])])
-            .collect(),
-        whole: false,
-        ..main.clone()
-    };
-    let native = Thread { name: Some("grpc_event".into()), whole: true, state: Some("sleeping"), ..Thread::default() };
-    let sentence = "MainThread waits for Lock 0x760200000c0 held by worker-1 at bank.py:88; worker-1 waits for Lock \
-                    0x76020000100 held by MainThread at bank.py:31";
-    Threads {
-        threads: vec![main, deep, native],
-        deadlocks: vec![vec![4242, 4251]],
-        explained: vec![sentence.into()],
-        problems: vec![],
-    }
-}
-
 /// What the worker says to a request.
 pub fn reply(ticket: Ticket, request: &Request) -> Update {
     let answer = match request {
@@ -353,7 +292,11 @@ pub fn reply(ticket: Ticket, request: &Request) -> Update {
         }
         Request::Hex { address, start, len } => Answer::Hex(hex(*address, *start, *len)),
         Request::Find { pattern, from, backwards } => Answer::Found(search(pattern, *from, *backwards)),
-        Request::Threads => Answer::Threads(Arc::new(threads())),
+        Request::Threads => Answer::Threads(Arc::new(waits::threads())),
+        Request::Tasks => Answer::Tasks(Arc::new(waits::tasks())),
+        Request::Locals { generator } => Answer::Locals(waits::locals(*generator)),
+        Request::Findings(aspect) => Answer::Findings(*aspect, waits::findings(*aspect)),
+        Request::Scan => return opened(),
         Request::Save { path } if path.starts_with("/exists") => {
             return Update::Refused { ticket, reason: "/exists is there already".into() };
         }

@@ -50,6 +50,14 @@ impl<P> History<P> {
         self.go(Entry { pane, crumbs: vec![crumb] });
     }
 
+    /// To the nearest place at the top of its way that is wanted, earlier ones first; false when there is none.
+    pub fn revisit(&mut self, is_wanted: impl Fn(&P) -> bool) -> bool {
+        let fits = |i: &usize| self.entries.get(*i).is_some_and(|e| e.crumbs.len() == 1 && is_wanted(&e.pane));
+        let found = (0..=self.at).rev().find(fits).or_else(|| (self.at + 1..self.entries.len()).find(fits));
+        self.at = found.unwrap_or(self.at);
+        found.is_some()
+    }
+
     fn go(&mut self, entry: Entry<P>) {
         self.entries.truncate(self.at + 1);
         self.entries.push(entry);
@@ -95,6 +103,19 @@ mod tests {
         history.jump(9, "Hex".into());
         assert!(!history.forward(), "a new way cuts the old one off");
         assert_eq!(history.here().crumbs, ["Hex"]);
+    }
+
+    #[test]
+    fn a_place_at_the_top_is_found_again() {
+        let mut history = History::new(0, "Overview");
+        history.jump(1, "Types".into());
+        history.drill(2, "Client".into());
+        history.drill(1, "not at the top".into());
+        assert!(history.revisit(|pane| *pane == 1));
+        assert_eq!(history.here().crumbs, ["Types"]);
+        assert!(!history.revisit(|pane| *pane == 2), "only reached from another place");
+        assert!(history.forward());
+        assert_eq!(history.here().pane, 2, "the way on is kept");
     }
 
     #[test]

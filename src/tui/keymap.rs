@@ -44,6 +44,7 @@ pub enum Action {
     Help,
     Problems,
     Cancel,
+    Again,
     Accept,
     Abandon,
     Complete,
@@ -64,12 +65,22 @@ impl Context {
     pub const PALETTE: Context = Context(32);
     pub const OVERLAY: Context = Context(64);
     pub const THREADS: Context = Context(128);
-    const LISTS: Context = Context(1 | 2);
-    const FOLDS: Context = Context(4 | 128);
-    const PANES: Context = Context(1 | 2 | 4 | 8 | 128);
-    const INPUTS: Context = Context(16 | 32);
-    const SCROLLS: Context = Context(1 | 2 | 4 | 8 | 64 | 128);
-    const EVERYWHERE: Context = Context(255);
+    pub const OVERVIEW: Context = Context(256);
+    pub const TASKS: Context = Context(512);
+    const INPUTS: Context = Context::FILTER.or(Context::PALETTE);
+    const TABLES: Context = Context::TYPES.or(Context::OBJECTS);
+    const LISTS: Context = Context::TABLES.or(Context::OVERVIEW);
+    const SORTED: Context = Context::TABLES.or(Context::TASKS);
+    const FOLDS: Context = Context::TREE.or(Context::THREADS).or(Context::TASKS);
+    const ROWS: Context = Context::LISTS.or(Context::THREADS).or(Context::TASKS);
+    const PANES: Context = Context::ROWS.or(Context::TREE).or(Context::HEX);
+    const SCROLLS: Context = Context::PANES.or(Context::OVERLAY);
+    const EVERYWHERE: Context = Context::SCROLLS.or(Context::INPUTS);
+
+    /// Both sets together.
+    const fn or(self, other: Context) -> Context {
+        Context(self.0 | other.0)
+    }
 
     /// Whether the two sets have a place in common.
     pub fn meets(self, other: Context) -> bool {
@@ -162,34 +173,38 @@ pub static KEYS: &[Binding] = &[
     bind(&[code(K::Enter)], A::Open, C::TREE, "into", "make it the root; on a … line: the next ones"),
     bind(&[code(K::Enter)], A::Open, C::HEX, "follow", "follow the address under the cursor"),
     bind(&[code(K::Enter)], A::Open, C::THREADS, "into", "unfold; on a variable: what it holds"),
+    bind(&[code(K::Enter)], A::Open, C::TASKS, "what it holds", "what it holds; a crowd, a frame: unfold"),
+    bind(&[code(K::Enter), code(K::Right), ch('l')], A::Open, C::OVERVIEW, "open", "where this line leads"),
     bind(&[code(K::Right), ch('l')], A::Right, C::FOLDS, "unfold", "unfold, then to the first child"),
     bind(&[code(K::Left), ch('h')], A::Left, C::FOLDS, "", "fold, then to the parent"),
     bind(&[ch(' ')], A::Toggle, C::FOLDS, "", "fold or unfold"),
     bind(&[ch('r')], A::TurnRound, C::TREE, "turn round", "who holds it; again: what it holds"),
-    bind(&[ch('r')], A::TurnRound, Context(1 | 2 | 8 | 128), "", "who holds it"),
+    bind(&[ch('r')], A::TurnRound, C::ROWS.or(C::HEX), "", "who holds it"),
     bind(&[ch('t')], A::Tree, C::HEX, "what it holds", "what the object there holds"),
+    bind(&[ch('/')], A::Filter, C::TASKS, "filter", "filter by name, coroutine, state (! inverts)"),
     bind(&[ch('/')], A::Filter, C::THREADS, "filter", "filter by name, function, file (! inverts)"),
     bind(&[ch('/')], A::Filter, C::TYPES, "filter", "fuzzy filter (upper case is exact, ! inverts)"),
     bind(&[ch('/')], A::Filter, C::OBJECTS, "filter", "filter (upper case is exact, ! inverts)"),
     bind(&[ch('/')], A::Filter, C::TREE, "", "search what is unfolded (as filters elsewhere)"),
     bind(&[ch('/')], A::Filter, C::HEX, "search", "search for text, or bytes as 0x0011ff"),
-    bind(&[ch('n')], A::Next, Context(4 | 8), "", "next hit"),
-    bind(&[ch('N')], A::Previous, Context(4 | 8), "", "previous hit"),
+    bind(&[ch('n')], A::Next, C::TREE.or(C::HEX), "", "next hit"),
+    bind(&[ch('N')], A::Previous, C::TREE.or(C::HEX), "", "previous hit"),
     bind(&[code(K::Right), ch('l')], A::Right, C::HEX, "", "next word"),
     bind(&[code(K::Left), ch('h')], A::Left, C::HEX, "", "previous word"),
     bind(&[code(K::Tab)], A::NextPointer, C::HEX, "next address", "next word that is an object's address"),
     bind(&[code(K::BackTab)], A::PreviousPointer, C::HEX, "", "previous word that is an object's address"),
-    bind(&[ch('>')], A::SortRight, C::LISTS, "sort", "sort by the column to the right"),
-    bind(&[ch('<')], A::SortLeft, C::LISTS, "", "sort by the column to the left"),
-    bind(&[ch('o')], A::Reverse, C::LISTS, "", "reverse the order"),
-    bind(&[ch('x')], A::Hex, Context(1 | 2 | 4 | 128), "hex", "its memory"),
+    bind(&[ch('>')], A::SortRight, C::TABLES, "sort", "sort by the column to the right"),
+    bind(&[ch('>')], A::SortRight, C::TASKS, "", "sort by name, coroutine, place or state"),
+    bind(&[ch('<')], A::SortLeft, C::SORTED, "", "sort by the column before"),
+    bind(&[ch('o')], A::Reverse, C::SORTED, "", "reverse the order"),
+    bind(&[ch('x')], A::Hex, C::ROWS.or(C::TREE), "hex", "its memory"),
     bind(&[code(K::Up), ch('k')], A::Up, C::SCROLLS, "", "up"),
     bind(&[code(K::Down), ch('j')], A::Down, C::SCROLLS, "", "down"),
     bind(&[code(K::PageUp), ctrl('b')], A::PageUp, C::SCROLLS, "", "a page up"),
     bind(&[code(K::PageDown), ctrl('f')], A::PageDown, C::SCROLLS, "", "a page down"),
     bind(&[ctrl('u')], A::HalfUp, C::SCROLLS, "", "half a page up"),
     bind(&[ctrl('d')], A::HalfDown, C::SCROLLS, "", "half a page down"),
-    bind(&[code(K::Home), ch('g')], A::Top, Context(1 | 2 | 8 | 64 | 128), "", "to the top"),
+    bind(&[code(K::Home), ch('g')], A::Top, C::ROWS.or(C::HEX).or(C::OVERLAY), "", "to the top"),
     bind(&[code(K::Home), ch('g')], A::Top, C::TREE, "", "to the top; on a … line: to an index"),
     bind(&[code(K::End), ch('G')], A::Bottom, C::SCROLLS, "", "to the end"),
     bind(&[code(K::Esc)], A::Escape, C::PANES, "", "back (at the top: cancels running work)"),
@@ -199,9 +214,12 @@ pub static KEYS: &[Binding] = &[
     bind(&[ch('y')], A::CopyAddress, C::PANES, "", "copy the address"),
     bind(&[ch('Y')], A::CopyLine, C::PANES, "", "copy the line"),
     bind(&[ch('i')], A::Side, C::PANES, "", "the side panel, on or off"),
-    bind(&[ch('1')], A::Pane(1), C::PANES, "", "Types"),
-    bind(&[ch('2')], A::Pane(2), C::PANES, "", "Threads"),
-    bind(&[ch('3')], A::Pane(3), C::PANES, "", "Hex"),
+    bind(&[ch('1')], A::Pane(1), C::PANES, "", "Overview: what stands out"),
+    bind(&[ch('2')], A::Pane(2), C::PANES, "", "Types"),
+    bind(&[ch('3')], A::Pane(3), C::PANES, "", "Tasks"),
+    bind(&[ch('4')], A::Pane(4), C::PANES, "", "Threads"),
+    bind(&[ch('8')], A::Pane(8), C::PANES, "", "Hex"),
+    bind(&[ch('R')], A::Again, C::PANES, "", "begin what was cancelled anew"),
     bind(&[ch('!')], A::Problems, C::PANES, "", "what was wrong with the snapshot"),
     bind(&[ctrl('g')], A::Cancel, C::EVERYWHERE, "", "cancel running work"),
     bind(&[ch('M')], A::Mouse, C::PANES, "", "mouse off (to select text) and on again"),
@@ -237,7 +255,18 @@ pub fn footer(context: Context) -> impl Iterator<Item = &'static Binding> {
 mod tests {
     use super::*;
 
-    const PLACES: [Context; 8] = [C::TYPES, C::OBJECTS, C::TREE, C::HEX, C::THREADS, C::FILTER, C::PALETTE, C::OVERLAY];
+    const PLACES: [Context; 10] =
+        [C::TYPES, C::OBJECTS, C::TREE, C::HEX, C::THREADS, C::OVERVIEW, C::TASKS, C::FILTER, C::PALETTE, C::OVERLAY];
+
+    #[test]
+    fn every_tab_has_its_number() {
+        for (number, name) in crate::tui::panes::TABS {
+            let key = KeyEvent::new(K::Char(char::from(b'0' + number)), KeyModifiers::NONE);
+            assert_eq!(action(key, C::TYPES), Some(A::Pane(number)), "{name}");
+        }
+        let numbers = KEYS.iter().filter(|b| matches!(b.action, A::Pane(_))).count();
+        assert_eq!(numbers, crate::tui::panes::TABS.len());
+    }
 
     #[test]
     fn no_key_means_two_things_in_one_place() {

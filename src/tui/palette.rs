@@ -9,14 +9,16 @@ use crate::snapshot::Addr;
 use std::path::PathBuf;
 
 /// How many completions are offered.
-pub const OFFERED: usize = 8;
+pub const OFFERED: usize = 12;
 
 /// Type names are looked through this far down the table (biggest first), so that a key press stays quick.
 const LOOKED_AT: usize = 20_000;
 
 /// Name, argument, and help of every command.
-pub const COMMANDS: [(&str, &str, &str); 9] = [
+pub const COMMANDS: [(&str, &str, &str); 11] = [
+    ("overview", "", "what stands out"),
     ("types", "", "the type table"),
+    ("tasks", "", "tasks and who awaits whom"),
     ("threads", "", "threads and their stacks"),
     ("objects", "[TYPE]", "the objects of a type, or all of them"),
     ("referents", "ADDR", "what an object holds"),
@@ -30,8 +32,12 @@ pub const COMMANDS: [(&str, &str, &str); 9] = [
 /// A command, read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
+    /// What stands out.
+    Overview,
     /// The type table.
     Types,
+    /// Tasks.
+    Tasks,
     /// Threads and their stacks.
     Threads,
     /// The objects of the type with this name, or all.
@@ -64,7 +70,9 @@ pub fn parse(line: &str) -> Result<Command, String> {
     };
     let none = |command: Command| if rest.is_empty() { Ok(command) } else { Err(format!("{name} takes no argument")) };
     match name {
+        "overview" => none(Command::Overview),
         "types" => none(Command::Types),
+        "tasks" => none(Command::Tasks),
         "threads" => none(Command::Threads),
         "objects" => Ok(Command::Objects((!rest.is_empty()).then(|| rest.to_owned()))),
         "referents" => address().map(Command::Referents),

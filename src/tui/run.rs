@@ -33,12 +33,13 @@ const TICK: Duration = Duration::from_millis(250);
 /// While requests wait for room in the worker's queue.
 const RETRY: Duration = Duration::from_millis(5);
 
-/// Runs the explorer on a worker until the person leaves. The terminal is given back on every way out.
-pub fn run(worker: Handle, options: Options) -> anyhow::Result<()> {
+/// Runs the explorer on a worker until the person leaves, or `is_ended` says that the program was told to end. The
+/// terminal is given back on every way out, and the worker has tidied up when this returns.
+pub fn run(worker: Handle, options: Options, is_ended: &dyn Fn() -> bool) -> anyhow::Result<()> {
     let source = *worker.sources.first().context("there is no snapshot to explore")?;
     anyhow::ensure!(std::io::stdout().is_terminal(), "the explorer needs a terminal to draw on");
     let theme = Theme::choose(options.theme, |name| std::env::var(name).ok());
-    let _guard = Guard::enter(options.mouse).context("the terminal cannot be used")?;
+    let guard = Guard::enter(options.mouse).context("the terminal cannot be used")?;
     let mut terminal = Terminal::new(CrosstermBackend::new(std::io::stdout()))?;
     let size = terminal.size()?;
     let mut app = App::new(source, theme, options.mouse, (size.width, size.height));
@@ -46,7 +47,7 @@ pub fn run(worker: Handle, options: Options) -> anyhow::Result<()> {
     let (events, queue) = sync_channel(QUEUE);
     let stop = Arc::new(AtomicBool::new(false));
     let keys = forward_input(events.clone(), stop.clone())?;
-    let Handle { requests, updates, cancel, .. } = worker;
+    let Handle { requests, updates, cancel, thread: worker, .. } = worker;
     forward_updates(updates, events.clone())?;
     let arranger = Arranger::start(events)?;
     let mut outbox = Outbox { requests, waiting: VecDeque::new() };
@@ -64,6 +65,7 @@ pub fn run(worker: Handle, options: Options) -> anyhow::Result<()> {
                 Err(RecvTimeoutError::Timeout) => Event::Tick,
                 Err(RecvTimeoutError::Disconnected) => return Ok(()),
             };
+            anyhow::ensure!(!is_ended(), "told to end by a signal");
             app.clock = begun.elapsed();
             for _ in 0..BATCH {
                 for effect in update(&mut app, event) {
@@ -86,7 +88,10 @@ pub fn run(worker: Handle, options: Options) -> anyhow::Result<()> {
     })();
     stop.store(true, Relaxed);
     drop(queue); // whoever waits for room in it ends
+    drop(outbox); // the worker ends: no more requests
     let _ = keys.join();
+    drop(guard); // the person has the terminal back before anything is waited for
+    let _ = worker.join();
     result
 }
 

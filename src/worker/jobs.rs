@@ -1,9 +1,10 @@
 //! What each request is answered with, and which of them take long.
 
+use super::known::Known;
 use super::protocol::{Answer, ObjectOrder, Request, Stage, Ticket, Update};
-use crate::analysis::answers::{Direction, RefCount};
+use crate::analysis::answers::{Aspect, Direction, RefCount};
 use crate::analysis::describe::{DEFAULT_WIDTH, describe};
-use crate::analysis::{detail, links, raw as raw_memory, threads, types};
+use crate::analysis::{detail, links, raw as raw_memory, types, variables};
 use crate::cpython::Memory;
 use crate::heap::{Heap, ObjectId};
 use crate::progress::Progress;
@@ -49,6 +50,7 @@ pub(super) struct Context {
     heap: Arc<Heap>,
     outbox: SyncSender<Update>,
     list: Arc<Mutex<Cached>>,
+    known: Arc<Known>,
 }
 
 /// Lists of up to this many objects are sorted and filtered on the spot.
@@ -63,7 +65,7 @@ pub(super) fn raw(snapshot: &Snapshot, request: &Request) -> Outcome {
         Request::Hex { address, start, len } => {
             Outcome::of(Answer::Hex(raw_memory::hex(snapshot, *address, *start, *len)))
         }
-        _ => Outcome::Refused("the objects of this snapshot are not indexed".into()),
+        _ => Outcome::Refused("the objects of this snapshot are not indexed; R begins the scan anew".into()),
     }
 }
 
@@ -72,6 +74,8 @@ pub(super) fn stage(request: &Request) -> Stage {
     match request {
         Request::Edges { .. } => Stage::Linking,
         Request::Save { .. } => Stage::Saving,
+        Request::Threads | Request::Findings(Aspect::Threads) => Stage::ReadingThreads,
+        Request::Tasks | Request::Findings(Aspect::Tasks) => Stage::ReadingTasks,
         _ => Stage::Searching,
     }
 }
@@ -89,7 +93,7 @@ pub(super) fn same_list(a: &Request, b: &Request) -> bool {
 
 impl Context {
     pub(super) fn new(heap: Arc<Heap>, outbox: SyncSender<Update>) -> Context {
-        Context { heap, outbox, list: Arc::default() }
+        Context { heap, outbox, list: Arc::default(), known: Arc::default() }
     }
 
     /// The answer to a request that takes a few milliseconds at most; `None` when it may take longer.
@@ -126,7 +130,13 @@ impl Context {
                 let objects = types::rows(heap, &list, *offset, *limit);
                 Some(Outcome::of(Answer::Objects { objects, done: true }))
             }
-            Request::Find { .. } | Request::Threads | Request::Save { .. } => None,
+            Request::Locals { generator } => {
+                Some(Outcome::of(Answer::Locals(variables::of_generator(heap, *generator))))
+            }
+            Request::Threads => self.known.threads_if_read().map(|t| Outcome::of(Answer::Threads(t))),
+            Request::Tasks => self.known.tasks_if_read().map(|t| Outcome::of(Answer::Tasks(t))),
+            Request::Scan => Some(Outcome::Dropped), // it is indexed
+            Request::Find { .. } | Request::Findings(_) | Request::Save { .. } => None,
         }
     }
 
@@ -148,7 +158,9 @@ impl Context {
                     Err(_) => Outcome::Refused("the search was cancelled".into()),
                 }
             }
-            Request::Threads => Outcome::of(Answer::Threads(Arc::new(threads::threads(heap)))),
+            Request::Threads => Outcome::of(Answer::Threads(self.known.threads(heap))),
+            Request::Tasks => Outcome::of(Answer::Tasks(self.known.tasks(heap))),
+            Request::Findings(aspect) => Outcome::of(Answer::Findings(*aspect, self.known.findings(heap, *aspect))),
             Request::Save { path } => match save::write_directory(heap.snapshot(), path, progress) {
                 Ok(path) => Outcome::of(Answer::Saved(path)),
                 Err(error) => Outcome::Refused(crate::text::sanitize(&error.to_string()).into_owned()),

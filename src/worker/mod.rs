@@ -4,6 +4,8 @@
 //! channels. It draws nothing and knows no terminal.
 
 mod jobs;
+mod known;
+mod lanes;
 pub mod protocol;
 mod run;
 
@@ -12,6 +14,7 @@ use protocol::{Request, SourceId, Ticket, Update};
 use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::JoinHandle;
 
 /// One end of the channel to a worker: all that the explorer knows of it.
 pub struct Handle {
@@ -23,6 +26,8 @@ pub struct Handle {
     pub cancel: Arc<dyn Fn(SourceId) + Send + Sync>,
     /// The snapshots that are open or being opened, in the order of the command line.
     pub sources: Vec<SourceId>,
+    /// Ends soon after `requests` and `updates` are dropped, when nothing half-written is left.
+    pub thread: JoinHandle<()>,
 }
 
 /// Messages that wait in either direction.
@@ -33,9 +38,9 @@ pub fn start(snapshot: Snapshot) -> io::Result<Handle> {
     let source = SourceId(0);
     let (requests, inbox) = sync_channel(QUEUE);
     let (outbox, updates) = sync_channel(QUEUE);
-    let stop = Arc::new(run::Stop::default());
-    let worker = run::Worker::new(source, Arc::new(snapshot), inbox, outbox, stop.clone());
-    std::thread::Builder::new().name("worker".into()).spawn(move || worker.run())?;
+    let stop = Arc::new(lanes::Stop::default());
+    let worker = run::Worker::new(source, Arc::new(snapshot), inbox, outbox, stop.clone())?;
+    let thread = std::thread::Builder::new().name("worker".into()).spawn(move || worker.run())?;
     let cancel = Arc::new(move |_| stop.cancel());
-    Ok(Handle { requests, updates, cancel, sources: vec![source] })
+    Ok(Handle { requests, updates, cancel, sources: vec![source], thread })
 }

@@ -4,7 +4,9 @@
 //! answer carries the same one, and the explorer drops an answer whose ticket is not the newest it waits for in that
 //! place. A newer request for the same place makes the worker drop the older one before or between chunks.
 
-use crate::analysis::answers::{Direction, Edges, Hex, ObjectDetail, Objects, SnapshotInfo, Threads, Types};
+use crate::analysis::answers::{
+    Aspect, Direction, Edges, Finding, Hex, Local, ObjectDetail, Objects, SnapshotInfo, Tasks, Threads, Types,
+};
 use crate::progress::Reading;
 use crate::snapshot::Addr;
 use std::path::PathBuf;
@@ -98,6 +100,17 @@ pub enum Request {
     },
     /// Every thread with its stack.
     Threads,
+    /// Every task with its stack, without the variables.
+    Tasks,
+    /// The variables of a suspended generator or coroutine.
+    Locals {
+        /// The generator.
+        generator: Addr,
+    },
+    /// What stands out, seen from one side. Asked by nobody in particular: it is answered when nothing else waits.
+    Findings(Aspect),
+    /// Index the heap again, after that was cancelled.
+    Scan,
     /// Keep a temporary snapshot: write it to this directory, which must not exist.
     Save {
         /// The directory.
@@ -106,6 +119,11 @@ pub enum Request {
 }
 
 impl Request {
+    /// Whether a person waits for the answer; what is asked in the background gives way.
+    pub fn is_urgent(&self) -> bool {
+        !matches!(self, Request::Findings(_))
+    }
+
     /// Whether this request, once asked, makes the answer to an `older` one of the same source useless. Both sides
     /// decide with it: the explorer what it need not send, the worker what it may drop.
     pub fn supersedes(&self, older: &Request) -> bool {
@@ -138,6 +156,12 @@ pub enum Answer {
     Found(Option<Addr>),
     /// To [`Request::Threads`].
     Threads(Arc<Threads>),
+    /// To [`Request::Tasks`].
+    Tasks(Arc<Tasks>),
+    /// To [`Request::Locals`].
+    Locals(Vec<Local>),
+    /// To [`Request::Findings`]; more important ones first.
+    Findings(Aspect, Vec<Finding>),
     /// To [`Request::Save`]: where the snapshot lies now.
     Saved(PathBuf),
 }
@@ -151,6 +175,10 @@ pub enum Stage {
     Scanning,
     /// Building the references of every object, both ways.
     Linking,
+    /// Reading the stacks of threads.
+    ReadingThreads,
+    /// Reading tasks and who awaits whom.
+    ReadingTasks,
     /// Looking through lines or bytes.
     Searching,
     /// Writing a snapshot.
@@ -209,6 +237,11 @@ pub enum Update {
         ticket: Ticket,
         /// Why.
         reason: String,
+    },
+    /// The scan was cancelled: there is no index until [`Request::Scan`] begins anew.
+    Unfinished {
+        /// Which one.
+        source: SourceId,
     },
     /// The snapshot could not be opened or indexed, in one sentence; nothing more comes from it.
     Failed {

@@ -1,15 +1,16 @@
-//! The worker's loop: one long job at a time beside the quick answers, newest request first where they compete.
+//! The worker's loop: long jobs beside the quick answers, newest request first where they compete.
 
 use super::jobs::{self, Context, Outcome};
+use super::lanes::{Lane, Lanes, Stop, Watched};
 use super::protocol::{Request, SourceId, Stage, Ticket, Update};
 use crate::analysis::{info, types};
 use crate::cpython::runtime::Interpreter;
-use crate::heap::{Heap, HeapError, Plan};
-use crate::progress::Progress;
+use crate::heap::{Heap, HeapError, Plan, ScanError};
 use crate::snapshot::Snapshot;
 use std::collections::VecDeque;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 /// How often progress is told, and a growing type table.
@@ -18,28 +19,29 @@ const TICK: Duration = Duration::from_millis(50);
 /// Requests that may wait; the explorer asks for less.
 const MAX_WAITING: usize = 256;
 
-/// What runs now, so that it can be stopped from another thread.
-#[derive(Default)]
-pub(super) struct Stop {
-    running: Mutex<Option<Arc<Progress>>>,
-}
+/// How long the end of a write is waited for, so that nothing half is left.
+const TIDYING: Duration = Duration::from_secs(10);
 
-impl Stop {
-    pub(super) fn cancel(&self) {
-        if let Some(progress) = self.running.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
-            progress.cancel();
-        }
-    }
-
-    fn set(&self, progress: Option<Arc<Progress>>) {
-        *self.running.lock().unwrap_or_else(PoisonError::into_inner) = progress;
-    }
+/// What the loop hears.
+pub(super) enum Message {
+    /// The explorer asks.
+    Asked(Ticket, Request),
+    /// The explorer is gone.
+    Closed,
+    /// The scan has its plan, whose tally grows.
+    Planned(Plan),
+    /// The scan is over.
+    Scanned(Box<Result<Heap, HeapError>>),
+    /// A job is over.
+    Done(Lane, Box<Outcome>),
 }
 
 pub(super) struct Worker {
     source: SourceId,
     snapshot: Arc<Snapshot>,
-    inbox: Receiver<(Ticket, Request)>,
+    messages: Receiver<Message>,
+    /// Its other end, for the threads of jobs.
+    mouth: SyncSender<Message>,
     outbox: SyncSender<Update>,
     stop: Arc<Stop>,
 }
@@ -47,20 +49,8 @@ pub(super) struct Worker {
 /// The explorer has gone: nothing is left to do.
 pub(super) struct Gone;
 
-/// Work on a thread of its own.
-struct Job {
-    ticket: Ticket,
-    request: Request,
-    result: Receiver<Outcome>,
-    watched: Watched,
-}
-
-/// Progress that is told at every tick.
-struct Watched {
-    progress: Arc<Progress>,
-    stage: Stage,
-    since: Instant,
-}
+/// Requests that wait.
+type Waiting = VecDeque<(Ticket, Request)>;
 
 impl Worker {
     pub(super) fn new(
@@ -69,80 +59,98 @@ impl Worker {
         inbox: Receiver<(Ticket, Request)>,
         outbox: SyncSender<Update>,
         stop: Arc<Stop>,
-    ) -> Worker {
-        Worker { source, snapshot, inbox, outbox, stop }
+    ) -> std::io::Result<Worker> {
+        let (mouth, messages) = sync_channel(MAX_WAITING);
+        let asked = mouth.clone();
+        std::thread::Builder::new().name("requests".into()).spawn(move || {
+            for (ticket, request) in inbox {
+                if asked.send(Message::Asked(ticket, request)).is_err() {
+                    return;
+                }
+            }
+            let _ = asked.send(Message::Closed);
+        })?;
+        Ok(Worker { source, snapshot, messages, mouth, outbox, stop })
     }
 
     pub(super) fn run(self) {
-        let Err(Gone) = self.serve() else { return };
-        self.stop.cancel(); // whatever still runs has no reader
+        let mut lanes = Lanes::new(self.stop.clone(), self.mouth.clone());
+        let Err(Gone) = self.serve(&mut lanes) else { return };
+        self.stop.cancel_all(); // whatever still runs has no reader
+        let begun = Instant::now();
+        let writes = |lanes: &Lanes| lanes.job(Lane::Urgent).is_some_and(|j| matches!(j.request, Request::Save { .. }));
+        while writes(&lanes) && begun.elapsed() < TIDYING {
+            if let Ok(Message::Done(lane, _)) = self.messages.recv_timeout(TICK) {
+                lanes.end(lane);
+            }
+        }
     }
 
     fn send(&self, update: Update) -> Result<(), Gone> {
         self.outbox.send(update).map_err(|_| Gone)
     }
 
-    fn serve(&self) -> Result<(), Gone> {
+    fn serve(&self, lanes: &mut Lanes) -> Result<(), Gone> {
         let source = self.source;
         let interpreter = Interpreter::find(&self.snapshot);
         let info = info::info(&self.snapshot, interpreter.as_ref().ok());
         self.send(Update::Opened { source, info, problems: self.snapshot.problems().to_vec() })?;
-        let mut waiting = VecDeque::new();
-        let scanned = match interpreter {
-            Ok(interpreter) => self.scan(interpreter, &mut waiting)?,
-            Err(error) => Err(HeapError::from(error)),
+        let mut waiting = Waiting::new();
+        let error = match interpreter {
+            Ok(interpreter) => loop {
+                match self.scan(interpreter.clone(), &mut waiting)? {
+                    Ok(heap) => return self.answer(&Arc::new(heap), waiting, lanes),
+                    Err(HeapError::Scan(ScanError::Cancelled(_))) => {
+                        self.send(Update::Unfinished { source })?;
+                        self.raw_until(&mut waiting, |request| *request == Request::Scan)?;
+                    }
+                    Err(error) => break error,
+                }
+            },
+            Err(error) => HeapError::from(error),
         };
-        match scanned {
-            Ok(heap) => self.answer(&Arc::new(heap), waiting),
-            Err(error) => {
-                let reason = format!("{}: {error}", self.snapshot.source().display());
-                self.send(Update::Failed { source, reason })?;
-                self.refuse_all(waiting)
-            }
-        }
+        let reason = format!("{}: {error}", self.snapshot.source().display());
+        self.send(Update::Failed { source, reason })?;
+        self.raw_until(&mut waiting, |_| false)
     }
 
     /// Indexes the heap on another thread and shows the type table grow; requests wait, but for raw memory.
-    fn scan(
-        &self,
-        interpreter: Interpreter,
-        waiting: &mut VecDeque<(Ticket, Request)>,
-    ) -> Result<Result<Heap, HeapError>, Gone> {
+    fn scan(&self, interpreter: Interpreter, waiting: &mut Waiting) -> Result<Result<Heap, HeapError>, Gone> {
         let source = self.source;
-        let watched = self.watch(Stage::Scanning);
-        let progress = watched.progress.clone();
-        let (plan_out, plan_in) = channel();
-        let (out, result) = channel();
-        let snapshot = self.snapshot.clone();
+        let watched = Watched::begin(Stage::Scanning, Lane::Urgent, &self.stop);
+        let (progress, mouth, snapshot) = (watched.progress.clone(), self.mouth.clone(), self.snapshot.clone());
         std::thread::spawn(move || {
             let scan = || {
-                let plan = Plan::new(&snapshot, &interpreter, &progress).map_err(crate::heap::ScanError::from)?;
-                let _ = plan_out.send(plan.clone());
+                let plan = Plan::new(&snapshot, &interpreter, &progress).map_err(ScanError::from)?;
+                let _ = mouth.send(Message::Planned(plan.clone()));
                 Heap::scan(snapshot.clone(), interpreter.clone(), plan, &progress)
             };
-            let _ = out.send(scan());
+            let scanned = catch_unwind(AssertUnwindSafe(scan)).unwrap_or(Err(HeapError::Failed));
+            let _ = mouth.send(Message::Scanned(Box::new(scanned)));
         });
         let mut plan: Option<Plan> = None;
+        let mut ticked = Instant::now();
         let heap = loop {
-            match result.recv_timeout(TICK) {
-                Ok(heap) => break heap,
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => break Err(HeapError::Failed),
-            }
-            plan = plan.or_else(|| plan_in.try_recv().ok());
-            self.tell(&watched)?;
-            if let Some(plan) = &plan {
-                let types = Arc::new(types::types(&plan.types, &plan.tally));
-                self.send(Update::Types { source, types, complete: false, problems: Vec::new() })?;
-            }
-            self.receive(waiting)?;
-            while let Some(at) = waiting.iter().position(|(_, r)| matches!(r, Request::Hex { .. })) {
-                if let Some((ticket, request)) = waiting.remove(at) {
+            match self.messages.recv_timeout(TICK.saturating_sub(ticked.elapsed())) {
+                Ok(Message::Scanned(heap)) => break *heap,
+                Ok(Message::Planned(made)) => plan = Some(made),
+                Ok(Message::Asked(ticket, request)) if matches!(request, Request::Hex { .. }) => {
                     self.reply(ticket, jobs::raw(&self.snapshot, &request))?;
+                }
+                Ok(Message::Asked(ticket, request)) => waiting.push_back((ticket, request)),
+                Ok(Message::Closed) | Err(RecvTimeoutError::Disconnected) => return Err(Gone),
+                Ok(Message::Done(..)) | Err(RecvTimeoutError::Timeout) => {}
+            }
+            if ticked.elapsed() >= TICK {
+                ticked = Instant::now();
+                self.send(watched.told(source))?;
+                if let Some(plan) = &plan {
+                    let types = Arc::new(types::types(&plan.types, &plan.tally));
+                    self.send(Update::Types { source, types, complete: false, problems: Vec::new() })?;
                 }
             }
         };
-        self.stop.set(None);
+        self.stop.set(Lane::Urgent, None);
         self.send(Update::Idle { source })?;
         if let Ok(heap) = &heap {
             let types = Arc::new(types::types(heap.types(), heap.tally()));
@@ -151,77 +159,63 @@ impl Worker {
         Ok(heap)
     }
 
-    fn answer(&self, heap: &Arc<Heap>, mut waiting: VecDeque<(Ticket, Request)>) -> Result<(), Gone> {
+    fn answer(&self, heap: &Arc<Heap>, mut waiting: Waiting, lanes: &mut Lanes) -> Result<(), Gone> {
         let context = Context::new(heap.clone(), self.outbox.clone());
-        let mut job: Option<Job> = None;
+        let mut ticked = Instant::now();
         loop {
-            // wait for whatever comes first: a request, the job's end, a tick
-            match &job {
-                Some(running) => match running.result.recv_timeout(TICK) {
-                    Ok(outcome) => {
-                        self.end_job(job.take(), outcome)?;
+            self.serve_waiting(&context, &mut waiting, lanes)?;
+            // wait for whatever comes first: a request, a job's end, a tick
+            let first = if lanes.is_idle() {
+                self.messages.recv().map_err(|_| RecvTimeoutError::Disconnected)
+            } else {
+                self.messages.recv_timeout(TICK.saturating_sub(ticked.elapsed()))
+            };
+            let mut next = match first {
+                Ok(message) => Some(message),
+                Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Disconnected) => return Err(Gone),
+            };
+            // and take what else has come in, so that the newest is known
+            while let Some(message) = next {
+                match message {
+                    Message::Asked(ticket, request) => waiting.push_back((ticket, request)),
+                    Message::Done(lane, outcome) => {
+                        let ended = lanes.end(lane);
+                        if lanes.is_idle() {
+                            self.send(Update::Idle { source: self.source })?;
+                        }
+                        if let Some(job) = ended {
+                            self.reply(job.ticket, *outcome)?;
+                        }
                     }
-                    Err(RecvTimeoutError::Timeout) => self.tell(&running.watched)?,
-                    Err(RecvTimeoutError::Disconnected) => self.end_job(job.take(), Outcome::failed())?,
-                },
-                None if waiting.is_empty() => waiting.push_back(self.inbox.recv().map_err(|_| Gone)?),
-                None => {}
-            }
-            self.receive(&mut waiting)?;
-            // the references, once built, serve every question; so does a list another window of it
-            if let Some(running) = &job
-                && running.watched.stage != Stage::Linking
-                && waiting.iter().any(|(_, r)| r.supersedes(&running.request) && !jobs::same_list(r, &running.request))
-            {
-                running.watched.progress.cancel();
-            }
-            let mut later = VecDeque::new();
-            while let Some((ticket, request)) = waiting.pop_front() {
-                if waiting.iter().any(|(_, newer)| newer.supersedes(&request)) {
-                    continue;
+                    Message::Closed => return Err(Gone),
+                    Message::Planned(_) | Message::Scanned(_) => {}
                 }
-                match context.quick(ticket, &request) {
-                    Some(outcome) => self.reply(ticket, outcome)?,
-                    None if job.is_none() => job = Some(self.begin_job(&context, ticket, request)),
-                    None => later.push_back((ticket, request)),
-                }
+                next = if waiting.len() < MAX_WAITING { self.messages.try_recv().ok() } else { None };
             }
-            waiting = later;
+            if let Some(watched) = lanes.watched().filter(|_| ticked.elapsed() >= TICK) {
+                ticked = Instant::now();
+                self.send(watched.told(self.source))?;
+            }
         }
     }
 
-    fn begin_job(&self, context: &Context, ticket: Ticket, request: Request) -> Job {
-        let watched = self.watch(jobs::stage(&request));
-        let (out, result) = channel();
-        let (context, asked, progress) = (context.clone(), request.clone(), watched.progress.clone());
-        std::thread::spawn(move || {
-            let _ = out.send(context.long(ticket, &asked, &progress));
-        });
-        Job { ticket, request, result, watched }
-    }
-
-    fn end_job(&self, job: Option<Job>, outcome: Outcome) -> Result<(), Gone> {
-        self.stop.set(None);
-        self.send(Update::Idle { source: self.source })?;
-        match job {
-            Some(job) => self.reply(job.ticket, outcome),
-            None => Ok(()),
+    /// Answers what can be answered now, begins what can be begun, and leaves the rest.
+    fn serve_waiting(&self, context: &Context, waiting: &mut Waiting, lanes: &mut Lanes) -> Result<(), Gone> {
+        waiting.iter().for_each(|(_, request)| lanes.overtake(request));
+        let mut later = VecDeque::new();
+        while let Some((ticket, request)) = waiting.pop_front() {
+            if waiting.iter().any(|(_, newer)| newer.supersedes(&request)) {
+                continue;
+            }
+            match context.quick(ticket, &request) {
+                Some(outcome) => self.reply(ticket, outcome)?,
+                None if lanes.is_free(Lane::of(&request)) => lanes.begin(context, ticket, request),
+                None => later.push_back((ticket, request)),
+            }
         }
-    }
-
-    fn watch(&self, stage: Stage) -> Watched {
-        let progress = Arc::new(Progress::default());
-        self.stop.set(Some(progress.clone()));
-        Watched { progress, stage, since: Instant::now() }
-    }
-
-    fn tell(&self, watched: &Watched) -> Result<(), Gone> {
-        let reading = watched.progress.read();
-        let seconds = watched.since.elapsed().as_secs_f64();
-        // of the rest, only what reads memory from end to end counts bytes
-        let in_bytes = matches!(watched.stage, Stage::Scanning | Stage::Saving | Stage::Capturing);
-        let rate = (seconds > 0.1 && reading.done > 0 && in_bytes).then(|| reading.done as f64 / seconds);
-        self.send(Update::Progress { source: self.source, stage: watched.stage, reading, rate })
+        *waiting = later;
+        Ok(())
     }
 
     fn reply(&self, ticket: Ticket, outcome: Outcome) -> Result<(), Gone> {
@@ -232,23 +226,21 @@ impl Worker {
         }
     }
 
-    /// Takes what has come in, without waiting.
-    fn receive(&self, waiting: &mut VecDeque<(Ticket, Request)>) -> Result<(), Gone> {
-        while waiting.len() < MAX_WAITING {
-            match self.inbox.try_recv() {
-                Ok(request) => waiting.push_back(request),
-                Err(TryRecvError::Empty) => break,
-                Err(TryRecvError::Disconnected) => return Err(Gone),
+    /// Without an index: raw memory is shown, everything else refused, until a request ends that.
+    fn raw_until(&self, waiting: &mut Waiting, end: impl Fn(&Request) -> bool) -> Result<(), Gone> {
+        loop {
+            let (ticket, request) = match waiting.pop_front() {
+                Some(next) => next,
+                None => match self.messages.recv() {
+                    Ok(Message::Asked(ticket, request)) => (ticket, request),
+                    Ok(Message::Closed) | Err(_) => return Err(Gone),
+                    Ok(_) => continue,
+                },
+            };
+            if end(&request) {
+                return Ok(());
             }
-        }
-        Ok(())
-    }
-
-    fn refuse_all(&self, waiting: VecDeque<(Ticket, Request)>) -> Result<(), Gone> {
-        let rest = std::iter::from_fn(|| self.inbox.recv().ok());
-        for (ticket, request) in waiting.into_iter().chain(rest) {
             self.reply(ticket, jobs::raw(&self.snapshot, &request))?;
         }
-        Err(Gone)
     }
 }

@@ -1,8 +1,8 @@
 //! The unfinished tasks as trees, in the order a person reads them: cycles, then who waits, then crowds.
 //!
 //! A tree hangs from a task that nobody awaits. Futures between two tasks are left out. A task that is awaited twice
-//! stands below the first, and is a line that says so below the others; tasks without branches that stand at the same
-//! place are one line.
+//! stands below the first, and is a line that says so below the others; tasks that stand at the same place and await the
+//! same are one line.
 
 use super::graph::Graph;
 use super::{Filter, World};
@@ -53,18 +53,20 @@ pub fn forest(world: &World<'_>, graph: &Graph, tasks: &[Task]) -> Vec<TreeRow> 
         ..TreeRow::default()
     };
     let (mut rows, mut seen): (Vec<TreeRow>, HashSet<usize>) = (Vec::new(), HashSet::new());
-    let leaf = |i: usize| branches.get(&i).is_none_or(Vec::is_empty);
-    // leaves that are alike are one line, at the place of the first, among those that hang from the same task
-    let mut crowds: HashMap<(Option<usize>, Key<'_>), usize> = HashMap::new();
+    // tasks that are alike and await the same are one line, at the place of the first, among those that hang from the
+    // same task
+    let mut crowds: HashMap<(Option<usize>, Key<'_>, &[usize]), usize> = HashMap::new();
     let mut work: Vec<(usize, u64, Option<usize>)> = roots.iter().rev().map(|i| (*i, 0, None)).collect();
     while let Some((i, depth, parent)) = work.pop() {
         if parent.is_none() && seen.contains(&i) {
             continue;
         }
         let shared = !seen.insert(i);
-        if leaf(i) && !shared {
+        let below = branches.get(&i).map_or(&[][..], Vec::as_slice);
+        // what they await stands below the first of them
+        if !shared && graph.cycle_of[i].is_none() && below.iter().all(|j| *j != i) {
             let key = by_node.get(&i).map(|t| key(t)).unwrap_or_default();
-            let at = *crowds.entry((parent, key)).or_insert(rows.len());
+            let at = *crowds.entry((parent, key, below)).or_insert(rows.len());
             if let Some(first) = rows.get_mut(at) {
                 join(first, world.nodes[i].address);
                 continue;
@@ -72,7 +74,6 @@ pub fn forest(world: &World<'_>, graph: &Graph, tasks: &[Task]) -> Vec<TreeRow> 
         }
         rows.push(TreeRow { depth, shared, ..row(i) });
         if !shared && depth < MAX_DEPTH {
-            let below = branches.get(&i).map_or(&[][..], Vec::as_slice);
             work.extend(below.iter().rev().map(|j| (*j, depth + 1, Some(i))));
         }
     }

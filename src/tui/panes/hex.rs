@@ -2,11 +2,11 @@
 //!
 //! It holds a few screens of bytes and asks for more when the person scrolls towards their edge.
 
-use super::{Detail, Motion, Sight, Subject};
+use super::{Detail, Motion, Sight, State, Subject};
 use crate::analysis::answers::{Hex, WordRow};
 use crate::snapshot::Addr;
 use crate::tui::ask::{Desk, Slot};
-use crate::tui::keymap::Action;
+use crate::tui::keymap::{Action, Context};
 use crate::worker::protocol::{Answer, Request, Ticket};
 
 /// Bytes in a row.
@@ -100,15 +100,7 @@ impl HexPane {
         self.slot.refusal()
     }
 
-    /// What the cursor is on: the object pointed to, else the object it lies in, else the address itself.
-    pub fn subject(&self) -> Subject {
-        let inside = self.memory.as_ref().and_then(|m| m.object.as_ref()).map(|(address, ..)| *address);
-        let address = self.pointer(self.cursor).map(|word| word.object).or(inside).unwrap_or(self.cursor);
-        Subject { address, name: address.to_string() }
-    }
-
-    /// Moves the cursor.
-    pub fn act(&mut self, action: Action) {
+    fn motion(&mut self, action: Action) {
         let bytes = |rows: i64| rows.saturating_mul(ROW as i64);
         match action {
             Action::Left => self.move_to(self.cursor.offset(-(WORD as i64))),
@@ -192,8 +184,46 @@ impl HexPane {
         self.find = Slot::default();
         self.find.want(Request::Find { pattern: self.pattern.clone(), from, backwards }, desk);
     }
+}
 
-    pub(super) fn ask(&mut self, sight: Sight, desk: &mut Desk) {
+impl State for HexPane {
+    fn context(&self) -> Context {
+        Context::HEX
+    }
+
+    fn act(&mut self, action: Action, _: u64, desk: &mut Desk) {
+        match action {
+            Action::Next => self.find(false, desk),
+            Action::Previous => self.find(true, desk),
+            other => self.motion(other),
+        }
+    }
+
+    fn go(&mut self, motion: Motion) {
+        let to = match motion {
+            Motion::By(rows) => self.cursor.0.saturating_add_signed(rows.saturating_mul(ROW as i64)),
+            Motion::To(row) => self.top.0.saturating_add(row.saturating_mul(ROW)),
+        };
+        self.move_to(Addr(to));
+    }
+
+    fn choose(&mut self, line: u64) -> bool {
+        self.move_to(self.top + line * ROW);
+        true
+    }
+
+    fn filter(&self) -> &str {
+        &self.search
+    }
+
+    /// The object pointed to, else the object it lies in, else the address itself.
+    fn subject(&self) -> Option<Subject> {
+        let inside = self.memory.as_ref().and_then(|m| m.object.as_ref()).map(|(address, ..)| *address);
+        let address = self.pointer(self.cursor).map(|word| word.object).or(inside).unwrap_or(self.cursor);
+        Some(Subject { address, name: address.to_string() })
+    }
+
+    fn ask(&mut self, sight: Sight, desk: &mut Desk) {
         self.rows = sight.rows;
         let (line, page) = (row(self.cursor), sight.rows.saturating_sub(1) * ROW);
         if line < self.top {
@@ -219,7 +249,7 @@ impl HexPane {
         }
     }
 
-    pub(super) fn answer(&mut self, ticket: Ticket, answer: Answer) -> bool {
+    fn answer(&mut self, ticket: Ticket, answer: Answer) -> bool {
         match answer {
             Answer::Hex(memory) => {
                 if self.slot.accept(ticket, true).is_none() {
@@ -247,7 +277,7 @@ impl HexPane {
         }
     }
 
-    pub(super) fn refuse(&mut self, ticket: Ticket, reason: &str) -> bool {
+    fn refuse(&mut self, ticket: Ticket, reason: &str) -> bool {
         if self.find.refuse(ticket, reason) {
             self.told = Some(reason.to_owned());
             return true;
@@ -255,7 +285,7 @@ impl HexPane {
         self.slot.refuse(ticket, reason) || self.detail.slot.refuse(ticket, reason)
     }
 
-    pub(super) fn resume(&mut self) {
+    fn resume(&mut self) {
         self.slot.forget_open();
         self.find.forget_open();
         self.detail.slot.forget_open();
@@ -307,7 +337,7 @@ mod tests {
             let mut pane = HexPane::new(Addr(address));
             let mut desk = Desk::new(crate::worker::protocol::SourceId(0));
             for action in [Action::Up, Action::PageUp, Action::Left, Action::Right, Action::PageDown, Action::Bottom] {
-                pane.act(action);
+                pane.act(action, 20, &mut desk);
                 pane.ask(Sight { rows: 20, side: true, indexed: true }, &mut desk);
             }
         }

@@ -6,7 +6,10 @@
 mod detail;
 pub mod hex;
 pub mod objects;
+pub mod overview;
 mod scroll;
+pub mod task_lines;
+pub mod tasks;
 pub mod threads;
 pub mod tree;
 mod tree_lines;
@@ -16,9 +19,10 @@ pub use detail::Detail;
 pub use scroll::{Motion, Scroll};
 
 use super::ask::Desk;
-use super::keymap::Context;
+use super::keymap::{Action, Context};
 use crate::snapshot::Addr;
 use crate::worker::protocol::{Answer, Ticket};
+use std::ops::{Deref, DerefMut};
 
 /// How much of a pane the person can see.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,103 +44,114 @@ pub struct Subject {
     pub name: String,
 }
 
+/// What every pane can do.
+pub trait State {
+    /// Which keys count here.
+    fn context(&self) -> Context;
+
+    /// A key that means something within the pane: movements, folding, searching on.
+    fn act(&mut self, action: Action, rows: u64, desk: &mut Desk);
+
+    /// Moves the cursor, as the wheel does.
+    fn go(&mut self, motion: Motion);
+
+    /// Puts the cursor on a line of the visible content; false when nothing is there.
+    fn choose(&mut self, line: u64) -> bool;
+
+    /// Asks for what the screen misses, and keeps the position within what there is.
+    fn ask(&mut self, sight: Sight, desk: &mut Desk);
+
+    /// Takes an answer; false when nothing here waits for it.
+    fn answer(&mut self, ticket: Ticket, answer: Answer) -> bool;
+
+    /// Takes a refusal; false when nothing here waits for it.
+    fn refuse(&mut self, ticket: Ticket, reason: &str) -> bool;
+
+    /// The person comes back: answers that were under way went elsewhere.
+    fn resume(&mut self);
+
+    /// What the selected row is about.
+    fn subject(&self) -> Option<Subject>;
+
+    /// The filter or search text, for editing.
+    fn filter(&self) -> &str {
+        ""
+    }
+
+    /// The text is being typed.
+    fn set_filter(&mut self, _text: &str, _desk: &mut Desk) {}
+
+    /// Sorts by the column so many places to the right; 0: the other way round.
+    fn sort(&mut self, _by: isize, _desk: &mut Desk) {}
+}
+
 /// One of the panes.
 #[derive(Debug)]
 pub enum Pane {
+    /// What stands out.
+    Overview(overview::OverviewPane),
     /// The type table.
     Types(types::TypesPane),
     /// The objects of a type.
     Objects(objects::ObjectsPane),
     /// An object and its references.
     Tree(Box<tree::TreePane>),
+    /// Tasks and who awaits whom.
+    Tasks(Box<tasks::TasksPane>),
     /// Threads and their stacks.
     Threads(Box<threads::ThreadsPane>),
     /// Raw memory.
     Hex(Box<hex::HexPane>),
 }
 
+/// The one place where the kinds of panes are told apart for what all of them can do.
+impl Deref for Pane {
+    type Target = dyn State;
+
+    fn deref(&self) -> &(dyn State + 'static) {
+        match self {
+            Pane::Overview(pane) => pane,
+            Pane::Types(pane) => pane,
+            Pane::Objects(pane) => pane,
+            Pane::Tree(pane) => &**pane,
+            Pane::Tasks(pane) => &**pane,
+            Pane::Threads(pane) => &**pane,
+            Pane::Hex(pane) => &**pane,
+        }
+    }
+}
+
+impl DerefMut for Pane {
+    fn deref_mut(&mut self) -> &mut (dyn State + 'static) {
+        match self {
+            Pane::Overview(pane) => pane,
+            Pane::Types(pane) => pane,
+            Pane::Objects(pane) => pane,
+            Pane::Tree(pane) => &mut **pane,
+            Pane::Tasks(pane) => &mut **pane,
+            Pane::Threads(pane) => &mut **pane,
+            Pane::Hex(pane) => &mut **pane,
+        }
+    }
+}
+
+/// Panes with a number key, from left to right. A number stays with its pane when others join.
+pub const TABS: [(u8, &str); 5] = [(1, "Overview"), (2, "Types"), (3, "Tasks"), (4, "Threads"), (8, "Hex")];
+
 impl Pane {
-    /// Which keys count here.
-    pub fn context(&self) -> Context {
+    /// The tab that a pane belongs to.
+    pub fn tab(&self) -> u8 {
         match self {
-            Pane::Types(_) => Context::TYPES,
-            Pane::Objects(_) => Context::OBJECTS,
-            Pane::Tree(_) => Context::TREE,
-            Pane::Threads(_) => Context::THREADS,
-            Pane::Hex(_) => Context::HEX,
+            Pane::Overview(_) => 1,
+            Pane::Types(_) | Pane::Objects(_) | Pane::Tree(_) => 2,
+            Pane::Tasks(_) => 3,
+            Pane::Threads(_) => 4,
+            Pane::Hex(_) => 8,
         }
     }
 
-    /// Asks for what the screen misses, and keeps the position within what there is.
-    pub fn ask(&mut self, sight: Sight, desk: &mut Desk) {
-        match self {
-            Pane::Types(pane) => pane.ask(sight, desk),
-            Pane::Objects(pane) => pane.ask(sight, desk),
-            Pane::Tree(pane) => pane.ask(sight, desk),
-            Pane::Threads(pane) => pane.ask(sight, desk),
-            Pane::Hex(pane) => pane.ask(sight, desk),
-        }
-    }
-
-    /// Takes an answer; false when nothing here waits for it.
-    pub fn answer(&mut self, ticket: Ticket, answer: Answer) -> bool {
-        match self {
-            Pane::Types(pane) => pane.detail.answer(ticket, answer),
-            Pane::Objects(pane) => pane.answer(ticket, answer),
-            Pane::Tree(pane) => pane.answer(ticket, answer),
-            Pane::Threads(pane) => pane.answer(ticket, answer),
-            Pane::Hex(pane) => pane.answer(ticket, answer),
-        }
-    }
-
-    /// Takes a refusal; false when nothing here waits for it.
-    pub fn refuse(&mut self, ticket: Ticket, reason: &str) -> bool {
-        match self {
-            Pane::Types(pane) => pane.detail.slot.refuse(ticket, reason),
-            Pane::Objects(pane) => pane.slot.refuse(ticket, reason) || pane.detail.slot.refuse(ticket, reason),
-            Pane::Tree(pane) => pane.refuse(ticket, reason),
-            Pane::Threads(pane) => pane.refuse(ticket, reason),
-            Pane::Hex(pane) => pane.refuse(ticket, reason),
-        }
-    }
-
-    /// The person comes back: answers that were under way went elsewhere.
-    pub fn resume(&mut self) {
-        match self {
-            Pane::Types(pane) => pane.detail.slot.forget_open(),
-            Pane::Objects(pane) => {
-                pane.slot.forget_open();
-                pane.detail.slot.forget_open();
-            }
-            Pane::Tree(pane) => pane.resume(),
-            Pane::Threads(pane) => pane.resume(),
-            Pane::Hex(pane) => pane.resume(),
-        }
-    }
-
-    /// What the selected row is about.
-    pub fn subject(&self) -> Option<Subject> {
-        match self {
-            Pane::Types(pane) => {
-                pane.current().map(|row| Subject { address: row.address, name: format!("type {}", row.name) })
-            }
-            Pane::Objects(pane) => {
-                pane.current().map(|row| Subject { address: row.address, name: row.address.to_string() })
-            }
-            Pane::Tree(pane) => pane.subject(),
-            Pane::Threads(pane) => pane.subject(),
-            Pane::Hex(pane) => Some(pane.subject()),
-        }
-    }
-
-    /// The filter or search text, for editing.
-    pub fn filter(&self) -> &str {
-        match self {
-            Pane::Types(pane) => &pane.filter,
-            Pane::Objects(pane) => &pane.filter,
-            Pane::Tree(pane) => &pane.search,
-            Pane::Threads(pane) => &pane.filter,
-            Pane::Hex(pane) => &pane.search,
-        }
+    /// Whether its own text narrows what it lists, so that it can be left.
+    pub fn is_list(&self) -> bool {
+        matches!(self, Pane::Types(_) | Pane::Objects(_) | Pane::Tasks(_) | Pane::Threads(_))
     }
 }

@@ -2,10 +2,11 @@
 //!
 //! It holds the rows it shows and a margin, never the list. Ordering and filtering are the worker's.
 
-use super::{Detail, Motion, Scroll, Sight};
+use super::{Detail, Motion, Scroll, Sight, State, Subject};
 use crate::analysis::answers::ObjectRow;
 use crate::snapshot::Addr;
 use crate::tui::ask::{Desk, Slot};
+use crate::tui::keymap::{Action, Context};
 use crate::worker::protocol::{Answer, ObjectOrder, Request, Ticket};
 
 /// What the list can be sorted by.
@@ -97,21 +98,8 @@ impl ObjectsPane {
         self.slot.refusal()
     }
 
-    /// Moves the cursor.
-    pub fn go(&mut self, motion: Motion) {
-        self.scroll.go(motion, self.total);
-    }
-
-    /// Filters.
-    pub fn set_filter(&mut self, filter: &str) {
-        if self.filter != filter {
-            self.filter = filter.to_owned();
-            self.restart();
-        }
-    }
-
     /// Sorts by a column; by the same one again: the other way round.
-    pub fn sort(&mut self, column: ObjectColumn) {
+    pub fn sort_by(&mut self, column: ObjectColumn) {
         self.descending = if column == self.column { !self.descending } else { column != ObjectColumn::Address };
         self.column = column;
         self.restart();
@@ -131,8 +119,47 @@ impl ObjectsPane {
             ObjectColumn::Size => ObjectOrder::Size { descending },
         }
     }
+}
 
-    pub(super) fn ask(&mut self, sight: Sight, desk: &mut Desk) {
+impl State for ObjectsPane {
+    fn context(&self) -> Context {
+        Context::OBJECTS
+    }
+
+    fn act(&mut self, action: Action, rows: u64, _: &mut Desk) {
+        if let Some(motion) = Motion::of(action, rows) {
+            self.go(motion);
+        }
+    }
+
+    fn go(&mut self, motion: Motion) {
+        self.scroll.go(motion, self.total);
+    }
+
+    fn choose(&mut self, line: u64) -> bool {
+        self.scroll.choose(line, self.total)
+    }
+
+    fn filter(&self) -> &str {
+        &self.filter
+    }
+
+    fn set_filter(&mut self, filter: &str, _: &mut Desk) {
+        if self.filter != filter {
+            self.filter = filter.to_owned();
+            self.restart();
+        }
+    }
+
+    fn sort(&mut self, by: isize, _: &mut Desk) {
+        self.sort_by(self.column.step(by));
+    }
+
+    fn subject(&self) -> Option<Subject> {
+        self.current().map(|row| Subject { address: row.address, name: row.address.to_string() })
+    }
+
+    fn ask(&mut self, sight: Sight, desk: &mut Desk) {
         self.scroll.settle(self.total, sight.rows);
         let margin = sight.rows / 2;
         let first = self.scroll.top.saturating_sub(margin);
@@ -151,7 +178,7 @@ impl ObjectsPane {
         }
     }
 
-    pub(super) fn answer(&mut self, ticket: Ticket, answer: Answer) -> bool {
+    fn answer(&mut self, ticket: Ticket, answer: Answer) -> bool {
         let Answer::Objects { objects, done } = answer else { return self.detail.answer(ticket, answer) };
         if self.slot.accept(ticket, done).is_none() {
             return false;
@@ -161,5 +188,14 @@ impl ObjectsPane {
         self.window = objects.objects;
         self.fresh = true;
         true
+    }
+
+    fn refuse(&mut self, ticket: Ticket, reason: &str) -> bool {
+        self.slot.refuse(ticket, reason) || self.detail.slot.refuse(ticket, reason)
+    }
+
+    fn resume(&mut self) {
+        self.slot.forget_open();
+        self.detail.slot.forget_open();
     }
 }

@@ -49,6 +49,16 @@ impl Scroll {
         self.row = row.min(total.saturating_sub(1));
     }
 
+    /// Puts the cursor on a visible line; false below the end of the list.
+    pub fn choose(&mut self, line: u64, total: u64) -> bool {
+        let row = self.top.saturating_add(line);
+        let there = row < total;
+        if there {
+            self.row = row;
+        }
+        there
+    }
+
     /// Brings cursor and visible part into the list and together.
     pub fn settle(&mut self, total: u64, rows: u64) {
         self.row = self.row.min(total.saturating_sub(1));

@@ -1,13 +1,13 @@
 //! Threads with their stacks: which are unfolded, and the cursor among the lines that follow from it.
 //!
-//! A line is a deadlock, a thread, what it waits for, an exception that it handles, a frame, or a variable of a frame. What they say is the answer's;
-//! how a line looks is [`view`](crate::tui::view)'s.
+//! A line is a deadlock, a thread, what it waits for, an exception that it handles, a frame, or a variable of a frame.
+//! What they say is the answer's; how a line looks is [`view`](crate::tui::view)'s.
 
-use super::{Detail, Motion, Scroll, Sight, Subject};
+use super::{Detail, Motion, Scroll, Sight, State, Subject};
 use crate::analysis::answers::{Frame, Local, Thread, Threads};
 use crate::tui::arrange::contains;
 use crate::tui::ask::{Desk, Slot};
-use crate::tui::keymap::Action;
+use crate::tui::keymap::{Action, Context};
 use crate::worker::protocol::{Answer, Request, Ticket};
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -54,9 +54,29 @@ pub struct ThreadsPane {
     folded: HashSet<usize>,
     /// Frames with their variables.
     unfolded: HashSet<(usize, usize)>,
+    /// The native id of a thread that the cursor goes to once it is there.
+    wanted: Option<u64>,
 }
 
 impl ThreadsPane {
+    /// Puts the cursor on a thread, now or when the answer is there; on its deadlock, if it is in one.
+    pub fn go_to(&mut self, native_id: u64) {
+        self.wanted = Some(native_id);
+        self.filter.clear();
+        self.arrange();
+        self.seek();
+    }
+
+    fn seek(&mut self) {
+        let (Some(id), Some(threads)) = (self.wanted, &self.threads) else { return };
+        self.wanted = None;
+        let deadlock = threads.deadlocks.iter().position(|members| members.contains(&id)).map(Row::Deadlock);
+        let thread = threads.threads.iter().position(|t| t.native_id == Some(id)).map(Row::Thread);
+        if let Some(row) = deadlock.or(thread) {
+            self.select(row);
+        }
+    }
+
     /// Threads that the filter leaves.
     pub fn shown(&self) -> usize {
         self.rows.iter().filter(|row| matches!(row, Row::Thread(_))).count()
@@ -105,43 +125,6 @@ impl ThreadsPane {
         }
     }
 
-    /// What the selected line is about, when that is an object.
-    pub fn subject(&self) -> Option<Subject> {
-        let row = self.current()?;
-        if let Some(local) = self.object(row) {
-            let name = if local.name.is_empty() { local.type_name.clone() } else { format!("local {}", local.name) };
-            return Some(Subject { address: local.address, name });
-        }
-        if let Row::Waits(thread) = row {
-            let wait = self.thread(thread)?.waits_for.as_ref()?;
-            return Some(Subject { address: wait.address, name: wait.what.clone() });
-        }
-        let Row::Frame(thread, frame) = row else { return None };
-        let frame = self.frame(thread, frame)?;
-        Some(Subject { address: frame.generator?, name: frame.function.clone() })
-    }
-
-    /// Moves the cursor, folds and unfolds.
-    pub fn act(&mut self, action: Action, rows: u64) {
-        if let Some(motion) = Motion::of(action, rows) {
-            return self.go(motion);
-        }
-        let Some(row) = self.current() else { return };
-        match action {
-            Action::Toggle => self.toggle(row),
-            Action::Right if self.is_unfolded(row) => self.go(Motion::By(1)),
-            Action::Right => self.toggle(row),
-            Action::Left if self.is_unfolded(row) => self.toggle(row),
-            Action::Left => self.go_to_parent(row),
-            _ => {}
-        }
-    }
-
-    /// Moves the cursor.
-    pub fn go(&mut self, motion: Motion) {
-        self.scroll.go(motion, self.rows.len() as u64);
-    }
-
     /// Folds or unfolds a line; others stay as they are.
     pub fn toggle(&mut self, row: Row) {
         match row {
@@ -177,15 +160,6 @@ impl ThreadsPane {
     fn select(&mut self, row: Row) {
         if let Some(at) = self.rows.iter().position(|r| *r == row) {
             self.go(Motion::To(at as u64));
-        }
-    }
-
-    /// Keeps threads whose name, functions or files contain the text; upper case is exact, `!` inverts.
-    pub fn set_filter(&mut self, filter: &str) {
-        if self.filter != filter {
-            self.filter = filter.to_owned();
-            self.scroll = Scroll::default();
-            self.arrange();
         }
     }
 
@@ -232,8 +206,65 @@ impl ThreadsPane {
         let stands = || thread.frames.iter().any(|f| contains(&f.function, text) || contains(&f.file, text));
         text.is_empty() || (named || stands()) != inverse
     }
+}
 
-    pub(super) fn ask(&mut self, sight: Sight, desk: &mut Desk) {
+impl State for ThreadsPane {
+    fn context(&self) -> Context {
+        Context::THREADS
+    }
+
+    fn act(&mut self, action: Action, rows: u64, _: &mut Desk) {
+        if let Some(motion) = Motion::of(action, rows) {
+            return self.go(motion);
+        }
+        let Some(row) = self.current() else { return };
+        match action {
+            Action::Toggle => self.toggle(row),
+            Action::Right if self.is_unfolded(row) => self.go(Motion::By(1)),
+            Action::Right => self.toggle(row),
+            Action::Left if self.is_unfolded(row) => self.toggle(row),
+            Action::Left => self.go_to_parent(row),
+            _ => {}
+        }
+    }
+
+    fn go(&mut self, motion: Motion) {
+        self.scroll.go(motion, self.rows.len() as u64);
+    }
+
+    fn choose(&mut self, line: u64) -> bool {
+        self.scroll.choose(line, self.rows.len() as u64)
+    }
+
+    fn filter(&self) -> &str {
+        &self.filter
+    }
+
+    /// Keeps threads whose name, functions or files contain the text; upper case is exact, `!` inverts.
+    fn set_filter(&mut self, filter: &str, _: &mut Desk) {
+        if self.filter != filter {
+            self.filter = filter.to_owned();
+            self.scroll = Scroll::default();
+            self.arrange();
+        }
+    }
+
+    fn subject(&self) -> Option<Subject> {
+        let row = self.current()?;
+        if let Some(local) = self.object(row) {
+            let name = if local.name.is_empty() { local.type_name.clone() } else { format!("local {}", local.name) };
+            return Some(Subject { address: local.address, name });
+        }
+        if let Row::Waits(thread) = row {
+            let wait = self.thread(thread)?.waits_for.as_ref()?;
+            return Some(Subject { address: wait.address, name: wait.what.clone() });
+        }
+        let Row::Frame(thread, frame) = row else { return None };
+        let frame = self.frame(thread, frame)?;
+        Some(Subject { address: frame.generator?, name: frame.function.clone() })
+    }
+
+    fn ask(&mut self, sight: Sight, desk: &mut Desk) {
         if sight.indexed && self.threads.is_none() {
             self.slot.want(Request::Threads, desk);
         }
@@ -245,13 +276,14 @@ impl ThreadsPane {
         }
     }
 
-    pub(super) fn answer(&mut self, ticket: Ticket, answer: Answer) -> bool {
+    fn answer(&mut self, ticket: Ticket, answer: Answer) -> bool {
         match answer {
             Answer::Threads(threads) => {
                 let mine = self.slot.accept(ticket, true).is_some();
                 if mine {
                     self.threads = Some(threads);
                     self.arrange();
+                    self.seek();
                 }
                 mine
             }
@@ -259,11 +291,11 @@ impl ThreadsPane {
         }
     }
 
-    pub(super) fn refuse(&mut self, ticket: Ticket, reason: &str) -> bool {
+    fn refuse(&mut self, ticket: Ticket, reason: &str) -> bool {
         self.slot.refuse(ticket, reason) || self.detail.slot.refuse(ticket, reason)
     }
 
-    pub(super) fn resume(&mut self) {
+    fn resume(&mut self) {
         self.slot.forget_open();
         self.detail.slot.forget_open();
     }

@@ -5,12 +5,12 @@
 //! [`tree_lines`](super::tree_lines).
 
 use super::tree_lines::Side;
-use super::{Detail, Motion, Sight, Subject};
+use super::{Detail, Motion, Sight, State, Subject};
 use crate::analysis::answers::Direction;
 use crate::snapshot::Addr;
 use crate::tui::arrange::contains;
 use crate::tui::ask::Desk;
-use crate::tui::keymap::Action;
+use crate::tui::keymap::{Action, Context};
 use crate::worker::protocol::{Answer, Ticket};
 
 pub use super::tree_lines::{Line, NodeId, PAGE, ROOT};
@@ -54,18 +54,6 @@ impl TreePane {
         &mut self.sides[usize::from(self.direction == Direction::Referrers)]
     }
 
-    /// The selected line's object.
-    pub fn subject(&self) -> Option<Subject> {
-        let side = self.side();
-        let Line::Node(id) = side.selected else { return None };
-        let node = side.node(id)?;
-        let name = match &node.edge {
-            Some(edge) if !edge.edge.is_empty() => edge.edge.clone(),
-            _ => node.address.to_string(),
-        };
-        Some(Subject { address: node.address, name })
-    }
-
     /// The root is selected: turning round keeps the place.
     pub fn root_selected(&self) -> bool {
         self.side().selected == Line::Node(ROOT)
@@ -76,8 +64,54 @@ impl TreePane {
         self.direction = self.direction.reversed();
     }
 
-    /// Moves, folds, unfolds.
-    pub fn act(&mut self, action: Action, rows: u64) {
+    /// On a `… more` line: whose, and how many there are.
+    pub fn paged(&self) -> Option<(NodeId, u64)> {
+        let side = self.side();
+        match side.selected {
+            Line::Before(id) | Line::After(id) => Some((id, side.node(id)?.total?)),
+            _ => None,
+        }
+    }
+
+    /// Loads the page that the selected `…` line announces.
+    pub fn page(&mut self) {
+        let side = self.side_mut();
+        side.page(side.selected);
+    }
+
+    /// Puts the cursor on a line.
+    pub fn choose_line(&mut self, line: Line) {
+        self.side_mut().select(line);
+    }
+
+    /// Goes to a child by its index.
+    pub fn go_to_index(&mut self, parent: NodeId, index: u64) {
+        self.side_mut().go_to_index(parent, index);
+    }
+
+    /// The next unfolded line with the text searched for, round the end.
+    fn find(&mut self, backwards: bool) {
+        let side = self.side();
+        let (lines, len) = (side.lines(), side.lines().len());
+        let here = side.position();
+        if self.search.is_empty() || len == 0 {
+            return;
+        }
+        let found = (1..=len)
+            .map(|step| lines[if backwards { here + len - step } else { here + step } % len])
+            .find(|line| side.text_of(*line).is_some_and(|text| hit(&text, &self.search)));
+        if let Some(line) = found {
+            self.side_mut().select(line);
+        }
+    }
+}
+
+impl State for TreePane {
+    fn context(&self) -> Context {
+        Context::TREE
+    }
+
+    fn act(&mut self, action: Action, rows: u64, _: &mut Desk) {
         let side = self.side_mut();
         match action {
             Action::Right => match side.selected {
@@ -103,38 +137,21 @@ impl TreePane {
         }
     }
 
-    /// On a `… more` line: whose, and how many there are.
-    pub fn paged(&self) -> Option<(NodeId, u64)> {
-        let side = self.side();
-        match side.selected {
-            Line::Before(id) | Line::After(id) => Some((id, side.node(id)?.total?)),
-            _ => None,
-        }
-    }
-
-    /// Loads the page that the selected `…` line announces.
-    pub fn page(&mut self) {
-        let side = self.side_mut();
-        side.page(side.selected);
-    }
-
-    /// Moves the cursor.
-    pub fn go(&mut self, motion: Motion) {
+    fn go(&mut self, motion: Motion) {
         self.side_mut().go(motion);
     }
 
-    /// Puts the cursor on a line.
-    pub fn choose(&mut self, line: Line) {
-        self.side_mut().select(line);
+    /// Its lines are the widget's: the view knows which one is where.
+    fn choose(&mut self, _: u64) -> bool {
+        false
     }
 
-    /// Goes to a child by its index.
-    pub fn go_to_index(&mut self, parent: NodeId, index: u64) {
-        self.side_mut().go_to_index(parent, index);
+    fn filter(&self) -> &str {
+        &self.search
     }
 
     /// Sets what to look for, and goes to the nearest hit.
-    pub fn set_search(&mut self, text: &str) {
+    fn set_filter(&mut self, text: &str, _: &mut Desk) {
         self.search = text.to_owned();
         let (side, search) = (self.side(), &self.search);
         if !search.is_empty() && !side.text_of(side.selected).is_some_and(|t| hit(&t, search)) {
@@ -142,23 +159,18 @@ impl TreePane {
         }
     }
 
-    /// The next unfolded line with the text searched for, round the end.
-    fn find(&mut self, backwards: bool) {
+    fn subject(&self) -> Option<Subject> {
         let side = self.side();
-        let (lines, len) = (side.lines(), side.lines().len());
-        let here = side.position();
-        if self.search.is_empty() || len == 0 {
-            return;
-        }
-        let found = (1..=len)
-            .map(|step| lines[if backwards { here + len - step } else { here + step } % len])
-            .find(|line| side.text_of(*line).is_some_and(|text| hit(&text, &self.search)));
-        if let Some(line) = found {
-            self.side_mut().select(line);
-        }
+        let Line::Node(id) = side.selected else { return None };
+        let node = side.node(id)?;
+        let name = match &node.edge {
+            Some(edge) if !edge.edge.is_empty() => edge.edge.clone(),
+            _ => node.address.to_string(),
+        };
+        Some(Subject { address: node.address, name })
     }
 
-    pub(super) fn ask(&mut self, sight: Sight, desk: &mut Desk) {
+    fn ask(&mut self, sight: Sight, desk: &mut Desk) {
         self.head.want(Some(self.root), desk);
         let direction = self.direction;
         self.side_mut().ask(direction, desk);
@@ -168,7 +180,7 @@ impl TreePane {
         }
     }
 
-    pub(super) fn answer(&mut self, ticket: Ticket, answer: Answer) -> bool {
+    fn answer(&mut self, ticket: Ticket, answer: Answer) -> bool {
         match answer {
             Answer::Edges(edges) => {
                 let [a, b] = &mut self.sides;
@@ -189,13 +201,13 @@ impl TreePane {
         }
     }
 
-    pub(super) fn refuse(&mut self, ticket: Ticket, reason: &str) -> bool {
+    fn refuse(&mut self, ticket: Ticket, reason: &str) -> bool {
         self.sides.iter_mut().any(|side| side.refuse(ticket, reason))
             || self.head.slot.refuse(ticket, reason)
             || self.detail.slot.refuse(ticket, reason)
     }
 
-    pub(super) fn resume(&mut self) {
+    fn resume(&mut self) {
         self.sides.iter_mut().for_each(Side::resume);
         self.head.slot.forget_open();
         self.detail.slot.forget_open();

@@ -3,12 +3,14 @@
 //! Sorting and filtering themselves are [`arrange`](crate::tui::arrange)'s; here is only which arrangement is shown
 //! and which one is wanted.
 
-use super::{Detail, Motion, Scroll, Sight};
+use super::{Detail, Motion, Scroll, Sight, State, Subject};
 use crate::analysis::answers::{TypeRow, Types};
 use crate::snapshot::Addr;
 use crate::tui::arrange::{AT_ONCE, Arrangement, Job, TypeColumn};
 use crate::tui::ask::Desk;
 use crate::tui::event::Effect;
+use crate::tui::keymap::{Action, Context};
+use crate::worker::protocol::{Answer, Ticket};
 use std::sync::Arc;
 
 /// See the module.
@@ -72,26 +74,8 @@ impl TypesPane {
         self.arrange(types.clone(), desk);
     }
 
-    /// Moves the cursor.
-    pub fn go(&mut self, motion: Motion) {
-        self.scroll.go(motion, self.rows.len() as u64);
-        self.selected = self.current().map(|row| row.address);
-    }
-
-    /// Filters.
-    pub fn set_filter(&mut self, filter: &str, desk: &mut Desk) {
-        if self.filter != filter {
-            self.filter = filter.to_owned();
-            if !filter.is_empty() {
-                self.selected = None;
-                self.scroll = Scroll::default();
-            }
-            self.arrange(self.types.clone(), desk);
-        }
-    }
-
     /// Sorts by a column; by the same one again: the other way round.
-    pub fn sort(&mut self, column: TypeColumn, desk: &mut Desk) {
+    pub fn sort_by(&mut self, column: TypeColumn, desk: &mut Desk) {
         // Names begin at A, numbers at the biggest
         self.descending = if column == self.column { !self.descending } else { column != TypeColumn::Name };
         self.column = column;
@@ -130,11 +114,68 @@ impl TypesPane {
             self.scroll.top = self.scroll.row.saturating_sub(line);
         }
     }
+}
 
-    pub(super) fn ask(&mut self, sight: Sight, desk: &mut Desk) {
+impl State for TypesPane {
+    fn context(&self) -> Context {
+        Context::TYPES
+    }
+
+    fn act(&mut self, action: Action, rows: u64, _: &mut Desk) {
+        if let Some(motion) = Motion::of(action, rows) {
+            self.go(motion);
+        }
+    }
+
+    fn go(&mut self, motion: Motion) {
+        self.scroll.go(motion, self.rows.len() as u64);
+        self.selected = self.current().map(|row| row.address);
+    }
+
+    fn choose(&mut self, line: u64) -> bool {
+        let row = self.scroll.top + line;
+        self.row(row).is_some().then(|| self.go(Motion::To(row))).is_some()
+    }
+
+    fn filter(&self) -> &str {
+        &self.filter
+    }
+
+    fn set_filter(&mut self, filter: &str, desk: &mut Desk) {
+        if self.filter != filter {
+            self.filter = filter.to_owned();
+            if !filter.is_empty() {
+                self.selected = None;
+                self.scroll = Scroll::default();
+            }
+            self.arrange(self.types.clone(), desk);
+        }
+    }
+
+    fn sort(&mut self, by: isize, desk: &mut Desk) {
+        self.sort_by(self.column.step(by), desk);
+    }
+
+    fn subject(&self) -> Option<Subject> {
+        self.current().map(|row| Subject { address: row.address, name: format!("type {}", row.name) })
+    }
+
+    fn ask(&mut self, sight: Sight, desk: &mut Desk) {
         self.scroll.settle(self.rows.len() as u64, sight.rows);
         if sight.side && sight.indexed {
             self.detail.want(self.current().map(|row| row.address), desk);
         }
+    }
+
+    fn answer(&mut self, ticket: Ticket, answer: Answer) -> bool {
+        self.detail.answer(ticket, answer)
+    }
+
+    fn refuse(&mut self, ticket: Ticket, reason: &str) -> bool {
+        self.detail.slot.refuse(ticket, reason)
+    }
+
+    fn resume(&mut self) {
+        self.detail.slot.forget_open();
     }
 }

@@ -75,6 +75,7 @@ fn letters_typed_into_a_filter_are_no_commands() {
 #[test]
 fn the_table_grows_under_a_cursor_that_stays_on_its_type() {
     let mut robot = Robot::silent(80, 24);
+    robot.press("2");
     fake::scanned(10).into_iter().for_each(|update| robot.told(update));
     robot.press("/module<Enter><Esc>"); // the cursor was never moved: it stays at the top
     assert!(robot.selected().contains("bytes"));
@@ -244,10 +245,10 @@ fn the_mouse_selects_opens_sorts_and_can_be_switched_off() {
     assert!(robot.screen().contains("size ▼"));
     robot.click(35, 3);
     assert!(robot.screen().contains("size ▲"));
-    robot.click(22, 1);
-    assert!(robot.screen().contains("[3 Hex]"));
-    robot.click(3, 1);
-    assert!(robot.screen().contains("[1 Types]"));
+    robot.click(50, 1);
+    assert!(robot.screen().contains("[8 Hex]"));
+    robot.click(15, 1);
+    assert!(robot.screen().contains("[2 Types]"));
     robot.press(":0x760a00000000<Enter>");
     robot.screen(); // the widget knows where lines are once they are drawn
     robot.click(10, 6);

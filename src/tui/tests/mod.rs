@@ -2,6 +2,7 @@
 
 mod behaviour;
 mod screens;
+mod standing_out;
 mod walking;
 
 use super::app::App;
@@ -50,8 +51,16 @@ impl Robot {
         }
     }
 
-    /// The scan is over.
+    /// The scan is over, and the person is in the type table.
     pub fn new(columns: u16, rows: u16) -> Robot {
+        let mut robot = Robot::started(columns, rows);
+        robot.press("2");
+        robot.asked.clear();
+        robot
+    }
+
+    /// The scan is over: the start page.
+    pub fn started(columns: u16, rows: u16) -> Robot {
         let mut robot = Robot::silent(columns, rows);
         robot.told(fake::opened());
         for update in fake::scanned(100) {

@@ -52,22 +52,53 @@ fn tree() {
 
 #[test]
 fn threads() {
-    everywhere("threads", "2jjjjl");
+    everywhere("threads", "4jjjjl");
 }
 
 #[test]
 fn threads_and_a_variable() {
-    everywhere("threads_variable", "2jjjjlj");
+    everywhere("threads_variable", "4jjjjlj");
 }
 
 #[test]
 fn threads_help() {
-    everywhere("threads_help", "2?");
+    everywhere("threads_help", "4?");
 }
 
 #[test]
 fn threads_filtered() {
-    everywhere("threads_filtered", "2/grpc<Enter>");
+    everywhere("threads_filtered", "4/grpc<Enter>");
+}
+
+#[test]
+fn tasks() {
+    everywhere("tasks", "3");
+}
+
+#[test]
+fn tasks_and_a_stack() {
+    everywhere("tasks_stack", "3jljjlj");
+}
+
+#[test]
+fn tasks_of_a_crowd() {
+    everywhere("tasks_crowd", "3Glj");
+}
+
+#[test]
+fn tasks_filtered() {
+    everywhere("tasks_filtered", "3/finished<Enter>");
+}
+
+#[test]
+fn tasks_by_name() {
+    everywhere("tasks_by_name", "3>");
+}
+
+#[test]
+fn overview() {
+    everywhere("overview", "1");
+    everywhere("overview_type", "1G");
 }
 
 #[test]
@@ -101,6 +132,8 @@ fn help() {
     everywhere("help_types", "?");
     everywhere("help_tree", "j<Enter><Enter>?");
     everywhere("help_hex", "x?");
+    everywhere("help_overview", "1?");
+    everywhere("help_tasks", "3?");
 }
 
 #[test]

@@ -107,7 +107,7 @@ fn hex_searches_text_and_bytes_both_ways() {
 #[test]
 fn threads_fold_unfold_filter_and_lead_to_objects() {
     let mut robot = Robot::new(80, 24);
-    robot.press("2");
+    robot.press("4");
     assert!(robot.selected().contains("✗ deadlock"), "what is worst stands first");
     robot.press("j");
     assert!(robot.selected().contains("✗ MainThread"), "{}", robot.selected());
@@ -145,7 +145,7 @@ fn threads_fold_unfold_filter_and_lead_to_objects() {
 fn what_threads_could_not_be_read_is_said() {
     let mut robot = Robot::new(80, 24);
     robot.hold = true;
-    robot.press("2");
+    robot.press("4");
     let said = "the list of threads is damaged: some may be missing";
     for update in std::mem::take(&mut robot.held) {
         let update = match update {

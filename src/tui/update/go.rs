@@ -1,7 +1,7 @@
 //! Going places: into rows, back and forward, by tab and by command.
 
 use super::Left;
-use crate::analysis::answers::Direction;
+use crate::analysis::answers::{Direction, Subject, TypeRow};
 use crate::snapshot::Addr;
 use crate::tui::app::{App, Overlay};
 use crate::tui::event::Effect;
@@ -9,19 +9,31 @@ use crate::tui::palette::{self, Command};
 use crate::tui::panes::Pane;
 use crate::tui::panes::hex::HexPane;
 use crate::tui::panes::objects::ObjectsPane;
-use crate::tui::panes::threads::Row;
+use crate::tui::panes::task_lines;
+use crate::tui::panes::tasks::TasksPane;
+use crate::tui::panes::threads::{Row, ThreadsPane};
 use crate::tui::panes::tree::TreePane;
+use crate::tui::panes::types::TypesPane;
+use crate::tui::panes::{State, TABS};
 use crate::worker::protocol::{Answer, Request, Ticket};
 use std::path::{Path, PathBuf};
 
 /// Enter.
 pub fn open(app: &mut App) {
     match app.history.here_mut() {
+        Pane::Overview(pane) => {
+            if let Some(row) = pane.current_type().cloned() {
+                objects_of(app, &row);
+            } else if let Some(finding) = pane.current_finding() {
+                match finding.subject {
+                    Some(subject) => follow(app, subject),
+                    None => app.say("this sentence leads nowhere: it tells how many more there are"),
+                }
+            }
+        }
         Pane::Types(pane) => {
-            let Some(row) = pane.current() else { return };
-            let next = ObjectsPane::new(Some(row.address), &row.name, row.count);
-            let crumb = row.name.clone();
-            app.history.drill(Pane::Objects(next), crumb);
+            let Some(row) = pane.current().cloned() else { return };
+            objects_of(app, &row);
         }
         Pane::Objects(pane) => {
             let Some(address) = pane.current().map(|row| row.address) else { return };
@@ -31,7 +43,7 @@ pub fn open(app: &mut App) {
             if pane.paged().is_some() {
                 pane.page();
             } else if pane.root_selected() {
-                pane.act(crate::tui::keymap::Action::Toggle, 0);
+                pane.act(crate::tui::keymap::Action::Toggle, 0, &mut app.desk);
             } else if let Some(subject) = pane.subject() {
                 let direction = pane.direction;
                 tree(app, subject.address, direction, Some(subject.name));
@@ -42,10 +54,50 @@ pub fn open(app: &mut App) {
             (_, Some(subject)) => tree(app, subject.address, Direction::Referents, Some(subject.name)),
             _ => {}
         },
+        Pane::Tasks(pane) => {
+            use task_lines::Row as Line;
+            let Some(row) = pane.current() else { return };
+            let crowd = pane.known.as_ref().is_some_and(|known| known.is_crowd(row));
+            match (row, pane.subject()) {
+                (Line::More(_) | Line::Frame(..), _) => pane.toggle(row),
+                _ if crowd => pane.toggle(row),
+                (_, Some(subject)) => tree(app, subject.address, Direction::Referents, Some(subject.name)),
+                _ => {}
+            }
+        }
         Pane::Hex(pane) => match pane.pointer(pane.cursor).map(|word| word.object) {
             Some(object) => hex(app, object, true),
             None => app.say("this word is not the address of an object"),
         },
+    }
+}
+
+fn objects_of(app: &mut App, row: &TypeRow) {
+    let next = ObjectsPane::new(Some(row.address), &row.name, row.count);
+    app.history.drill(Pane::Objects(next), row.name.clone());
+}
+
+/// To what a sentence is about.
+fn follow(app: &mut App, subject: Subject) {
+    match subject {
+        Subject::Object(address) => tree(app, address, Direction::Referents, None),
+        Subject::Type(address) => {
+            if let Some(row) = app.types.types.iter().find(|row| row.address == address).cloned() {
+                objects_of(app, &row);
+            }
+        }
+        Subject::Task(address) => {
+            tab(app, 3);
+            if let Pane::Tasks(pane) = app.history.here_mut() {
+                pane.go_to(address);
+            }
+        }
+        Subject::Thread(native_id) => {
+            tab(app, 4);
+            if let Pane::Threads(pane) = app.history.here_mut() {
+                pane.go_to(native_id);
+            }
+        }
     }
 }
 
@@ -106,30 +158,50 @@ pub fn walk(app: &mut App, forward: bool) -> bool {
 }
 
 fn resume(app: &mut App) {
-    let pane = app.history.here_mut();
-    pane.resume();
-    if let Pane::Types(pane) = pane {
-        pane.replace(&app.types, &mut app.desk); // the scan went on meanwhile
-    }
+    app.history.here_mut().resume();
+    app.refresh(); // the scan went on meanwhile
 }
 
-/// A number key or a click on a tab.
+/// A number key or a click on a tab: the pane as it was left, or a new one.
 pub fn tab(app: &mut App, number: u8) {
-    match number {
-        1 if matches!(app.pane(), Pane::Types(_)) => {}
-        1 => {
-            // The table as it was left: walk back to it
-            while !matches!(app.pane(), Pane::Types(_)) && app.history.back() {}
-            resume(app);
-        }
-        2 if matches!(app.pane(), Pane::Threads(_)) => {}
-        2 => app.history.jump(Pane::Threads(Default::default()), "Threads".into()),
-        3 if matches!(app.pane(), Pane::Hex(_)) => {}
-        3 => match app.pane().subject() {
+    let Some((_, name)) = TABS.iter().find(|(n, _)| *n == number) else { return };
+    if number == 8 {
+        return match app.pane().subject() {
+            _ if matches!(app.pane(), Pane::Hex(_)) => {}
             Some(subject) => hex(app, subject.address, false),
             None => app.say("no address yet: select a row, or type : and an address"),
-        },
-        _ => {}
+        };
+    }
+    // lists of objects and trees belong to a tab, but are not its own pane
+    let own = |pane: &Pane| pane.tab() == number && !matches!(pane, Pane::Objects(_) | Pane::Tree(_));
+    if own(app.pane()) {
+        return;
+    }
+    if !app.history.revisit(own) {
+        let pane = match number {
+            1 => Pane::Overview(Default::default()),
+            2 => Pane::Types(TypesPane::new()),
+            3 => Pane::Tasks(Box::<TasksPane>::default()),
+            _ => Pane::Threads(Box::<ThreadsPane>::default()),
+        };
+        app.history.jump(pane, (*name).to_owned());
+    }
+    resume(app);
+}
+
+/// `R`: what was cancelled begins anew.
+pub fn again(app: &mut App) {
+    let cancelled = app.asked.iter_mut().filter(|slot| slot.refusal().is_some());
+    let findings = cancelled.map(|slot| slot.forget_open()).count();
+    if app.unfinished {
+        app.unfinished = false;
+        app.types = Default::default();
+        let ticket = app.desk.ticket();
+        app.desk.push(Effect::Send(ticket, Request::Scan));
+        app.history.here_mut().resume();
+        app.refresh();
+    } else if findings == 0 {
+        app.say("nothing was cancelled");
     }
 }
 
@@ -143,8 +215,10 @@ pub fn run(app: &mut App, line: &str) {
         app.commands.push(line.to_owned());
     }
     match command {
-        Command::Types => tab(app, 1),
-        Command::Threads => tab(app, 2),
+        Command::Overview => tab(app, 1),
+        Command::Types => tab(app, 2),
+        Command::Tasks => tab(app, 3),
+        Command::Threads => tab(app, 4),
         Command::Objects(name) => objects(app, name),
         Command::Referents(address) => jump_tree(app, address, Direction::Referents),
         Command::Referrers(address) => jump_tree(app, address, Direction::Referrers),

@@ -58,14 +58,9 @@ fn typed(app: &mut App, edit: impl FnOnce(&mut Input) -> bool) {
     }
 }
 
+/// Searching the whole memory waits for Enter: the hex pane does nothing here.
 fn filter(app: &mut App, text: &str) {
-    match app.history.here_mut() {
-        Pane::Types(pane) => pane.set_filter(text, &mut app.desk),
-        Pane::Objects(pane) => pane.set_filter(text),
-        Pane::Tree(pane) => pane.set_search(text),
-        Pane::Threads(pane) => pane.set_filter(text),
-        Pane::Hex(_) => {} // searching the whole memory waits for Enter
-    }
+    app.history.here_mut().set_filter(text, &mut app.desk);
 }
 
 fn in_prompt(app: &mut App, action: Action) {
@@ -184,6 +179,7 @@ fn in_pane(app: &mut App, action: Action) {
             palette.typed(&app.types, app.pane().subject().map(|s| s.address));
             app.prompt = Some(Prompt::Palette(palette));
         }
+        Action::Again => go::again(app),
         Action::Help => app.overlay = Some((Overlay::Help, 0)),
         Action::Problems if app.problems.is_empty() => app.say("nothing was wrong with this snapshot"),
         Action::Problems => app.overlay = Some((Overlay::Problems, 0)),
@@ -192,33 +188,17 @@ fn in_pane(app: &mut App, action: Action) {
 }
 
 fn motion(app: &mut App, action: Action, rows: u64) {
-    let by = Motion::of(action, rows);
-    match (app.history.here_mut(), by) {
-        (Pane::Types(pane), Some(by)) => pane.go(by),
-        (Pane::Objects(pane), Some(by)) => pane.go(by),
-        (Pane::Tree(pane), _) => {
-            if let (Action::Top, Some((node, total))) = (action, pane.paged()) {
-                app.prompt = Some(Prompt::Index { input: Input::default(), node, total });
-            } else {
-                pane.act(action, rows);
-            }
-        }
-        (Pane::Threads(pane), _) => pane.act(action, rows),
-        (Pane::Hex(pane), _) => match action {
-            Action::Next => pane.find(false, &mut app.desk),
-            Action::Previous => pane.find(true, &mut app.desk),
-            other => pane.act(other),
-        },
-        _ => {}
+    if let (Pane::Tree(pane), Action::Top) = (app.pane(), action)
+        && let Some((node, total)) = pane.paged()
+    {
+        app.prompt = Some(Prompt::Index { input: Input::default(), node, total });
+        return;
     }
+    app.history.here_mut().act(action, rows, &mut app.desk);
 }
 
 fn sort(app: &mut App, by: isize) {
-    match app.history.here_mut() {
-        Pane::Types(pane) => pane.sort(pane.column.step(by), &mut app.desk),
-        Pane::Objects(pane) => pane.sort(pane.column.step(by)),
-        _ => {}
-    }
+    app.history.here_mut().sort(by, &mut app.desk);
 }
 
 /// Out of the filter, then out of the work, then back; never out of the program.

@@ -48,6 +48,7 @@ pub fn update(app: &mut App, event: Event) -> Vec<Effect> {
 fn settle(app: &mut App) {
     let sight = app.sight();
     app.history.here_mut().ask(sight, &mut app.desk);
+    app.ask_findings();
     if let Pane::Hex(pane) = app.history.here_mut()
         && let Some(text) = pane.told.take()
     {
@@ -74,20 +75,26 @@ fn told(app: &mut App, update: Update) {
                 app.history.here_mut().resume(); // what was refused for want of an index may be answered now
             }
             app.complete = complete;
-            if let Pane::Types(pane) = app.history.here_mut() {
-                pane.replace(&app.types, &mut app.desk);
-            }
+            app.refresh();
         }
         Update::Answered { ticket, answer } if ticket.source == shown => {
-            if let Some(answer) = go::answered(app, ticket, answer) {
+            let rest = app.found(ticket, answer);
+            if let Some(answer) = rest.and_then(|answer| go::answered(app, ticket, answer)) {
                 app.history.here_mut().answer(ticket, answer);
             }
         }
         Update::Refused { ticket, reason } if ticket.source == shown => {
+            if app.asked.iter_mut().any(|slot| slot.refuse(ticket, &reason)) {
+                return; // the start page says so
+            }
             let asked = app.going.refuse(ticket, &reason) || app.saving.refuse(ticket, &reason);
             if asked || app.history.here_mut().refuse(ticket, &reason) {
                 app.warn(reason);
             }
+        }
+        Update::Unfinished { source } if source == shown => {
+            app.unfinished = true;
+            app.say("the scan was cancelled: what was found so far is shown; R begins it anew");
         }
         Update::Failed { source, reason } if source == shown => {
             app.work = None;

@@ -4,7 +4,7 @@ use super::go;
 use crate::tui::app::App;
 use crate::tui::arrange::TypeColumn;
 use crate::tui::panes::objects::ObjectColumn;
-use crate::tui::panes::{Motion, Pane};
+use crate::tui::panes::{Motion, Pane, State};
 use crate::tui::view;
 use crossterm::event::{MouseButton, MouseEvent, MouseEventKind};
 use ratatui::layout::Position;
@@ -32,17 +32,7 @@ pub(super) fn mouse(app: &mut App, event: MouseEvent) {
 }
 
 fn wheel(app: &mut App, rows: i64) {
-    match app.history.here_mut() {
-        Pane::Types(pane) => pane.go(Motion::By(rows)),
-        Pane::Objects(pane) => pane.go(Motion::By(rows)),
-        Pane::Tree(pane) => pane.go(Motion::By(rows)),
-        Pane::Threads(pane) => pane.go(Motion::By(rows)),
-        Pane::Hex(pane) => {
-            let bytes = rows * crate::tui::panes::hex::ROW as i64;
-            let to = pane.cursor.0.saturating_add_signed(bytes);
-            pane.move_to(crate::snapshot::Addr(to));
-        }
-    }
+    app.history.here_mut().go(Motion::By(rows));
 }
 
 fn click(app: &mut App, x: u16, y: u16) {
@@ -63,21 +53,10 @@ fn click(app: &mut App, x: u16, y: u16) {
         return;
     }
     let line = u64::from(y - layout.content.y);
+    let item = view::overview_item_at(app, x, y);
     let hit = match app.history.here_mut() {
-        Pane::Types(pane) => {
-            let row = pane.scroll.top + line;
-            pane.row(row).is_some().then(|| pane.go(Motion::To(row))).is_some()
-        }
-        Pane::Objects(pane) => {
-            let row = pane.scroll.top + line;
-            (row < pane.total).then(|| pane.go(Motion::To(row))).is_some()
-        }
-        Pane::Threads(pane) => {
-            let row = pane.scroll.top + line;
-            pane.row(row).is_some().then(|| pane.go(Motion::To(row))).is_some()
-        }
         Pane::Tree(pane) => view::tree_line_at(pane, x, y).is_some_and(|hit| {
-            pane.choose(hit);
+            pane.choose_line(hit);
             true
         }),
         Pane::Hex(pane) => {
@@ -85,6 +64,8 @@ fn click(app: &mut App, x: u16, y: u16) {
             pane.move_to(pane.top + line * crate::tui::panes::hex::ROW + word * crate::tui::panes::hex::WORD);
             true
         }
+        Pane::Overview(pane) => item.is_some_and(|item| pane.choose(item)),
+        pane => pane.choose(line),
     };
     if hit && double {
         app.click = None;
@@ -95,8 +76,8 @@ fn click(app: &mut App, x: u16, y: u16) {
 fn sort_at(app: &mut App, x: u16) {
     let Some(column) = view::column_at(app, x) else { return };
     match app.history.here_mut() {
-        Pane::Types(pane) => pane.sort(TypeColumn::ALL[column.min(2)], &mut app.desk),
-        Pane::Objects(pane) => pane.sort(ObjectColumn::ALL[column.min(2)]),
+        Pane::Types(pane) => pane.sort_by(TypeColumn::ALL[column.min(2)], &mut app.desk),
+        Pane::Objects(pane) => pane.sort_by(ObjectColumn::ALL[column.min(2)]),
         _ => {}
     }
 }

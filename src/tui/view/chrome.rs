@@ -7,7 +7,7 @@ use crate::tui::app::{App, Prompt, Work};
 use crate::tui::input::Input;
 use crate::tui::keymap;
 use crate::tui::palette::{COMMANDS, OFFERED};
-use crate::tui::panes::Pane;
+use crate::tui::panes::{Pane, TABS};
 use crate::tui::theme::{BOLD, DIM, SELECTED};
 use crate::tui::widgets::bar::bar;
 use crate::tui::widgets::line;
@@ -17,9 +17,6 @@ use ratatui::layout::{Position, Rect};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Clear, Widget};
 use unicode_width::UnicodeWidthStr;
-
-/// Panes with a number key.
-const TABS: [(u8, &str); 3] = [(1, "Types"), (2, "Threads"), (3, "Hex")];
 
 pub(super) fn head(buffer: &mut Buffer, area: Rect, app: &App) {
     let mut spans = vec![Span::styled(" pymem-tui", BOLD)];
@@ -60,13 +57,11 @@ fn about(info: &SnapshotInfo) -> Vec<String> {
 }
 
 fn tab_texts(app: &App) -> impl Iterator<Item = (u8, String, bool)> {
-    let here = match app.pane() {
-        Pane::Hex(_) => 3,
-        Pane::Threads(_) => 2,
-        _ => 1,
-    };
+    let here = app.pane().tab();
     TABS.iter().map(move |(number, name)| {
-        let text = if *number == here { format!("[{number} {name}]") } else { format!(" {number} {name} ") };
+        let mark = app.mark(*number).map(|mark| format!(" {mark}")).unwrap_or_default();
+        let (open, close) = if *number == here { ('[', ']') } else { (' ', ' ') };
+        let text = format!("{open}{number} {name}{mark}{close}");
         (*number, text, *number == here)
     })
 }
@@ -80,6 +75,10 @@ pub(super) fn tabs(buffer: &mut Buffer, area: Rect, app: &App) {
     if !app.problems.is_empty() {
         let n = app.problems.len();
         let said = format!("▲ {n} problem{} (!) ", if n == 1 { "" } else { "s" });
+        let tabs: usize = tab_texts(app).map(|(_, text, _)| text.width()).sum();
+        // where the tabs need the room, the number has to do
+        let fits = tabs + said.width() + 2 <= usize::from(area.width);
+        let said = if fits { said } else { format!(" ▲{n} (!) ") };
         let width = said.width() as u16;
         if width < area.width {
             let at = Rect { x: area.right() - width, width, ..area };
@@ -151,6 +150,8 @@ fn progress(work: Work, escape: bool) -> String {
         Stage::Capturing => "capturing",
         Stage::Scanning => "scanning",
         Stage::Linking => "linking references",
+        Stage::ReadingThreads => "reading threads",
+        Stage::ReadingTasks => "reading tasks",
         Stage::Searching => "searching",
         Stage::Saving => "saving",
     };

@@ -49,7 +49,14 @@ fn help(context: Context, width: usize) -> Vec<Line<'static>> {
 
 /// What the columns mean.
 fn sentences(context: Context) -> &'static str {
-    if context.meets(Context::TYPES) {
+    if context.meets(Context::OVERVIEW) {
+        "What stands out, the gravest first (✗ never goes on, ▲ is probably wrong, ● is worth knowing), then the biggest \
+         types. Each line leads to where it comes from. What is still being worked out is told as long as it is missing."
+    } else if context.meets(Context::TASKS) {
+        "Every unfinished task, under the one that awaits it; cycles first, drawn closed. Many tasks at one place are one \
+         line with their number. A task unfolds to what it waits in and its coroutines, the innermost first, these to \
+         their variables. A filter or another order lists tasks one by one, finished ones too."
+    } else if context.meets(Context::TYPES) {
         "Every type that has live objects: how many there are of exactly this type, and the sum of their own sizes \
          as sys.getsizeof would say, without what they hold. The bar is a type's share of the size of all objects."
     } else if context.meets(Context::OBJECTS) {

@@ -10,6 +10,7 @@ pub const SMALLEST: (u16, u16) = (64, 12);
 const ROOMY: u16 = 100;
 /// The hex pane is wider than the others, and tree lines lose too much when they are cut.
 const ROOMY_FOR_HEX: u16 = 116;
+const ROOMY_FOR_TASKS: u16 = 116;
 const ROOMY_FOR_TREE: u16 = 130;
 /// Columns of hex, ASCII and address, with the border.
 const HEX_WIDTH: u16 = 80;
@@ -51,11 +52,13 @@ impl Layout {
         let middle = Rect { x: 0, y: 2.min(rows), width: columns, height: rows.saturating_sub(5) };
         let hex = pane.meets(Context::HEX);
         let roomy = match pane {
+            Context::TASKS => columns >= ROOMY_FOR_TASKS,
             Context::HEX => columns >= ROOMY_FOR_HEX,
             Context::TREE => columns >= ROOMY_FOR_TREE,
             _ => columns >= ROOMY,
         };
-        let (body, side) = match (side.unwrap_or(roomy), roomy) {
+        let wanted = side.unwrap_or(roomy) && !pane.meets(Context::OVERVIEW); // it is all panels
+        let (body, side) = match (wanted, roomy) {
             (false, _) => (middle, None),
             (true, true) => {
                 let most = if hex { columns - HEX_WIDTH } else { columns };
@@ -105,7 +108,7 @@ mod tests {
     fn every_size_has_a_layout_within_the_screen() {
         for columns in [0, 1, 2, 59, 60, 80, 100, 116, 200, u16::MAX] {
             for rows in [0, 1, 5, 11, 12, 24, 50, u16::MAX] {
-                for pane in [Context::TYPES, Context::TREE, Context::HEX] {
+                for pane in [Context::TYPES, Context::TREE, Context::HEX, Context::OVERVIEW] {
                     for side in [None, Some(true), Some(false)] {
                         let l = Layout::of((columns, rows), pane, side);
                         if l.too_small {

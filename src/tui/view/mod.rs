@@ -8,13 +8,16 @@ mod help;
 mod hex;
 pub mod layout;
 mod objects;
+mod overview;
 mod side;
+mod tasks;
 mod threads;
 pub mod tree;
 mod types;
 
 pub use chrome::tab_at;
 pub use hex::word_at as hex_word_at;
+pub use overview::item_at as overview_item_at;
 pub use tree::line_at as tree_line_at;
 
 use super::app::App;
@@ -46,9 +49,11 @@ pub fn draw(frame: &mut Frame, app: &App) {
         failed(buffer, layout.body, reason);
     } else {
         match app.pane() {
+            Pane::Overview(pane) => overview::draw(buffer, &layout, app, pane),
             Pane::Types(pane) => types::draw(buffer, &layout, app, pane),
             Pane::Objects(pane) => objects::draw(buffer, &layout, app, pane),
             Pane::Tree(pane) => tree::draw(buffer, &layout, app, pane),
+            Pane::Tasks(pane) => tasks::draw(buffer, &layout, app, pane),
             Pane::Threads(pane) => threads::draw(buffer, &layout, app, pane),
             Pane::Hex(pane) => hex::draw(buffer, &layout, app, pane),
         }
@@ -127,10 +132,12 @@ fn wrap(said: &str, width: usize) -> Vec<String> {
 /// The selected line as text, for the clipboard.
 pub fn line_text(app: &App) -> Option<String> {
     let line = match app.pane() {
-        Pane::Types(pane) => {
-            let row = pane.current()?;
-            format!("{}\t{}\t{}", row.name, row.count, row.shallow_bytes)
-        }
+        Pane::Overview(pane) => match (pane.current_finding(), pane.current_type()) {
+            (Some(finding), _) => finding.text(),
+            (None, row) => types::line_text(row?),
+        },
+        Pane::Types(pane) => types::line_text(pane.current()?),
+        Pane::Tasks(pane) => tasks::line_text(pane)?,
         Pane::Objects(pane) => {
             let row = pane.current()?;
             format!("{}\t{}\t{}\t{}", row.address, row.type_name, row.shallow_bytes, row.summary)

@@ -25,6 +25,12 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, app: &App) {
             let title = pane.current().map_or("type", |row| &row.name);
             (title.to_owned(), about_type(pane, &app.theme, width), false)
         }
+        Pane::Overview(_) => Default::default(), // it has no panel
+        Pane::Tasks(pane) if !pane.current().is_some_and(|row| pane.is_object(row)) => {
+            let (title, lines) = super::tasks::about(pane, &app.theme, width);
+            (title, lines, false)
+        }
+        Pane::Tasks(pane) => about(&pane.detail, &app.theme, width),
         Pane::Objects(pane) => about(&pane.detail, &app.theme, width),
         Pane::Tree(pane) => about(&pane.detail, &app.theme, width),
         Pane::Threads(pane) if !pane.current().is_some_and(|row| pane.is_object(row)) => {

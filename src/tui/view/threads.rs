@@ -122,12 +122,12 @@ fn common(pane: &ThreadsPane) -> Option<&str> {
 }
 
 /// File and line, the directories before it as far as there is room.
-fn place(frame: &Frame, width: usize) -> String {
+pub(super) fn place(frame: &Frame, width: usize) -> String {
     let line = frame.line.map(|n| format!(":{n}")).unwrap_or_default();
     foreign_end(&format!("{}{line}", frame.file), width)
 }
 
-fn named(local: &Local, width: usize, theme: &Theme) -> Span<'static> {
+pub(super) fn named(local: &Local, width: usize, theme: &Theme) -> Span<'static> {
     let value = foreign(&local.summary, width);
     let style = theme.value(&value);
     Span::styled(value, style)
@@ -145,7 +145,7 @@ pub(super) fn about(pane: &ThreadsPane, theme: &Theme, width: usize) -> (String,
             None => Default::default(),
         },
         Some(Row::Frame(t, f) | Row::Same(t, f, _)) => match pane.frame(t, f) {
-            Some(frame) => (format!("locals of {}", frame.function), locals(frame, theme, width)),
+            Some(frame) => (format!("locals of {}", frame.function), locals(frame, &frame.locals, theme, width)),
             None => Default::default(),
         },
         _ => ("thread".into(), Vec::new()),
@@ -172,15 +172,16 @@ fn facts(thread: &Thread, theme: &Theme, width: usize) -> Vec<Line<'static>> {
     lines
 }
 
-fn locals(frame: &Frame, theme: &Theme, width: usize) -> Vec<Line<'static>> {
-    let names = frame.locals.iter().map(|l| l.name.width()).max().unwrap_or(0).clamp(1, width / 3);
+/// A frame's place, then variables under each other.
+pub(super) fn locals(frame: &Frame, locals: &[Local], theme: &Theme, width: usize) -> Vec<Line<'static>> {
+    let names = locals.iter().map(|l| l.name.width()).max().unwrap_or(0).clamp(1, width / 3);
     let pair = |local: &Local| {
         let name = foreign(&local.name, names);
         let gap = " ".repeat(names.saturating_sub(name.width()) + 1);
         Line::from(vec![Span::styled(name + &gap, DIM), named(local, width.saturating_sub(names + 1), theme)])
     };
     let file = Line::from(Span::styled(place(frame, width), DIM));
-    std::iter::once(file).chain([Line::default()]).chain(frame.locals.iter().map(pair)).collect()
+    std::iter::once(file).chain([Line::default()]).chain(locals.iter().map(pair)).collect()
 }
 
 pub(super) fn line_text(pane: &ThreadsPane) -> Option<String> {

@@ -2,6 +2,7 @@
 
 use super::layout::Layout;
 use super::{boxed, foreign, foreign_end};
+use crate::analysis::answers::TypeRow;
 use crate::text;
 use crate::tui::app::App;
 use crate::tui::arrange::{Pattern, TypeColumn};
@@ -46,22 +47,38 @@ pub(super) fn draw(buffer: &mut Buffer, layout: &Layout, app: &App, pane: &Types
     }
     let pattern = Pattern::new(&pane.filter);
     let places = table::places(&columns, area.width);
-    let name_width = usize::from(places[0].1);
-    let bar_width = usize::from(places[3].1.saturating_sub(PERCENT));
     let total = pane.types.total.shallow_bytes;
     for at in 0..area.height {
         let index = pane.scroll.top + u64::from(at);
         let Some(row) = pane.row(index) else { break };
-        let share = row.shallow_bytes as f64 / total.max(1) as f64;
-        let cells = [
-            name(&row.name, name_width, pattern, &app.theme),
-            Line::from(Span::styled(text::count(row.count), app.theme.numbers)),
-            Line::from(Span::styled(text::size(row.shallow_bytes), app.theme.numbers)),
-            Line::from(format!("{}{:>5}", bar(share, bar_width, false), percent(row.shallow_bytes, total))),
-        ];
+        let cells = cells(row, total, pattern, &places, &app.theme);
         let look = Look::of(index == pane.scroll.row, pane.is_stale());
         table::row(buffer, row_of(area, at), &columns, &cells, look);
     }
+}
+
+/// A row's cells, as wide as their columns; `total`: the bytes of all types.
+pub(super) fn cells(
+    row: &TypeRow,
+    total: u64,
+    pattern: Pattern<'_>,
+    places: &[(u16, u16)],
+    theme: &Theme,
+) -> [Line<'static>; 4] {
+    let width = |at: usize| places.get(at).map_or(0, |place| place.1);
+    let share = row.shallow_bytes as f64 / total.max(1) as f64;
+    let bar = bar(share, usize::from(width(3).saturating_sub(PERCENT)), false);
+    [
+        name(&row.name, usize::from(width(0)), pattern, theme),
+        Line::from(Span::styled(text::count(row.count), theme.numbers)),
+        Line::from(Span::styled(text::size(row.shallow_bytes), theme.numbers)),
+        Line::from(format!("{bar}{:>5}", percent(row.shallow_bytes, total))),
+    ]
+}
+
+/// A row as text.
+pub(super) fn line_text(row: &TypeRow) -> String {
+    format!("{}\t{}\t{}", row.name, row.count, row.shallow_bytes)
 }
 
 fn title(app: &App, pane: &TypesPane) -> String {

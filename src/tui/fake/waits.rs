@@ -1,0 +1,187 @@
+//! Threads and tasks that wait, as the fake worker tells of them.
+
+use super::{CLIENT, DICT, FUTURE, object, row, types};
+use crate::analysis::answers::{
+    Aspect, Certainty, Finding, Frame, Group, Local, Place, Severity, Task, Tasks, Thread, Threads, TreeRow, Verdict,
+    Wait, WaitsIn,
+};
+use crate::snapshot::Addr;
+
+fn local(name: &str, kind: u64, index: u64) -> Local {
+    let row = row(kind, index);
+    Local { name: name.into(), address: row.address, type_name: row.type_name, summary: row.summary }
+}
+
+fn frame(function: &str, file: &str, line: u32, locals: Vec<Local>) -> Frame {
+    Frame { function: function.into(), file: file.into(), line: Some(line), locals, ..Frame::default() }
+}
+
+pub fn threads() -> Threads {
+    let down = || frame("down", "/srv/app/walk.py", 8, vec![local("depth", 3, 7)]);
+    let wait = |lock: u64, holder: u64, line: u32| Wait {
+        address: object(DICT, lock),
+        type_name: "_thread.lock".into(),
+        what: "Lock".into(),
+        holder: Some(holder),
+        certainty: Some(Certainty::Frame),
+        held_at: Some(Place { function: "transfer".into(), file: "/srv/app/bank.py".into(), line: Some(line) }),
+        ..Wait::default()
+    };
+    let main = Thread {
+        ident: Some(0x7f00_1234_5740),
+        native_id: Some(4242),
+        interpreter: Some(0),
+        name: Some("MainThread".into()),
+        kernel_name: Some("worker.py".into()),
+        daemon: Some(false),
+        state: Some("sleeping"),
+        syscall: Some("futex".into()),
+        waits_for_gil: Some(false),
+        waits_for: Some(wait(3, 4251, 88)),
+        handling: vec![local("", 9, 0)],
+        frames: vec![
+            frame("Client.fetch", "/srv/app/client.py", 31, vec![local("self", CLIENT, 0), local("n", 3, 5)]),
+            frame("main.<locals>.run", "/srv/app/client.py", 60, vec![]),
+        ],
+        whole: true,
+        ..Thread::default()
+    };
+    let deep = Thread {
+        name: Some("worker-1".into()),
+        native_id: Some(4251),
+        waits_for: Some(wait(4, 4242, 31)),
+        frames: std::iter::repeat_with(down)
+            .take(3000)
+            .chain([frame("Thread.run", "/usr/lib/python3.12/threading.py", 1012, vec![])])
+            .collect(),
+        whole: false,
+        ..main.clone()
+    };
+    let native = Thread { name: Some("grpc_event".into()), whole: true, state: Some("sleeping"), ..Thread::default() };
+    let sentence = "MainThread waits for Lock 0x760200000c0 held by worker-1 at bank.py:88; worker-1 waits for Lock \
+                    0x76020000100 held by MainThread at bank.py:31";
+    Threads {
+        threads: vec![main, deep, native],
+        deadlocks: vec![vec![4242, 4251]],
+        explained: vec![sentence.into()],
+        problems: vec![],
+    }
+}
+
+/// Tasks of one crowd.
+const CROWD: u64 = 2_500;
+
+fn task(index: u64, name: &str, coro: &str, stack: Vec<(&str, &str, u32)>) -> Task {
+    let address = object(FUTURE, index);
+    let coroutine = |i: usize| object(DICT, 100 + index * 4 + i as u64);
+    let frames = stack.into_iter().enumerate();
+    Task {
+        address,
+        type_name: "_asyncio.Task".into(),
+        name: Some(name.into()),
+        state: Some("pending"),
+        coro: Some(coro.into()),
+        coroutine: Some(coroutine(0)),
+        event_loop: Some(object(CLIENT, 0)),
+        fut_waiter: Some(object(FUTURE, 99_000)),
+        stack: frames
+            .map(|(i, (function, file, line))| Frame {
+                generator: Some(coroutine(i)),
+                ..frame(function, file, line, vec![])
+            })
+            .collect(),
+        whole: true,
+        ..Task::default()
+    }
+}
+
+/// A cycle of three that nobody else awaits, one that a timeout breaks, a diamond, a crowd, one that is done.
+pub fn tasks() -> Tasks {
+    let shop = |index, name: &str, line| {
+        let coro = format!("Shop.{name}");
+        task(index, name, &coro, vec![(&coro, "/srv/shop.py", line), ("Shop.result_of", "/srv/shop.py", 29)])
+    };
+    let at = |index| object(FUTURE, index);
+    let mut tasks = vec![shop(1, "orders", 32), shop(2, "billing", 36), shop(3, "stock", 41)];
+    for (i, next) in [(0, 2), (1, 3), (2, 1)] {
+        tasks[i].awaits = vec![at(next)];
+        tasks[i].cycle = Some(0);
+        tasks[(i + 1) % 3].awaited_by = vec![at(i as u64 + 1)];
+    }
+    let mut patient = task(4, "patient", "ask", vec![("ask", "/srv/retry.py", 7)]);
+    (patient.awaits, patient.cycle) = (vec![at(4)], Some(1));
+    let main = task(5, "Task-1", "main", vec![("main", "/srv/shop.py", 90)]);
+    let (left, right) = (task(6, "left", "branch", vec![]), task(7, "right", "branch", vec![]));
+    let mut root = task(8, "root", "fetch", vec![("fetch", "/srv/fetch.py", 12)]);
+    root.waits_in = Some(WaitsIn { kind: "stream", address: at(70), fd: Some(9), ..WaitsIn::default() });
+    let mut done = task(9, "done", "compute", vec![]);
+    (done.state, done.result) = (Some("finished"), Some(local("", 3, 47)));
+    let lock = WaitsIn {
+        kind: "lock",
+        address: at(71),
+        type_name: "asyncio.locks.Lock".into(),
+        holder: Some(at(8)),
+        certainty: Some("frame"),
+        ..WaitsIn::default()
+    };
+    tasks.extend([patient, main, left, right, root, done]);
+    for i in 0..CROWD {
+        let stack = vec![("Shop.request", "/srv/shop.py", 66), ("Shop.load_profile", "/srv/shop.py", 69)];
+        let one = task(100 + i, &format!("request-{i}"), "Shop.request", stack);
+        tasks.push(Task { waits_in: Some(lock.clone()), ..one });
+    }
+    let tree = |index, depth, shared, cycle| {
+        let label = ["", "", "", ""].map(String::from);
+        TreeRow { address: at(index), count: 1, depth, shared, cycle, label, ..TreeRow::default() }
+    };
+    let forest = vec![
+        tree(1, 0, false, Some(0)),
+        tree(2, 1, false, Some(0)),
+        tree(3, 2, false, Some(0)),
+        tree(1, 3, true, Some(0)),
+        tree(4, 0, false, Some(1)),
+        tree(4, 1, true, Some(1)),
+        tree(5, 0, false, None),
+        tree(1, 1, true, Some(0)),
+        tree(6, 1, false, None),
+        tree(8, 2, false, None),
+        tree(7, 1, false, None),
+        tree(8, 2, true, None),
+        TreeRow { count: CROWD, tasks: (0..CROWD).map(|i| at(100 + i)).collect(), ..tree(100, 0, false, None) },
+    ];
+    Tasks {
+        tasks,
+        futures: vec![],
+        cycles: vec![vec![at(1), at(2), at(3)], vec![at(4)]],
+        verdicts: vec![
+            Verdict { deadlock: true, ..Verdict::default() },
+            Verdict { wakers: vec!["the timeout of patient".into()], ..Verdict::default() },
+        ],
+        forest,
+        groups: vec![Group {
+            count: CROWD,
+            coro: "Shop.request".into(),
+            place: Some(Place { function: "Shop.load_profile".into(), file: "/srv/shop.py".into(), line: Some(69) }),
+            waits_in: Some("lock"),
+            tasks: (0..CROWD).map(|i| at(100 + i)).collect(),
+        }],
+        ..Tasks::default()
+    }
+}
+
+/// The variables of any coroutine.
+pub fn locals(_: Addr) -> Vec<Local> {
+    vec![local("self", CLIENT, 0), local("name", 4, 7)]
+}
+
+/// What the real verdict says of these threads, tasks and types.
+pub fn findings(aspect: Aspect) -> Vec<Finding> {
+    use crate::analysis::verdict;
+    let mut found = match aspect {
+        Aspect::Types => verdict::types(&types(100)),
+        Aspect::Threads => verdict::threads(&threads()),
+        Aspect::Tasks => verdict::tasks(&tasks(), &threads()),
+    };
+    found.sort_by_key(|finding: &Finding| finding.severity as Severity);
+    found
+}
