@@ -8,6 +8,7 @@ mod target;
 #[path = "explore/terminal.rs"]
 mod terminal;
 
+use nix::sys::signal::Signal;
 use target::{Target, state, until};
 use terminal::Terminal;
 
@@ -102,6 +103,80 @@ fn the_leak_is_found_by_hand() {
 #[test]
 fn the_leak_is_found_on_a_bigger_terminal() {
     drill(&["demo", "leak", "3000"], (120, 40), "3,001");
+}
+
+/// The lines between two words, each with its frame.
+fn between<'s>(screen: &'s str, first: &str, last: &str) -> Vec<&'s str> {
+    let lines: Vec<&str> = screen.lines().skip_while(|l| !l.contains(first)).collect();
+    let end =
+        lines.iter().position(|l| l.contains(last)).unwrap_or_else(|| panic!("no {last} below {first}:\n{screen}"));
+    lines[..=end].to_vec()
+}
+
+#[test]
+fn the_deadlock_of_tasks_is_one_key_away() {
+    for size in [(80, 24), (200, 50)] {
+        let mut terminal = Terminal::start(&["demo", "async-deadlock"], size);
+        let page = terminal.wait("what stands out", |s| s.contains("3 Tasks ✗1") && s.contains("never finish"));
+        assert!(line_with(&page, &["✗ 3 tasks wait for each other"]).is_some(), "{page}");
+        terminal.keys(ENTER); // the first sentence leads there, as does its number
+        let screen =
+            terminal.wait("the cycle", |s| s.contains("✗ deadlock: 3 tasks") && s.contains("the circle closes"));
+        let cycle = between(&screen, "✗ deadlock: 3 tasks", "the circle closes");
+        assert_eq!(cycle.len(), 5, "the heading, three tasks, and the way back: {cycle:#?}");
+        for name in ["orders", "billing", "stock"] {
+            assert!(cycle[1..4].iter().any(|l| l.contains(name)), "{name} is not in {cycle:#?}");
+        }
+        assert!(cycle[1].contains("╭▸") && cycle[2].contains("│") && cycle[4].contains("╰──"), "{cycle:#?}");
+        let first = ["orders", "billing", "stock"].into_iter().find(|n| cycle[1].contains(n)).unwrap();
+        assert!(cycle[4].contains(&format!("awaits {first}")), "the last awaits the first: {cycle:#?}");
+        assert!(terminal.stands_out("✗ deadlock: 3 tasks"));
+        assert!(line_with(&screen, &["200 × ", "lock"]).is_some(), "the crowd is one line:\n{screen}");
+        terminal.keys("q");
+        assert_eq!(terminal.ended(), 0);
+    }
+}
+
+#[test]
+fn the_deadlock_of_threads_is_one_key_away() {
+    let mut terminal = Terminal::start(&["demo", "lock-deadlock"], (80, 24));
+    let page = terminal.wait("what stands out", |s| s.contains("4 Threads ✗1"));
+    assert!(line_with(&page, &["✗ deadlock of threads: transfer-"]).is_some(), "{page}");
+    terminal.keys("4");
+    let screen = terminal.wait("the threads", |s| s.contains("[4 Threads ✗1]") && s.contains("✗ transfer-a-b"));
+    assert!(line_with(&screen, &["✗ deadlock: transfer-", "waits for Lock"]).is_some(), "{screen}");
+    assert!(terminal.stands_out("✗ deadlock: "));
+    terminal.keys("q");
+    assert_eq!(terminal.ended(), 0);
+}
+
+#[test]
+fn told_to_end_it_gives_the_terminal_back_and_leaves_nothing() {
+    for signal in [Signal::SIGTERM, Signal::SIGHUP] {
+        let (mut terminal, demo) = leak(&["demo", "leak", "500"], (80, 24));
+        assert!(!terminal.temporary_files().is_empty(), "the demo's program lies there");
+        terminal.signal(signal);
+        assert_eq!(terminal.ended(), 1, "{signal}");
+        assert_eq!(terminal.temporary_files(), [] as [std::path::PathBuf; 0]);
+        until("the demo is gone", || is_gone(demo));
+    }
+}
+
+#[test]
+fn leaving_while_it_saves_leaves_all_or_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("kept");
+    let (mut terminal, _) = leak(&["demo", "leak", "500"], (80, 24));
+    terminal.keys(&format!(":save {}\r", path.display()));
+    terminal.keys("q");
+    assert_eq!(terminal.ended(), 0);
+    let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().path()).collect();
+    if left.is_empty() {
+        return; // it was not done yet
+    }
+    assert_eq!(left, [path.clone()]);
+    let opened = std::process::Command::new(target::BINARY).args(["-q", "types"]).arg(&path).output().unwrap();
+    assert!(opened.status.success() && opened.stderr.is_empty(), "{}", String::from_utf8_lossy(&opened.stderr));
 }
 
 #[test]

@@ -181,9 +181,9 @@ impl Worker {
                     Message::Asked(ticket, request) => waiting.push_back((ticket, request)),
                     Message::Done(lane, outcome) => {
                         let ended = lanes.end(lane);
-                        if lanes.is_idle() {
-                            self.send(Update::Idle { source: self.source })?;
-                        }
+                        // at once, so that nobody takes what has ended for what still runs
+                        let now = lanes.watched().map(|other| other.told(self.source));
+                        self.send(now.unwrap_or(Update::Idle { source: self.source }))?;
                         if let Some(job) = ended {
                             self.reply(job.ticket, *outcome)?;
                         }

@@ -21,6 +21,8 @@ pub struct Terminal {
     child: Box<dyn Child + Send + Sync>,
     /// The terminal's modes before the program had it.
     modes: String,
+    /// Where the program's temporary files go.
+    temporary: tempfile::TempDir,
 }
 
 fn size((columns, rows): (u16, u16)) -> PtySize {
@@ -35,6 +37,8 @@ impl Terminal {
         command.args(arguments);
         command.env("TERM", "xterm-256color");
         command.env_remove("NO_COLOR");
+        let temporary = tempfile::tempdir().unwrap();
+        command.env("TMPDIR", temporary.path());
         command.cwd(env!("CARGO_MANIFEST_DIR"));
         let child = pty.slave.spawn_command(command).unwrap();
         let mut reader = pty.master.try_clone_reader().unwrap();
@@ -49,7 +53,30 @@ impl Terminal {
                 told.changed.notify_all();
             }
         });
-        Terminal { shared, master: pty.master, input, child, modes }
+        Terminal { shared, master: pty.master, input, child, modes, temporary }
+    }
+
+    /// What the program has in its temporary folder.
+    pub fn temporary_files(&self) -> Vec<std::path::PathBuf> {
+        std::fs::read_dir(self.temporary.path()).unwrap().map(|e| e.unwrap().path()).collect()
+    }
+
+    /// Whether the first cell of a text on the screen stands out by colour or weight.
+    pub fn stands_out(&self, text: &str) -> bool {
+        let parser = self.shared.screen.lock().unwrap();
+        let screen = parser.screen();
+        let (rows, columns) = screen.size();
+        let contents = screen.contents();
+        let row = contents.lines().position(|line| line.contains(text)).unwrap();
+        assert!(row < usize::from(rows));
+        let first = text.chars().next().unwrap().to_string();
+        let cell = (0..columns).filter_map(|c| screen.cell(row as u16, c)).find(|c| c.contents() == first).unwrap();
+        cell.bold() || cell.fgcolor() != vt100::Color::Default
+    }
+
+    /// Sends a signal to the program.
+    pub fn signal(&self, signal: nix::sys::signal::Signal) {
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(self.pid()), signal).unwrap();
     }
 
     pub fn pid(&self) -> i32 {
@@ -126,8 +153,7 @@ impl Terminal {
 
     /// Ends the program as a crash would.
     pub fn kill(&mut self) {
-        let pid = nix::unistd::Pid::from_raw(self.pid());
-        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
+        self.signal(nix::sys::signal::Signal::SIGKILL);
         self.child.wait().unwrap();
     }
 }
