@@ -334,7 +334,7 @@ fn facts(known: &Known, task: &Task, theme: &Theme, width: usize) -> Vec<Line<'s
     if !task.stack.is_empty() {
         lines.push(Line::default());
         for frame in task.stack.iter().rev() {
-            let place = foreign_end(&place(frame, 400).rsplit('/').next().unwrap_or_default().to_owned(), width / 2);
+            let place = foreign_end(place(frame, 400).rsplit('/').next().unwrap_or_default(), width / 2);
             let function = foreign_end(&frame.function, width.saturating_sub(place.width() + 1));
             let gap = " ".repeat(width.saturating_sub(place.width() + function.width()));
             lines.push(Line::from(vec![Span::raw(function + &gap), Span::styled(place, DIM)]));
