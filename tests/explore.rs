@@ -174,7 +174,7 @@ fn leaving_while_it_saves_leaves_all_or_nothing() {
     if left.is_empty() {
         return; // it was not done yet
     }
-    assert_eq!(left, [path.clone()]);
+    assert_eq!(left, std::slice::from_ref(&path));
     let opened = std::process::Command::new(target::BINARY).args(["-q", "types"]).arg(&path).output().unwrap();
     assert!(opened.status.success() && opened.stderr.is_empty(), "{}", String::from_utf8_lossy(&opened.stderr));
 }
