@@ -4,7 +4,7 @@
 //! of it. What is sure is said as sure, what is a guess as a guess. Who shows the sentences, and where they lead, is
 //! the reader's business.
 
-use super::answers::{Aspect, Finding, Phrase, Severity, Subject, Task, Tasks, Thread, Threads, Types};
+use super::answers::{Aspect, Finding, Footprint, Phrase, Severity, Subject, Task, Tasks, Thread, Threads, Types};
 use crate::snapshot::Addr;
 use crate::text;
 use std::collections::HashMap;
@@ -18,6 +18,9 @@ const CROWD: u64 = 100;
 const THRONG: u64 = 1_000;
 /// A type with at least this share of all bytes is worth a sentence, in per cent.
 const BIG: u64 = 20;
+
+/// So much of the resident memory for one of the usual causes is a warning, in per cent.
+const MUCH: u64 = 25;
 
 /// A sentence as it is put together.
 #[derive(Default)]
@@ -201,6 +204,19 @@ fn crowds(tasks: &Tasks, by_address: &HashMap<Addr, &Task>) -> Vec<Finding> {
         found.push(sentence.finding(severity, Aspect::Tasks, first.map(Subject::Task)));
     }
     found
+}
+
+/// Where the memory went, as far as a usual cause explains it. That objects take it is no news here.
+pub fn memory(footprint: &Footprint) -> Vec<Finding> {
+    let all = footprint.resident_bytes.unwrap_or_else(|| footprint.rows.iter().map(|row| row.bytes).sum());
+    let told = footprint.findings.iter().filter(|finding| finding.kind != "objects");
+    let finding = |finding: &super::answers::MemoryFinding| {
+        let big = finding.bytes.saturating_mul(100) >= all.saturating_mul(MUCH);
+        let severity = if big && finding.kind != "files" { Severity::Warning } else { Severity::Note };
+        let sentence = Sentence::default().words(&finding.sentence);
+        sentence.finding(severity, Aspect::Memory, Some(Subject::Memory(finding.kind)))
+    };
+    told.take(3).map(finding).collect()
 }
 
 /// `… 12 more deadlocks of threads`.

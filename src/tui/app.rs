@@ -12,7 +12,7 @@ use super::panes::tree::NodeId;
 use super::panes::{Pane, Sight};
 use super::theme::Theme;
 use super::view::layout::Layout;
-use crate::analysis::answers::{Aspect, Finding, Severity, SnapshotInfo, Types};
+use crate::analysis::answers::{Aspect, Finding, Footprint, Severity, SnapshotInfo, Types};
 use crate::progress::Reading;
 use crate::worker::protocol::{Answer, Request, SourceId, Stage, Ticket};
 use std::sync::Arc;
@@ -93,6 +93,10 @@ pub struct App {
     pub unfinished: bool,
     /// What stands out, more important findings first.
     pub findings: Vec<Finding>,
+    /// Where the memory went, once that is added up.
+    pub footprint: Option<Arc<Footprint>>,
+    /// Waits for it.
+    pub adding_up: Slot,
     /// Wait for the findings of each aspect.
     pub asked: [Slot; Aspect::ALL.len()],
     /// What the worker does now.
@@ -141,6 +145,8 @@ impl App {
             complete: false,
             unfinished: false,
             findings: Vec::new(),
+            footprint: None,
+            adding_up: Slot::default(),
             asked: Default::default(),
             work: None,
             history: History::new(Pane::Overview(OverviewPane::default()), "Overview"),
@@ -220,11 +226,22 @@ impl App {
 
     /// Takes findings; gives back what is none that was asked for.
     pub fn found(&mut self, ticket: Ticket, answer: Answer) -> Option<Answer> {
-        let Answer::Findings(aspect, findings) = answer else { return Some(answer) };
+        let (aspect, findings) = match answer {
+            Answer::Findings(aspect, findings) => (aspect, findings),
+            Answer::Memory(footprint) if self.adding_up.accept(ticket, true).is_some() => {
+                self.footprint = Some(footprint);
+                self.refresh();
+                return None;
+            }
+            other => return Some(other),
+        };
         if self.asked.iter_mut().any(|slot| slot.accept(ticket, true).is_some()) {
+            if aspect == Aspect::Memory {
+                self.adding_up.want(Request::Memory, &mut self.desk); // it is there now
+            }
             self.findings.retain(|finding| finding.aspect != aspect);
             self.findings.extend(findings);
-            self.findings.sort_by_key(|finding| finding.severity);
+            self.findings.sort_by_key(|finding| (finding.severity, finding.aspect));
             self.refresh();
         }
         None
@@ -240,7 +257,10 @@ impl App {
     pub fn refresh(&mut self) {
         match self.history.here_mut() {
             Pane::Types(pane) => pane.replace(&self.types, &mut self.desk),
-            Pane::Overview(pane) => pane.replace(&self.findings, &self.types),
+            Pane::Overview(pane) => {
+                pane.replace(&self.findings, &self.types);
+                pane.footprint.clone_from(&self.footprint);
+            }
             _ => {}
         }
     }

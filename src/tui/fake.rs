@@ -294,6 +294,7 @@ pub fn reply(ticket: Ticket, request: &Request) -> Update {
         Request::Find { pattern, from, backwards } => Answer::Found(search(pattern, *from, *backwards)),
         Request::Threads => Answer::Threads(Arc::new(waits::threads())),
         Request::Tasks => Answer::Tasks(Arc::new(waits::tasks())),
+        Request::Memory => Answer::Memory(Arc::new(waits::footprint())),
         Request::Locals { generator } => Answer::Locals(waits::locals(*generator)),
         Request::Findings(aspect) => Answer::Findings(*aspect, waits::findings(*aspect)),
         Request::Scan => return opened(),

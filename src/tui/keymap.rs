@@ -67,12 +67,13 @@ impl Context {
     pub const THREADS: Context = Context(128);
     pub const OVERVIEW: Context = Context(256);
     pub const TASKS: Context = Context(512);
+    pub const MEMORY: Context = Context(1024);
     const INPUTS: Context = Context::FILTER.or(Context::PALETTE);
     const TABLES: Context = Context::TYPES.or(Context::OBJECTS);
     const LISTS: Context = Context::TABLES.or(Context::OVERVIEW);
     const SORTED: Context = Context::TABLES.or(Context::TASKS);
-    const FOLDS: Context = Context::TREE.or(Context::THREADS).or(Context::TASKS);
-    const ROWS: Context = Context::LISTS.or(Context::THREADS).or(Context::TASKS);
+    const FOLDS: Context = Context::TREE.or(Context::THREADS).or(Context::TASKS).or(Context::MEMORY);
+    const ROWS: Context = Context::LISTS.or(Context::THREADS).or(Context::TASKS).or(Context::MEMORY);
     const PANES: Context = Context::ROWS.or(Context::TREE).or(Context::HEX);
     const SCROLLS: Context = Context::PANES.or(Context::OVERLAY);
     const EVERYWHERE: Context = Context::SCROLLS.or(Context::INPUTS);
@@ -174,6 +175,7 @@ pub static KEYS: &[Binding] = &[
     bind(&[code(K::Enter)], A::Open, C::HEX, "follow", "follow the address under the cursor"),
     bind(&[code(K::Enter)], A::Open, C::THREADS, "into", "unfold; on a variable: what it holds"),
     bind(&[code(K::Enter)], A::Open, C::TASKS, "what it holds", "what it holds; a crowd, a frame: unfold"),
+    bind(&[code(K::Enter)], A::Open, C::MEMORY, "open", "unfold; on an address: what is there"),
     bind(&[code(K::Enter), code(K::Right), ch('l')], A::Open, C::OVERVIEW, "open", "where this line leads"),
     bind(&[code(K::Right), ch('l')], A::Right, C::FOLDS, "unfold", "unfold, then to the first child"),
     bind(&[code(K::Left), ch('h')], A::Left, C::FOLDS, "", "fold, then to the parent"),
@@ -218,6 +220,7 @@ pub static KEYS: &[Binding] = &[
     bind(&[ch('2')], A::Pane(2), C::PANES, "", "Types"),
     bind(&[ch('3')], A::Pane(3), C::PANES, "", "Tasks"),
     bind(&[ch('4')], A::Pane(4), C::PANES, "", "Threads"),
+    bind(&[ch('6')], A::Pane(6), C::PANES, "", "Memory: where it went"),
     bind(&[ch('8')], A::Pane(8), C::PANES, "", "Hex"),
     bind(&[ch('R')], A::Again, C::PANES, "", "begin what was cancelled anew"),
     bind(&[ch('!')], A::Problems, C::PANES, "", "what was wrong with the snapshot"),
@@ -255,8 +258,19 @@ pub fn footer(context: Context) -> impl Iterator<Item = &'static Binding> {
 mod tests {
     use super::*;
 
-    const PLACES: [Context; 10] =
-        [C::TYPES, C::OBJECTS, C::TREE, C::HEX, C::THREADS, C::OVERVIEW, C::TASKS, C::FILTER, C::PALETTE, C::OVERLAY];
+    const PLACES: [Context; 11] = [
+        C::TYPES,
+        C::OBJECTS,
+        C::TREE,
+        C::HEX,
+        C::THREADS,
+        C::OVERVIEW,
+        C::TASKS,
+        C::MEMORY,
+        C::FILTER,
+        C::PALETTE,
+        C::OVERLAY,
+    ];
 
     #[test]
     fn every_tab_has_its_number() {

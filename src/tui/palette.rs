@@ -15,11 +15,12 @@ pub const OFFERED: usize = 12;
 const LOOKED_AT: usize = 20_000;
 
 /// Name, argument, and help of every command.
-pub const COMMANDS: [(&str, &str, &str); 11] = [
+pub const COMMANDS: [(&str, &str, &str); 12] = [
     ("overview", "", "what stands out"),
     ("types", "", "the type table"),
     ("tasks", "", "tasks and who awaits whom"),
     ("threads", "", "threads and their stacks"),
+    ("memory", "", "where the memory went"),
     ("objects", "[TYPE]", "the objects of a type, or all of them"),
     ("referents", "ADDR", "what an object holds"),
     ("referrers", "ADDR", "who holds an object"),
@@ -38,6 +39,8 @@ pub enum Command {
     Types,
     /// Tasks.
     Tasks,
+    /// Where the memory went.
+    Memory,
     /// Threads and their stacks.
     Threads,
     /// The objects of the type with this name, or all.
@@ -73,6 +76,7 @@ pub fn parse(line: &str) -> Result<Command, String> {
         "overview" => none(Command::Overview),
         "types" => none(Command::Types),
         "tasks" => none(Command::Tasks),
+        "memory" => none(Command::Memory),
         "threads" => none(Command::Threads),
         "objects" => Ok(Command::Objects((!rest.is_empty()).then(|| rest.to_owned()))),
         "referents" => address().map(Command::Referents),

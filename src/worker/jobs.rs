@@ -7,7 +7,7 @@ use crate::analysis::describe::{DEFAULT_WIDTH, describe};
 use crate::analysis::{detail, links, raw as raw_memory, types, variables};
 use crate::cpython::Memory;
 use crate::heap::{Heap, ObjectId};
-use crate::progress::Progress;
+use crate::progress::{Cancelled, Progress};
 use crate::snapshot::{Addr, Snapshot, save};
 use rayon::prelude::*;
 use std::sync::mpsc::SyncSender;
@@ -25,6 +25,14 @@ pub(super) enum Outcome {
 impl Outcome {
     fn of(answer: Answer) -> Outcome {
         Outcome::Answer(Box::new(answer))
+    }
+
+    /// An answer, unless the work for it was cancelled.
+    fn unless<T>(made: Result<T, Cancelled>, answer: impl FnOnce(T) -> Answer) -> Outcome {
+        match made {
+            Ok(made) => Outcome::of(answer(made)),
+            Err(_) => Outcome::Refused("this was cancelled; R asks again".into()),
+        }
     }
 
     /// The job's thread ended without a word.
@@ -76,6 +84,7 @@ pub(super) fn stage(request: &Request) -> Stage {
         Request::Save { .. } => Stage::Saving,
         Request::Threads | Request::Findings(Aspect::Threads) => Stage::ReadingThreads,
         Request::Tasks | Request::Findings(Aspect::Tasks) => Stage::ReadingTasks,
+        Request::Memory | Request::Findings(Aspect::Memory) => Stage::AddingUp,
         _ => Stage::Searching,
     }
 }
@@ -135,6 +144,7 @@ impl Context {
             }
             Request::Threads => self.known.threads_if_read().map(|t| Outcome::of(Answer::Threads(t))),
             Request::Tasks => self.known.tasks_if_read().map(|t| Outcome::of(Answer::Tasks(t))),
+            Request::Memory => self.known.memory_if_added_up().map(|m| Outcome::of(Answer::Memory(m))),
             Request::Scan => Some(Outcome::Dropped), // it is indexed
             Request::Find { .. } | Request::Findings(_) | Request::Save { .. } => None,
         }
@@ -158,9 +168,13 @@ impl Context {
                     Err(_) => Outcome::Refused("the search was cancelled".into()),
                 }
             }
-            Request::Threads => Outcome::of(Answer::Threads(self.known.threads(heap))),
-            Request::Tasks => Outcome::of(Answer::Tasks(self.known.tasks(heap))),
-            Request::Findings(aspect) => Outcome::of(Answer::Findings(*aspect, self.known.findings(heap, *aspect))),
+            Request::Threads => Outcome::unless(self.known.threads(heap, progress), Answer::Threads),
+            Request::Tasks => Outcome::unless(self.known.tasks(heap, progress), Answer::Tasks),
+            Request::Memory => Outcome::unless(self.known.memory(heap, progress), Answer::Memory),
+            Request::Findings(aspect) => {
+                let found = self.known.findings(heap, *aspect, progress);
+                Outcome::unless(found, |found| Answer::Findings(*aspect, found))
+            }
             Request::Save { path } => match save::write_directory(heap.snapshot(), path, progress) {
                 Ok(path) => Outcome::of(Answer::Saved(path)),
                 Err(error) => Outcome::Refused(crate::text::sanitize(&error.to_string()).into_owned()),

@@ -1,44 +1,115 @@
 //! Answers about the heap as a whole, worked out once and kept.
 //!
-//! Two that ask at the same time wait for the same answer.
+//! Two jobs that want the same wait for the same answer, and each can still be cancelled by itself.
 
-use crate::analysis::answers::{Aspect, Finding, Tasks, Threads};
-use crate::analysis::{tasks, threads, types, verdict};
+use crate::analysis::answers::{Aspect, Finding, Footprint, Tasks, Threads};
+use crate::analysis::{memory, tasks, threads, types, verdict};
 use crate::heap::Heap;
-use std::sync::{Arc, OnceLock};
+use crate::progress::{Cancelled, Progress};
+use std::sync::{Arc, Mutex, OnceLock, TryLockError};
+use std::time::Duration;
+
+/// How often one that waits for another looks whether it was cancelled.
+const LOOK: Duration = Duration::from_millis(5);
+
+/// Lets one at a time through.
+#[derive(Default)]
+pub(super) struct Gate(Mutex<()>);
+
+impl Gate {
+    /// Does the work when nobody else is at it.
+    pub(super) fn pass<T>(
+        &self,
+        progress: &Progress,
+        work: impl FnOnce() -> Result<T, Cancelled>,
+    ) -> Result<T, Cancelled> {
+        loop {
+            match self.0.try_lock() {
+                Err(TryLockError::WouldBlock) => {
+                    progress.check()?;
+                    std::thread::sleep(LOOK);
+                }
+                // what a panic left half done was not kept
+                Ok(_) | Err(TryLockError::Poisoned(_)) => return work(),
+            }
+        }
+    }
+}
+
+/// An answer that is made once.
+struct Once<T> {
+    gate: Gate,
+    made: OnceLock<Arc<T>>,
+}
+
+impl<T> Default for Once<T> {
+    fn default() -> Once<T> {
+        Once { gate: Gate::default(), made: OnceLock::new() }
+    }
+}
+
+impl<T> Once<T> {
+    fn get(&self) -> Option<Arc<T>> {
+        self.made.get().cloned()
+    }
+
+    fn get_or_make(
+        &self,
+        progress: &Progress,
+        make: impl FnOnce() -> Result<T, Cancelled>,
+    ) -> Result<Arc<T>, Cancelled> {
+        self.gate.pass(progress, || match self.get() {
+            Some(made) => Ok(made),
+            None => {
+                let made = Arc::new(make()?);
+                Ok(self.made.get_or_init(|| made).clone())
+            }
+        })
+    }
+}
 
 /// See the module.
 #[derive(Default)]
 pub(super) struct Known {
-    threads: OnceLock<Arc<Threads>>,
-    tasks: OnceLock<Arc<Tasks>>,
+    threads: Once<Threads>,
+    tasks: Once<Tasks>,
+    memory: Once<Footprint>,
 }
 
 impl Known {
-    pub(super) fn threads(&self, heap: &Heap) -> Arc<Threads> {
-        self.threads.get_or_init(|| Arc::new(threads::threads(heap))).clone()
+    pub(super) fn threads(&self, heap: &Heap, progress: &Progress) -> Result<Arc<Threads>, Cancelled> {
+        self.threads.get_or_make(progress, || Ok(threads::threads(heap)))
     }
 
     pub(super) fn threads_if_read(&self) -> Option<Arc<Threads>> {
-        self.threads.get().cloned()
+        self.threads.get()
     }
 
-    pub(super) fn tasks(&self, heap: &Heap) -> Arc<Tasks> {
-        self.tasks.get_or_init(|| Arc::new(tasks::tasks(heap, &tasks::Ask::all(false)))).clone()
+    pub(super) fn tasks(&self, heap: &Heap, progress: &Progress) -> Result<Arc<Tasks>, Cancelled> {
+        self.tasks.get_or_make(progress, || Ok(tasks::tasks(heap, &tasks::Ask::all(false))))
     }
 
     pub(super) fn tasks_if_read(&self) -> Option<Arc<Tasks>> {
-        self.tasks.get().cloned()
+        self.tasks.get()
+    }
+
+    pub(super) fn memory(&self, heap: &Heap, progress: &Progress) -> Result<Arc<Footprint>, Cancelled> {
+        self.memory.get_or_make(progress, || memory::memory(heap, progress))
+    }
+
+    pub(super) fn memory_if_added_up(&self) -> Option<Arc<Footprint>> {
+        self.memory.get()
     }
 
     /// What stands out, seen from one side; more important findings first.
-    pub(super) fn findings(&self, heap: &Heap, aspect: Aspect) -> Vec<Finding> {
+    pub(super) fn findings(&self, heap: &Heap, aspect: Aspect, progress: &Progress) -> Result<Vec<Finding>, Cancelled> {
         let mut found = match aspect {
             Aspect::Types => verdict::types(&types::types(heap.types(), heap.tally())),
-            Aspect::Threads => verdict::threads(&self.threads(heap)),
-            Aspect::Tasks => verdict::tasks(&self.tasks(heap), &self.threads(heap)),
+            Aspect::Threads => verdict::threads(&*self.threads(heap, progress)?),
+            Aspect::Tasks => verdict::tasks(&*self.tasks(heap, progress)?, &*self.threads(heap, progress)?),
+            Aspect::Memory => verdict::memory(&*self.memory(heap, progress)?),
         };
         found.sort_by_key(|finding| finding.severity);
-        found
+        Ok(found)
     }
 }

@@ -5,7 +5,8 @@
 //! place. A newer request for the same place makes the worker drop the older one before or between chunks.
 
 use crate::analysis::answers::{
-    Aspect, Direction, Edges, Finding, Hex, Local, ObjectDetail, Objects, SnapshotInfo, Tasks, Threads, Types,
+    Aspect, Direction, Edges, Finding, Footprint, Hex, Local, ObjectDetail, Objects, SnapshotInfo, Tasks, Threads,
+    Types,
 };
 use crate::progress::Reading;
 use crate::snapshot::Addr;
@@ -102,6 +103,8 @@ pub enum Request {
     Threads,
     /// Every task with its stack, without the variables.
     Tasks,
+    /// Where the resident memory went.
+    Memory,
     /// The variables of a suspended generator or coroutine.
     Locals {
         /// The generator.
@@ -158,6 +161,8 @@ pub enum Answer {
     Threads(Arc<Threads>),
     /// To [`Request::Tasks`].
     Tasks(Arc<Tasks>),
+    /// To [`Request::Memory`].
+    Memory(Arc<Footprint>),
     /// To [`Request::Locals`].
     Locals(Vec<Local>),
     /// To [`Request::Findings`]; more important ones first.
@@ -179,6 +184,8 @@ pub enum Stage {
     ReadingThreads,
     /// Reading tasks and who awaits whom.
     ReadingTasks,
+    /// Adding up where the memory went.
+    AddingUp,
     /// Looking through lines or bytes.
     Searching,
     /// Writing a snapshot.

@@ -26,7 +26,8 @@ impl Severity {
     }
 }
 
-/// What a finding is about, and with it what must be known before it can be said.
+/// What a finding is about, and with it what must be known before it can be said; of two equally grave findings the
+/// one of the earlier aspect is told first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Aspect {
@@ -34,13 +35,15 @@ pub enum Aspect {
     Threads,
     /// Tasks, and the threads that run their loops.
     Tasks,
+    /// Where the resident memory went.
+    Memory,
     /// Types and their sizes.
     Types,
 }
 
 impl Aspect {
     /// All, in the order in which they are worth asking: the quickest first.
-    pub const ALL: [Aspect; 3] = [Aspect::Types, Aspect::Threads, Aspect::Tasks];
+    pub const ALL: [Aspect; 4] = [Aspect::Types, Aspect::Threads, Aspect::Tasks, Aspect::Memory];
 }
 
 /// A part of a sentence, by what it names.
@@ -80,6 +83,8 @@ pub enum Subject {
     Task(Addr),
     /// A thread, by its native id.
     Thread(u64),
+    /// A part of the memory, by the name of its kind.
+    Memory(&'static str),
 }
 
 /// One sentence.

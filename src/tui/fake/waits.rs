@@ -2,8 +2,8 @@
 
 use super::{CLIENT, DICT, FUTURE, object, row, types};
 use crate::analysis::answers::{
-    Aspect, Certainty, Finding, Frame, Group, Local, Place, Severity, Task, Tasks, Thread, Threads, TreeRow, Verdict,
-    Wait, WaitsIn,
+    Aspect, Certainty, Finding, Footprint, Frame, Group, LargeBlock, Local, MemoryFinding, MemoryRow, Place, Severity,
+    Share, Task, Tasks, Thread, Threads, TreeRow, Verdict, Wait, WaitsIn,
 };
 use crate::snapshot::Addr;
 
@@ -174,11 +174,54 @@ pub fn locals(_: Addr) -> Vec<Local> {
     vec![local("self", CLIENT, 0), local("name", 4, 7)]
 }
 
+/// Where the memory of this process went.
+pub fn footprint() -> Footprint {
+    let part = |name: &str, count, bytes| Share { name: name.into(), count, resident_bytes: Some(bytes), bytes };
+    let row = |kind, label, bytes, count, detail: &str, parts| MemoryRow {
+        kind,
+        label,
+        resident_bytes: Some(bytes),
+        bytes: bytes + 4096,
+        count,
+        detail: detail.into(),
+        parts,
+    };
+    let rows = vec![
+        row(
+            "objects_pymalloc",
+            "Python objects in pymalloc's arenas",
+            1_020_000_000,
+            340_000,
+            "bytes 812 MB",
+            vec![part("bytes", 107_085, 812_000_000), part("_asyncio.Future", 100_007, 12_000_840)],
+        ),
+        row("free_pymalloc", "free in pymalloc's pools", 141_000_000, 9_000, "blocks of 512 B", vec![]),
+        row("files", "libraries and other files", 62_000_000, 40, "libpython3.12.so", vec![]),
+    ];
+    let large = |address, owner: Option<Addr>| LargeBlock {
+        address,
+        bytes: 5_242_960,
+        resident_bytes: Some(5_242_960),
+        owner,
+        type_name: owner.map(|_| "dict".into()),
+    };
+    let sentence = "141 MB is free in arenas that cannot be returned, because a few blocks in each are in use";
+    Footprint {
+        resident_bytes: Some(1_223_000_000),
+        rss_before_stop: Some(1_223_100_000),
+        findings: vec![MemoryFinding { kind: "fragmentation", sentence: sentence.into(), bytes: 141_000_000 }],
+        rows,
+        large: vec![large(object(DICT, 0), Some(object(DICT, 0))), large(Addr(0x7700_0000_0000), None)],
+        ..Footprint::default()
+    }
+}
+
 /// What the real verdict says of these threads, tasks and types.
 pub fn findings(aspect: Aspect) -> Vec<Finding> {
     use crate::analysis::verdict;
     let mut found = match aspect {
         Aspect::Types => verdict::types(&types(100)),
+        Aspect::Memory => verdict::memory(&footprint()),
         Aspect::Threads => verdict::threads(&threads()),
         Aspect::Tasks => verdict::tasks(&tasks(), &threads()),
     };

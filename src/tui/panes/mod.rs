@@ -5,6 +5,7 @@
 
 mod detail;
 pub mod hex;
+pub mod memory;
 pub mod objects;
 pub mod overview;
 mod scroll;
@@ -100,6 +101,8 @@ pub enum Pane {
     Tasks(Box<tasks::TasksPane>),
     /// Threads and their stacks.
     Threads(Box<threads::ThreadsPane>),
+    /// Where the memory went.
+    Memory(Box<memory::MemoryPane>),
     /// Raw memory.
     Hex(Box<hex::HexPane>),
 }
@@ -116,6 +119,7 @@ impl Deref for Pane {
             Pane::Tree(pane) => &**pane,
             Pane::Tasks(pane) => &**pane,
             Pane::Threads(pane) => &**pane,
+            Pane::Memory(pane) => &**pane,
             Pane::Hex(pane) => &**pane,
         }
     }
@@ -130,13 +134,15 @@ impl DerefMut for Pane {
             Pane::Tree(pane) => &mut **pane,
             Pane::Tasks(pane) => &mut **pane,
             Pane::Threads(pane) => &mut **pane,
+            Pane::Memory(pane) => &mut **pane,
             Pane::Hex(pane) => &mut **pane,
         }
     }
 }
 
 /// Panes with a number key, from left to right. A number stays with its pane when others join.
-pub const TABS: [(u8, &str); 5] = [(1, "Overview"), (2, "Types"), (3, "Tasks"), (4, "Threads"), (8, "Hex")];
+pub const TABS: [(u8, &str); 6] =
+    [(1, "Overview"), (2, "Types"), (3, "Tasks"), (4, "Threads"), (6, "Memory"), (8, "Hex")];
 
 impl Pane {
     /// The tab that a pane belongs to.
@@ -146,6 +152,7 @@ impl Pane {
             Pane::Types(_) | Pane::Objects(_) | Pane::Tree(_) => 2,
             Pane::Tasks(_) => 3,
             Pane::Threads(_) => 4,
+            Pane::Memory(_) => 6,
             Pane::Hex(_) => 8,
         }
     }

@@ -4,7 +4,7 @@
 //! cursor is.
 
 use super::{Motion, Scroll, Sight, State, Subject};
-use crate::analysis::answers::{Finding, TypeRow, Types};
+use crate::analysis::answers::{Finding, Footprint, TypeRow, Types};
 use crate::tui::ask::Desk;
 use crate::tui::keymap::{Action, Context};
 use crate::worker::protocol::{Answer, Ticket};
@@ -29,6 +29,8 @@ pub struct OverviewPane {
     pub findings: Vec<Finding>,
     /// The type table.
     pub types: Arc<Types>,
+    /// Where the memory went, once that is added up.
+    pub footprint: Option<Arc<Footprint>>,
     /// The cursor among findings and types.
     pub scroll: Scroll,
     /// The person moved the cursor: it stays on its line while others come.

@@ -96,6 +96,12 @@ fn tasks_by_name() {
 }
 
 #[test]
+fn memory() {
+    everywhere("memory", "6jl");
+    everywhere("memory_blocks", "6Glj");
+}
+
+#[test]
 fn overview() {
     everywhere("overview", "1");
     everywhere("overview_type", "1G");
@@ -134,6 +140,7 @@ fn help() {
     everywhere("help_hex", "x?");
     everywhere("help_overview", "1?");
     everywhere("help_tasks", "3?");
+    everywhere("help_memory", "6?");
 }
 
 #[test]

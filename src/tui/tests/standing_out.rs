@@ -150,3 +150,39 @@ fn a_cancelled_scan_can_begin_anew() {
     robot.press("R");
     assert!(robot.screen().contains("nothing was cancelled"));
 }
+
+#[test]
+fn memory_unfolds_and_leads_to_owners_and_addresses() {
+    let mut robot = Robot::started(120, 40);
+    assert!(
+        robot.line("Types by size").contains("Memory · 1.22 GB resident"),
+        "the start page has it beside the types"
+    );
+    robot.press("6");
+    assert!(robot.selected().contains("141 MB is free"), "{}", robot.selected());
+    robot.press("j<Enter>j");
+    assert!(robot.selected().starts_with("▌     bytes"), "{}", robot.selected());
+    robot.press("h");
+    assert!(robot.selected().contains("▾ Python objects"), "{}", robot.selected());
+    robot.press("G<Enter>j<Enter>");
+    assert!(robot.line("┌").contains("dict 0x760200000000 holds"));
+    robot.press("<Esc>j");
+    assert!(robot.selected().contains("whose it is is not known"));
+    robot.press("<Enter>");
+    assert!(robot.line("┌").contains("0x770000000000"));
+}
+
+#[test]
+fn a_sentence_about_memory_leads_to_it() {
+    let mut robot = Robot::started(120, 40);
+    while !robot.app.pane().subject().is_some_and(|s| s.name.starts_with("type ")) {
+        let said = robot.screen().lines().find(|l| l.contains('▌')).unwrap().to_owned();
+        if said.contains("141 MB is free in arenas") {
+            robot.press("<Enter>");
+            assert!(robot.selected().contains("141 MB is free in arenas"));
+            return;
+        }
+        robot.press("j");
+    }
+    panic!("no sentence about memory:\n{}", robot.screen());
+}

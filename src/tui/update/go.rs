@@ -8,6 +8,7 @@ use crate::tui::event::Effect;
 use crate::tui::palette::{self, Command};
 use crate::tui::panes::Pane;
 use crate::tui::panes::hex::HexPane;
+use crate::tui::panes::memory::MemoryPane;
 use crate::tui::panes::objects::ObjectsPane;
 use crate::tui::panes::task_lines;
 use crate::tui::panes::tasks::TasksPane;
@@ -65,6 +66,12 @@ pub fn open(app: &mut App) {
                 _ => {}
             }
         }
+        Pane::Memory(pane) => match (pane.current(), pane.object(), pane.place()) {
+            (_, Some(object), _) => tree(app, object, Direction::Referents, None),
+            (_, None, Some(place)) => hex(app, place, true),
+            (Some(row), ..) => pane.toggle(row),
+            _ => {}
+        },
         Pane::Hex(pane) => match pane.pointer(pane.cursor).map(|word| word.object) {
             Some(object) => hex(app, object, true),
             None => app.say("this word is not the address of an object"),
@@ -90,6 +97,12 @@ fn follow(app: &mut App, subject: Subject) {
             tab(app, 3);
             if let Pane::Tasks(pane) = app.history.here_mut() {
                 pane.go_to(address);
+            }
+        }
+        Subject::Memory(kind) => {
+            tab(app, 6);
+            if let Pane::Memory(pane) = app.history.here_mut() {
+                pane.go_to(kind);
             }
         }
         Subject::Thread(native_id) => {
@@ -182,7 +195,8 @@ pub fn tab(app: &mut App, number: u8) {
             1 => Pane::Overview(Default::default()),
             2 => Pane::Types(TypesPane::new()),
             3 => Pane::Tasks(Box::<TasksPane>::default()),
-            _ => Pane::Threads(Box::<ThreadsPane>::default()),
+            4 => Pane::Threads(Box::<ThreadsPane>::default()),
+            _ => Pane::Memory(Box::<MemoryPane>::default()),
         };
         app.history.jump(pane, (*name).to_owned());
     }
@@ -219,6 +233,7 @@ pub fn run(app: &mut App, line: &str) {
         Command::Types => tab(app, 2),
         Command::Tasks => tab(app, 3),
         Command::Threads => tab(app, 4),
+        Command::Memory => tab(app, 6),
         Command::Objects(name) => objects(app, name),
         Command::Referents(address) => jump_tree(app, address, Direction::Referents),
         Command::Referrers(address) => jump_tree(app, address, Direction::Referrers),

@@ -87,7 +87,9 @@ fn told(app: &mut App, update: Update) {
             if app.asked.iter_mut().any(|slot| slot.refuse(ticket, &reason)) {
                 return; // the start page says so
             }
-            let asked = app.going.refuse(ticket, &reason) || app.saving.refuse(ticket, &reason);
+            let asked = app.going.refuse(ticket, &reason)
+                || app.adding_up.refuse(ticket, &reason)
+                || app.saving.refuse(ticket, &reason);
             if asked || app.history.here_mut().refuse(ticket, &reason) {
                 app.warn(reason);
             }

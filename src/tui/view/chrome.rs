@@ -152,6 +152,7 @@ fn progress(work: Work, escape: bool) -> String {
         Stage::Linking => "linking references",
         Stage::ReadingThreads => "reading threads",
         Stage::ReadingTasks => "reading tasks",
+        Stage::AddingUp => "adding up memory",
         Stage::Searching => "searching",
         Stage::Saving => "saving",
     };

@@ -70,6 +70,9 @@ fn sentences(context: Context) -> &'static str {
         "Every thread and its stack, from the innermost frame out; what the kernel said of it before the stop, who holds \
          the GIL, what a thread waits for. Deadlocks stand first. A frame unfolds to its variables, each of which can \
          be entered; threads without Python state come last."
+    } else if context.meets(Context::MEMORY) {
+        "Every resident page by what uses it: the rows add up to the resident set. A row unfolds to what it consists of; \
+         below are the largest blocks with their owners, arenas, heaps and mappings, each of which can be entered."
     } else {
         "Sixteen bytes a row, lowest address first, then the same as ASCII; a word that is the address of a known \
          object is underlined. Below: the object that the cursor is in, and what the word under it could mean."

@@ -7,6 +7,7 @@ mod chrome;
 mod help;
 mod hex;
 pub mod layout;
+mod memory;
 mod objects;
 mod overview;
 mod side;
@@ -55,6 +56,7 @@ pub fn draw(frame: &mut Frame, app: &App) {
             Pane::Tree(pane) => tree::draw(buffer, &layout, app, pane),
             Pane::Tasks(pane) => tasks::draw(buffer, &layout, app, pane),
             Pane::Threads(pane) => threads::draw(buffer, &layout, app, pane),
+            Pane::Memory(pane) => memory::draw(buffer, &layout, app, pane),
             Pane::Hex(pane) => hex::draw(buffer, &layout, app, pane),
         }
         if let Some(area) = layout.side {
@@ -144,6 +146,7 @@ pub fn line_text(app: &App) -> Option<String> {
         }
         Pane::Tree(pane) => tree::line_text(pane)?,
         Pane::Threads(pane) => threads::line_text(pane)?,
+        Pane::Memory(pane) => memory::line_text(pane)?,
         Pane::Hex(pane) => hex::line_text(pane)?,
     };
     let parts: Vec<_> = line.split('\t').map(text::sanitize).collect();

@@ -3,7 +3,7 @@
 use super::layout::Layout;
 use super::types;
 use super::{boxed, foreign};
-use crate::analysis::answers::{Aspect, Finding, Phrase, Severity};
+use crate::analysis::answers::{Aspect, Finding, Footprint, Phrase, Severity};
 use crate::tui::app::App;
 use crate::tui::arrange::Pattern;
 use crate::tui::panes::Pane;
@@ -19,6 +19,8 @@ use unicode_width::UnicodeWidthStr;
 
 /// Rows that the types have at least, with frame and heads.
 const TYPES: u16 = 7;
+/// From this width on, memory stands beside the types.
+const ROOMY: u16 = 100;
 /// Lines of one sentence at most.
 const SENTENCE: usize = 4;
 
@@ -26,6 +28,8 @@ const SENTENCE: usize = 4;
 struct Page {
     sentences: Rect,
     types: Rect,
+    /// Beside the types, where there is room and something to show.
+    memory: Option<Rect>,
     /// The lines of the sentences, each with the number of its finding; those without lead nowhere.
     lines: Vec<(Option<usize>, Line<'static>)>,
     /// The first of them that is drawn.
@@ -40,7 +44,11 @@ impl Page {
         let most = body.height.saturating_sub(TYPES).max(3);
         let height = (lines.len() as u16).saturating_add(2).clamp(3, most);
         let sentences = Rect { height, ..body };
-        let types = Rect { y: sentences.bottom(), height: body.height.saturating_sub(height), ..body };
+        let rest = Rect { y: sentences.bottom(), height: body.height.saturating_sub(height), ..body };
+        let shared = body.width >= ROOMY && pane.footprint.is_some();
+        let right = if shared { body.width / 2 } else { 0 };
+        let types = Rect { width: rest.width - right, ..rest };
+        let memory = shared.then_some(Rect { x: types.right(), width: right, ..rest });
         let selected = match pane.current() {
             Some(Item::Finding(at)) => lines.iter().rposition(|(of, _)| *of == Some(at)),
             _ => None,
@@ -51,7 +59,7 @@ impl Page {
             Some(Item::Type(at)) => (at + 1).saturating_sub(rows),
             _ => 0,
         };
-        Page { sentences, types, lines, top, first }
+        Page { sentences, types, memory, lines, top, first }
     }
 }
 
@@ -67,6 +75,9 @@ pub(super) fn draw(buffer: &mut Buffer, layout: &Layout, app: &App, pane: &Overv
     if page.types.height < 3 {
         return;
     }
+    if let (Some(area), Some(of)) = (page.memory, &pane.footprint) {
+        memory(buffer, area, of, &app.theme);
+    }
     let so_far = if app.complete { "" } else { " so far" };
     let inner = boxed(buffer, page.types, &format!("Types by size{so_far}"));
     let columns = types::columns(inner.width);
@@ -79,6 +90,16 @@ pub(super) fn draw(buffer: &mut Buffer, layout: &Layout, app: &App, pane: &Overv
         let cells = types::cells(row, total, Pattern::new(""), &places, &app.theme);
         let selected = pane.current() == Some(Item::Type(index));
         table::row(buffer, row_of(inner, at), &columns, &cells, Look::of(selected, false));
+    }
+}
+
+fn memory(buffer: &mut Buffer, area: Rect, of: &Footprint, theme: &Theme) {
+    let inner = boxed(buffer, area, &format!("6 {}", super::memory::title(of)));
+    let all = super::memory::total(of).0;
+    for (at, row) in (0..inner.height).zip(&of.rows) {
+        let mut spans = vec![Span::raw(" ")];
+        spans.extend(super::memory::share("", row, all, usize::from(inner.width.saturating_sub(2)), theme));
+        line(buffer, row_of(inner, at), &Line::from(spans));
     }
 }
 
@@ -115,6 +136,7 @@ fn lines(app: &App, pane: &OverviewPane, width: usize) -> Vec<(Option<usize>, Li
             Aspect::Threads => "threads",
             Aspect::Tasks => "tasks",
             Aspect::Types => "types",
+            Aspect::Memory => "memory",
         };
         match refusal {
             Some(reason) => say(&format!("{what}: {reason}; R asks again")),

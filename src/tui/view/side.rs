@@ -38,6 +38,11 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, app: &App) {
             (title, lines, false)
         }
         Pane::Threads(pane) => about(&pane.detail, &app.theme, width),
+        Pane::Memory(pane) if pane.object().is_none() => {
+            let (title, lines) = super::memory::about(pane, &app.theme, width);
+            (title, lines, false)
+        }
+        Pane::Memory(pane) => about(&pane.detail, &app.theme, width),
         Pane::Hex(pane) => about(&pane.detail, &app.theme, width),
     };
     let inner = boxed(buffer, area, &foreign_end(&title, width));

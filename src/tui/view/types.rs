@@ -15,14 +15,18 @@ use ratatui::buffer::Buffer;
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
+/// Below this width there are no bars.
+const NARROW: u16 = 56;
 /// Columns of the figure behind a share bar.
 const PERCENT: u16 = 5;
 
 pub(super) fn columns(width: u16) -> [Column; 4] {
-    let share = (width / 6).clamp(8, 30) + PERCENT;
+    let narrow = width < NARROW; // names matter more than bars
+    let share = if narrow { PERCENT } else { (width / 6).clamp(8, 30) + PERCENT };
+    let count = if narrow { 10 } else { 12 };
     [
         Column { title: "type", width: None, right: false },
-        Column { title: "count", width: Some(12), right: true },
+        Column { title: "count", width: Some(count), right: true },
         Column { title: "size", width: Some(9), right: true },
         Column { title: "share", width: Some(share), right: false },
     ]

@@ -1,0 +1,243 @@
+//! Where the resident memory went: rows that add up to it, what each consists of, and the biggest blocks.
+//!
+//! A list that unfolds: kinds of memory to what they consist of, then large blocks, arenas, heaps and mappings. The
+//! numbers are the answer's; how a line looks is [`view`](crate::tui::view)'s.
+
+use super::{Detail, Motion, Scroll, Sight, State, Subject};
+use crate::analysis::answers::Footprint;
+use crate::snapshot::Addr;
+use crate::tui::ask::{Desk, Slot};
+use crate::tui::keymap::{Action, Context};
+use crate::worker::protocol::{Answer, Request, Ticket};
+use std::collections::HashSet;
+use std::sync::Arc;
+
+/// Lists below the sum.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Section {
+    /// The largest blocks.
+    Large,
+    /// pymalloc's arenas.
+    Arenas,
+    /// malloc's heaps.
+    Heaps,
+    /// Mappings.
+    Regions,
+}
+
+impl Section {
+    /// In the order of the screen.
+    pub const ALL: [Section; 4] = [Section::Large, Section::Arenas, Section::Heaps, Section::Regions];
+
+    /// How many lines it has.
+    pub fn len(self, of: &Footprint) -> usize {
+        match self {
+            Section::Large => of.large.len(),
+            Section::Arenas => of.arenas.as_ref().map_or(0, |a| a.arenas.len()),
+            Section::Heaps => of.heaps.len(),
+            Section::Regions => of.regions.len(),
+        }
+    }
+}
+
+/// One line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Row {
+    /// A usual cause that applies, in a sentence.
+    Finding(usize),
+    /// What could not be read, in a sentence.
+    Problem(usize),
+    /// A kind of memory.
+    Kind(usize),
+    /// What it consists of.
+    Part(usize, usize),
+    /// The sum of the kinds.
+    Sum,
+    /// The head of a list.
+    Section(Section),
+    /// A line of it.
+    Item(Section, usize),
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub struct MemoryPane {
+    /// Waits for the answer.
+    pub slot: Slot,
+    /// The answer.
+    pub footprint: Option<Arc<Footprint>>,
+    /// Cursor.
+    pub scroll: Scroll,
+    /// About the selected object.
+    pub detail: Detail,
+    /// What is shown, from the top.
+    pub rows: Vec<Row>,
+    unfolded: HashSet<Row>,
+    /// The kind of a finding that the cursor goes to once it is there.
+    wanted: Option<&'static str>,
+}
+
+impl MemoryPane {
+    /// Puts the cursor on a finding, now or when the answer is there.
+    pub fn go_to(&mut self, kind: &'static str) {
+        self.wanted = Some(kind);
+        self.seek();
+    }
+
+    fn seek(&mut self) {
+        let (Some(kind), Some(footprint)) = (self.wanted, &self.footprint) else { return };
+        self.wanted = None;
+        if let Some(at) = footprint.findings.iter().position(|finding| finding.kind == kind) {
+            self.select(Row::Finding(at));
+        }
+    }
+
+    /// The selected line.
+    pub fn current(&self) -> Option<Row> {
+        self.row(self.scroll.row)
+    }
+
+    /// The line at a place of the list.
+    pub fn row(&self, at: u64) -> Option<Row> {
+        self.rows.get(usize::try_from(at).ok()?).copied()
+    }
+
+    /// Whether what belongs to a line is shown below it; `None`: nothing does.
+    pub fn fold(&self, row: Row) -> Option<bool> {
+        let footprint = self.footprint.as_ref()?;
+        let has = match row {
+            Row::Kind(i) => footprint.rows.get(i).is_some_and(|kind| !kind.parts.is_empty()),
+            Row::Section(section) => section.len(footprint) > 0,
+            _ => false,
+        };
+        has.then(|| self.unfolded.contains(&row))
+    }
+
+    /// The object that the selected line is about.
+    pub fn object(&self) -> Option<Addr> {
+        let footprint = self.footprint.as_ref()?;
+        match self.current()? {
+            Row::Item(Section::Large, i) => footprint.large.get(i)?.owner,
+            Row::Item(Section::Arenas, i) => footprint.arenas.as_ref()?.arenas.get(i)?.holder,
+            _ => None,
+        }
+    }
+
+    /// The address that the selected line is about.
+    pub fn place(&self) -> Option<Addr> {
+        let footprint = self.footprint.as_ref()?;
+        let Row::Item(section, i) = self.current()? else { return None };
+        match section {
+            Section::Large => footprint.large.get(i).map(|block| block.address),
+            Section::Arenas => footprint.arenas.as_ref()?.arenas.get(i).map(|arena| arena.start),
+            Section::Heaps => footprint.heaps.get(i).map(|heap| heap.start),
+            Section::Regions => footprint.regions.get(i).map(|region| region.start),
+        }
+    }
+
+    /// Folds or unfolds a line.
+    pub fn toggle(&mut self, row: Row) {
+        if self.fold(row).is_none() {
+            return;
+        }
+        if !self.unfolded.remove(&row) {
+            self.unfolded.insert(row);
+        }
+        self.arrange();
+        self.select(row);
+    }
+
+    fn select(&mut self, row: Row) {
+        if let Some(at) = self.rows.iter().position(|r| *r == row) {
+            self.go(Motion::To(at as u64));
+        }
+    }
+
+    fn arrange(&mut self) {
+        self.rows.clear();
+        let Some(footprint) = self.footprint.clone() else { return };
+        self.rows.extend((0..footprint.findings.len()).map(Row::Finding));
+        self.rows.extend((0..footprint.problems.len()).map(Row::Problem));
+        for (i, kind) in footprint.rows.iter().enumerate() {
+            self.rows.push(Row::Kind(i));
+            if self.unfolded.contains(&Row::Kind(i)) {
+                self.rows.extend((0..kind.parts.len()).map(|part| Row::Part(i, part)));
+            }
+        }
+        self.rows.push(Row::Sum);
+        for section in Section::ALL.into_iter().filter(|section| section.len(&footprint) > 0) {
+            self.rows.push(Row::Section(section));
+            if self.unfolded.contains(&Row::Section(section)) {
+                self.rows.extend((0..section.len(&footprint)).map(|i| Row::Item(section, i)));
+            }
+        }
+    }
+}
+
+impl State for MemoryPane {
+    fn context(&self) -> Context {
+        Context::MEMORY
+    }
+
+    fn act(&mut self, action: Action, rows: u64, _: &mut Desk) {
+        if let Some(motion) = Motion::of(action, rows) {
+            return self.go(motion);
+        }
+        let Some(row) = self.current() else { return };
+        match (action, self.fold(row), row) {
+            (Action::Toggle, ..) | (Action::Right, Some(false), _) | (Action::Left, Some(true), _) => self.toggle(row),
+            (Action::Right, ..) => self.go(Motion::By(1)),
+            (Action::Left, _, Row::Part(kind, _)) => self.select(Row::Kind(kind)),
+            (Action::Left, _, Row::Item(section, _)) => self.select(Row::Section(section)),
+            _ => {}
+        }
+    }
+
+    fn go(&mut self, motion: Motion) {
+        self.scroll.go(motion, self.rows.len() as u64);
+    }
+
+    fn choose(&mut self, line: u64) -> bool {
+        self.scroll.choose(line, self.rows.len() as u64)
+    }
+
+    fn subject(&self) -> Option<Subject> {
+        let address = self.object().or(self.place())?;
+        Some(Subject { address, name: address.to_string() })
+    }
+
+    fn ask(&mut self, sight: Sight, desk: &mut Desk) {
+        if sight.indexed && self.footprint.is_none() {
+            self.slot.want(Request::Memory, desk);
+        }
+        self.scroll.settle(self.rows.len() as u64, sight.rows);
+        if sight.side && sight.indexed {
+            let object = self.object();
+            self.detail.want(object, desk);
+        }
+    }
+
+    fn answer(&mut self, ticket: Ticket, answer: Answer) -> bool {
+        match answer {
+            Answer::Memory(footprint) => {
+                let mine = self.slot.accept(ticket, true).is_some();
+                if mine {
+                    self.footprint = Some(footprint);
+                    self.arrange();
+                    self.seek();
+                }
+                mine
+            }
+            other => self.detail.answer(ticket, other),
+        }
+    }
+
+    fn refuse(&mut self, ticket: Ticket, reason: &str) -> bool {
+        self.slot.refuse(ticket, reason) || self.detail.slot.refuse(ticket, reason)
+    }
+
+    fn resume(&mut self) {
+        self.slot.forget_open();
+        self.detail.slot.forget_open();
+    }
+}
