@@ -76,7 +76,7 @@ fn every_answer_has_the_fields_of_its_schema() {
         "holds_gil": "bool", "waits_for_gil": "null|bool",
         "waits_for": "any", "holds": ["address"], "handling": [field], "frames": [frame], "whole": "bool",
     }]});
-    let cases: Vec<(Vec<&str>, &str, Value)> = vec![
+    let mut cases: Vec<(Vec<&str>, &str, Value)> = vec![
         (
             vec!["types", dump],
             "types/1",
@@ -168,6 +168,7 @@ fn every_answer_has_the_fields_of_its_schema() {
             json!({"histogram": [{"max_length": "count"}], "duplicates": ["any"]}),
         ),
     ];
+    cases.push((vec!["diff", dump, dump, "--objects", "survivors", "--limit", "500"], "diff/1", changes()));
     for (arguments, schema, shape) in cases {
         let answer = ask(&arguments);
         let what = arguments[0];
@@ -205,6 +206,25 @@ fn every_answer_has_the_fields_of_its_schema() {
         "capture",
     );
     assert_eq!(zoo.captured["schema"], "pymem-tui.capture/1");
+}
+
+/// `diff/1` of two snapshots of one process.
+fn changes() -> Value {
+    let change = json!({
+        "old_count": "count", "new_count": "count", "delta_count": "number", "old_bytes": "count", "new_bytes": "count",
+        "delta_bytes": "number",
+    });
+    let mut row = change.clone();
+    for (name, kind) in [("name", "string"), ("survivors", "count"), ("created", "count"), ("freed", "count")] {
+        row[name] = kind.into();
+    }
+    json!({
+        "types": [row], "total": change, "survivors": "count", "created": "count", "freed": "count", "reused": "count",
+        "confidence": {"exact": "count", "likely": "count", "weak": "count"}, "old": head()["snapshot"],
+        "only_types": "null|string", "objects_total": "count",
+        "objects": [{"address": "address", "type": "string", "confidence": "string", "shallow_bytes": "count",
+            "summary": "string"}],
+    })
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! string that came out of a snapshot is already sanitised, except [`ObjectDetail::value`], which is the exact value
 //! for scripts. Sizes are bytes. Field names are the JSON contract of `docs/cli.md`; add, never rename.
 
+mod diff;
 mod graph;
 mod memory;
 mod tasks;
@@ -11,6 +12,7 @@ mod threads;
 mod verdict;
 mod waste;
 
+pub use diff::{Change, ChangedObject, Diff, Survivors, TypeChange, Which};
 pub use graph::{Graph, GraphEdge, GraphFold, GraphNode};
 pub use memory::{
     ArenaRow, Arenas, Footprint, LargeBlock, MallocHeapRow, MapPart, MapRow, MemoryFinding, MemoryRow, Share,

@@ -6,6 +6,7 @@
 pub mod answers;
 pub mod describe;
 pub mod detail;
+pub mod diff;
 mod frames;
 pub mod graph;
 pub mod info;

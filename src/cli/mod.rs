@@ -3,6 +3,7 @@
 //! Arguments are checked here as far as their text goes (numbers, addresses, which ones exclude each other). Nothing
 //! is opened or run.
 
+mod diff;
 mod graph;
 mod shell;
 mod split;
@@ -17,6 +18,8 @@ use crate::snapshot::Addr;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum, error::ErrorKind};
 use std::ffi::OsString;
 use std::path::PathBuf;
+
+pub use diff::{Diff, Which as DiffObjects};
 
 /// Words are split by hand (see [`split`]), so clap cannot write this itself.
 macro_rules! usage {
@@ -219,6 +222,8 @@ pub enum Command {
         #[command(flatten)]
         source: Source,
     },
+    /// What changed between two snapshots; with a third, what of the new is still there
+    Diff(Diff),
     /// Start a bundled program with a problem, capture it and open it
     Demo {
         /// Which one [default: list them]

@@ -29,6 +29,7 @@ pub(super) fn settle(command: &mut Option<Command>) -> Result<(), clap::Error> {
                 args.name = word.to_string_lossy().into_owned();
             })
             .map_err(|e| ("module", e)),
+        Some(Command::Diff(args)) => super::diff::check(args).map_err(|e| ("diff", e)),
         _ => Ok(()),
     };
     result.map_err(|(name, text)| {

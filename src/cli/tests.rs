@@ -48,6 +48,11 @@ fn wrong_usage_is_refused() {
         "objects memdump/ --json --jsonl",
         "memdump/ other/",
         "tasks memdump/ x",
+        "diff memdump/",
+        "diff a b c d",
+        "diff a b c --pid 42",
+        "diff a b --objects kept",
+        "diff a b --type dict",
     ] {
         let error = parsed(line).err().unwrap_or_else(|| panic!("{line:?} was taken"));
         assert_eq!(error.exit_code(), 2, "{line}");
@@ -69,6 +74,9 @@ fn the_explorers_entries_and_the_aliases_are_taken() {
         "find d text",
         "regions d",
         "referents --pid 1 7f",
+        "diff a b",
+        "diff a b c --objects kept --type dict",
+        "diff a --pid 42",
         "demo",
         "demo big 1000",
     ] {

@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 /// A heap that was indexed, with what could not be read.
 pub(super) struct Asked {
-    heap: Heap,
+    pub(super) heap: Heap,
     pub info: SnapshotInfo,
     pub problems: Vec<String>,
     quiet: bool,

@@ -6,6 +6,7 @@
 mod ask;
 mod capture;
 mod demo;
+mod diff;
 mod explore;
 mod footprint;
 mod graph;
@@ -55,6 +56,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
         Some(Command::Tasks(args)) => heap::tasks(&args, &common),
         Some(Command::Threads { source }) => heap::threads(&source, false, &common),
         Some(Command::Stacks { source }) => heap::threads(&source, true, &common),
+        Some(Command::Diff(args)) => diff::run(&args, &common),
         Some(Command::Demo { name, size }) => demo::run(name.as_deref(), size.as_deref(), &common),
         Some(Command::Completions(args)) => shell::completions(args.shell),
         Some(Command::Man(args)) => shell::man(args.command.as_deref()),

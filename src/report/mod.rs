@@ -4,6 +4,7 @@
 //! whether to colour is told.
 
 mod detail;
+mod diff;
 mod footprint;
 mod graph;
 mod json;

@@ -1,0 +1,177 @@
+//! What changed between captures, compared with what the target says it made and freed.
+
+mod support;
+
+use pymem_tui::analysis::answers::{Diff, Which};
+use pymem_tui::analysis::diff::{Comparison, Relation, relation, report};
+use pymem_tui::heap::Heap;
+use pymem_tui::progress::Progress;
+use serde::Deserialize;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use support::{Interpreter, Target, on_every_interpreter};
+
+type Told = BTreeMap<u64, String>;
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Step {
+    survivors: Told,
+    changed: Told,
+    freed: Told,
+    created: Told,
+    kept: Told,
+}
+
+/// The target of `tests/targets/diff.py`, with the folder it writes to.
+struct Running {
+    target: Target,
+    folder: PathBuf,
+}
+
+impl Running {
+    fn start(interpreter: &Interpreter) -> Running {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let folder = dir.path().to_owned();
+        let mut command = interpreter.command("diff.py");
+        command.arg(&folder);
+        Running { target: Target::run(command, dir, &interpreter.name), folder }
+    }
+
+    fn capture(&self) -> Heap {
+        Heap::index(Arc::new(self.target.capture()), &Progress::default()).expect("the heap is indexed")
+    }
+
+    /// Has the target do its next step; what it says of it.
+    fn step(&self, number: u32) -> Step {
+        let kill = std::process::Command::new("kill").args(["-USR1", &self.target.pid.to_string()]).status();
+        assert!(kill.is_ok_and(|s| s.success()), "the target gets its signal");
+        let path = self.folder.join(format!("step{number}.json"));
+        wait_for(&path);
+        serde_json::from_str(&std::fs::read_to_string(path).expect("the step can be read")).expect("a step")
+    }
+}
+
+fn wait_for(path: &Path) {
+    let begun = Instant::now();
+    while !path.exists() {
+        assert!(begun.elapsed() < Duration::from_secs(30), "{} does not appear", path.display());
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+fn whole(old: &Heap, new: &Heap, later: Option<&Heap>, which: Which) -> (Diff, BTreeSet<u64>) {
+    let answer =
+        report(old, new, later, Some((which, None)), u64::MAX, &Progress::default()).expect("nobody cancels it");
+    let found = answer.objects.iter().flatten().map(|o| o.address.0).collect();
+    (answer, found)
+}
+
+/// Those of `told` that are not in `found`, by type; or that are, with `present` false.
+fn missing(what: &str, told: &Told, found: &BTreeSet<u64>, present: bool) -> Vec<String> {
+    let mut types: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
+    for (id, name) in told.iter().filter(|(id, _)| found.contains(id) != present) {
+        types.entry(name).or_default().push(*id);
+    }
+    types.iter().map(|(name, ids)| format!("{what}: {} of {name}, {:#x} one", ids.len(), ids[0])).collect()
+}
+
+#[test]
+fn what_is_new_gone_and_still_there_is_what_the_target_says() {
+    on_every_interpreter(|interpreter| {
+        let running = Running::start(interpreter);
+        let old = running.capture();
+        let first = running.step(1);
+        let new = running.capture();
+        let second = running.step(2);
+        let later = running.capture();
+        let (answer, created) = whole(&old, &new, None, Which::Created);
+        let (_, freed) = whole(&old, &new, None, Which::Freed);
+        let (_, survivors) = whole(&old, &new, None, Which::Survivors);
+        let (third, kept) = whole(&old, &new, Some(&later), Which::Kept);
+        let mut wrong = Vec::new();
+        for (what, told, found) in [
+            ("created", &first.created, &created),
+            ("freed", &first.freed, &freed),
+            ("survivors", &first.survivors, &survivors),
+            ("changed survivors", &first.changed, &survivors),
+            ("kept", &second.kept, &kept),
+        ] {
+            if told.is_empty() {
+                wrong.push(format!("the target tells nothing of {what}"));
+            }
+            wrong.extend(missing(what, told, found, true));
+        }
+        wrong.extend(missing("created for the third, and taken for kept", &second.created, &kept, false));
+        wrong.extend(missing("created taken for a survivor", &first.created, &survivors, false));
+        let again = first.freed.iter().filter(|(id, name)| first.created.get(id) == Some(name)).count();
+        if again < first.freed.len() / 20 {
+            wrong.push(format!("only {again} of {} addresses were given away again", first.freed.len()));
+        }
+        // the sums agree with each other, and each type's with the lists
+        let counted = |n: Option<u64>| n.unwrap_or(u64::MAX);
+        if counted(answer.created) + counted(answer.survivors) != new.objects().len() as u64
+            || counted(answer.freed) + counted(answer.survivors) != old.objects().len() as u64
+            || counted(answer.created) != created.len() as u64
+            || counted(third.kept) != kept.len() as u64
+        {
+            wrong.push(format!("the sums are {answer:?}").chars().take(400).collect());
+        }
+        for row in &answer.types {
+            let c = &row.change;
+            let delta = counted(row.created) as i64 - counted(row.freed) as i64;
+            let whole = counted(row.survivors) + counted(row.created) == c.new_count;
+            if delta != c.delta_count || !whole || c.delta_bytes != c.new_bytes as i64 - c.old_bytes as i64 {
+                wrong.push(format!("{row:?} does not add up"));
+            }
+        }
+        println!(
+            "{}: {again} of {} addresses given away again, {:?}, {} differences",
+            interpreter.name,
+            first.freed.len(),
+            answer.confidence,
+            wrong.len()
+        );
+        wrong.truncate(20);
+        if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n  ")) }
+    });
+}
+
+#[test]
+fn a_restarted_process_is_compared_by_type() {
+    on_every_interpreter(|interpreter| {
+        let (one, other) = (Running::start(interpreter), Running::start(interpreter));
+        let (old, new) = (one.capture(), {
+            other.step(1);
+            other.capture()
+        });
+        let Relation::Different(why) = relation(&old, &new) else { return Err("taken for one process".into()) };
+        let (answer, objects) = whole(&old, &new, None, Which::Created);
+        let row = answer.types.iter().find(|t| t.name == "__main__.Row").ok_or("no Row")?;
+        let counters = answer.types.iter().find(|t| t.name == "__main__.Counter").ok_or("no Counter")?;
+        let heap_count = |heap: &Heap| {
+            heap.types().iter().find(|(_, t)| t.name == "__main__.Row").map(|(id, _)| heap.tally().get(id).0)
+        };
+        let told = (Some(row.change.old_count), Some(row.change.new_count));
+        if told != (heap_count(&old), heap_count(&new)) || counters.change.delta_count != 0 {
+            return Err(format!("{row:?}, {counters:?}"));
+        }
+        if answer.survivors.is_some() || !objects.is_empty() || answer.only_types.as_ref() != Some(&why) {
+            return Err(format!("objects of two processes were compared: {:?}", answer.survivors));
+        }
+        if answer.problems.is_empty() { Err("it does not say so".into()) } else { Ok(()) }
+    });
+}
+
+#[test]
+fn a_snapshot_is_equal_to_itself() {
+    let Some(interpreter) = support::interpreters().into_iter().next_back() else { return };
+    let running = Running::start(&interpreter);
+    let heap = running.capture();
+    let same = Comparison::of(&heap, &heap, &Progress::default()).expect("nobody cancels it");
+    for (id, address, _) in heap.objects().iter() {
+        assert!(same.fate(id).survived(), "{address}: {:?}", same.fate(id));
+    }
+}
