@@ -8,10 +8,8 @@ use pymem_tui::heap::Heap;
 use pymem_tui::progress::Progress;
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
-use support::{Interpreter, Target, on_every_interpreter};
+use support::{Interpreter, Target, on_every_interpreter, signalled};
 
 type Told = BTreeMap<u64, String>;
 
@@ -25,41 +23,15 @@ struct Step {
     kept: Told,
 }
 
-/// The target of `tests/targets/diff.py`, with the folder it writes to.
-struct Running {
-    target: Target,
-    folder: PathBuf,
+fn start(interpreter: &Interpreter) -> Target {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let mut command = interpreter.command("diff.py");
+    command.arg(dir.path());
+    Target::run(command, dir, &interpreter.name)
 }
 
-impl Running {
-    fn start(interpreter: &Interpreter) -> Running {
-        let dir = tempfile::tempdir().expect("a temporary directory");
-        let folder = dir.path().to_owned();
-        let mut command = interpreter.command("diff.py");
-        command.arg(&folder);
-        Running { target: Target::run(command, dir, &interpreter.name), folder }
-    }
-
-    fn capture(&self) -> Heap {
-        Heap::index(Arc::new(self.target.capture()), &Progress::default()).expect("the heap is indexed")
-    }
-
-    /// Has the target do its next step; what it says of it.
-    fn step(&self, number: u32) -> Step {
-        let kill = std::process::Command::new("kill").args(["-USR1", &self.target.pid.to_string()]).status();
-        assert!(kill.is_ok_and(|s| s.success()), "the target gets its signal");
-        let path = self.folder.join(format!("step{number}.json"));
-        wait_for(&path);
-        serde_json::from_str(&std::fs::read_to_string(path).expect("the step can be read")).expect("a step")
-    }
-}
-
-fn wait_for(path: &Path) {
-    let begun = Instant::now();
-    while !path.exists() {
-        assert!(begun.elapsed() < Duration::from_secs(30), "{} does not appear", path.display());
-        std::thread::sleep(Duration::from_millis(2));
-    }
+fn capture(target: &Target) -> Heap {
+    Heap::index(Arc::new(target.capture()), &Progress::default()).expect("the heap is indexed")
 }
 
 fn whole(old: &Heap, new: &Heap, later: Option<&Heap>, which: Which) -> (Diff, BTreeSet<u64>) {
@@ -81,12 +53,12 @@ fn missing(what: &str, told: &Told, found: &BTreeSet<u64>, present: bool) -> Vec
 #[test]
 fn what_is_new_gone_and_still_there_is_what_the_target_says() {
     on_every_interpreter(|interpreter| {
-        let running = Running::start(interpreter);
-        let old = running.capture();
-        let first = running.step(1);
-        let new = running.capture();
-        let second = running.step(2);
-        let later = running.capture();
+        let target = start(interpreter);
+        let old = capture(&target);
+        let first: Step = signalled(&target, "step1.json");
+        let new = capture(&target);
+        let second: Step = signalled(&target, "step2.json");
+        let later = capture(&target);
         let (answer, created) = whole(&old, &new, None, Which::Created);
         let (_, freed) = whole(&old, &new, None, Which::Freed);
         let (_, survivors) = whole(&old, &new, None, Which::Survivors);
@@ -142,11 +114,10 @@ fn what_is_new_gone_and_still_there_is_what_the_target_says() {
 #[test]
 fn a_restarted_process_is_compared_by_type() {
     on_every_interpreter(|interpreter| {
-        let (one, other) = (Running::start(interpreter), Running::start(interpreter));
-        let (old, new) = (one.capture(), {
-            other.step(1);
-            other.capture()
-        });
+        let (one, other) = (start(interpreter), start(interpreter));
+        let old = capture(&one);
+        let _: Step = signalled(&other, "step1.json");
+        let new = capture(&other);
         let Relation::Different(why) = relation(&old, &new) else { return Err("taken for one process".into()) };
         let (answer, objects) = whole(&old, &new, None, Which::Created);
         let row = answer.types.iter().find(|t| t.name == "__main__.Row").ok_or("no Row")?;
@@ -168,8 +139,8 @@ fn a_restarted_process_is_compared_by_type() {
 #[test]
 fn a_snapshot_is_equal_to_itself() {
     let Some(interpreter) = support::interpreters().into_iter().next_back() else { return };
-    let running = Running::start(&interpreter);
-    let heap = running.capture();
+    let target = start(&interpreter);
+    let heap = capture(&target);
     let same = Comparison::of(&heap, &heap, &Progress::default()).expect("nobody cancels it");
     for (id, address, _) in heap.objects().iter() {
         assert!(same.fate(id).survived(), "{address}: {:?}", same.fate(id));

@@ -5,6 +5,7 @@
 //! for scripts. Sizes are bytes. Field names are the JSON contract of `docs/cli.md`; add, never rename.
 
 mod diff;
+mod garbage;
 mod graph;
 mod memory;
 mod tasks;
@@ -13,6 +14,7 @@ mod verdict;
 mod waste;
 
 pub use diff::{Change, ChangedObject, Diff, Survivors, TypeChange, Which};
+pub use garbage::{CycleType, Garbage, GarbageCycle, GarbageObject, GarbageType, Round};
 pub use graph::{Graph, GraphEdge, GraphFold, GraphNode};
 pub use memory::{
     ArenaRow, Arenas, Footprint, LargeBlock, MallocHeapRow, MapPart, MapRow, MemoryFinding, MemoryRow, Share,

@@ -4,6 +4,7 @@
 //! is opened or run.
 
 mod diff;
+mod garbage;
 mod graph;
 mod shell;
 mod split;
@@ -20,6 +21,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 pub use diff::{Diff, Which as DiffObjects};
+pub use garbage::Garbage;
 
 /// Words are split by hand (see [`split`]), so clap cannot write this itself.
 macro_rules! usage {
@@ -224,6 +226,8 @@ pub enum Command {
     },
     /// What changed between two snapshots; with a third, what of the new is still there
     Diff(Diff),
+    /// What only cycles keep alive, found without collecting
+    Garbage(Garbage),
     /// Start a bundled program with a problem, capture it and open it
     Demo {
         /// Which one [default: list them]

@@ -9,6 +9,7 @@ mod demo;
 mod diff;
 mod explore;
 mod footprint;
+mod garbage;
 mod graph;
 mod heap;
 mod memory;
@@ -57,6 +58,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
         Some(Command::Threads { source }) => heap::threads(&source, false, &common),
         Some(Command::Stacks { source }) => heap::threads(&source, true, &common),
         Some(Command::Diff(args)) => diff::run(&args, &common),
+        Some(Command::Garbage(args)) => garbage::run(&args, &common),
         Some(Command::Demo { name, size }) => demo::run(name.as_deref(), size.as_deref(), &common),
         Some(Command::Completions(args)) => shell::completions(args.shell),
         Some(Command::Man(args)) => shell::man(args.command.as_deref()),

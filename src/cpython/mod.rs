@@ -3,7 +3,7 @@
 //! Everything here reads one object at a time and hands out its edges and its value; it keeps no object set.
 
 mod debug_offsets;
-mod edges;
+pub mod edges;
 mod frame;
 mod generator;
 pub mod interpreters;

@@ -6,6 +6,7 @@
 mod detail;
 mod diff;
 mod footprint;
+mod garbage;
 mod graph;
 mod json;
 mod lists;

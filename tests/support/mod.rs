@@ -176,6 +176,20 @@ impl Drop for Target {
     }
 }
 
+/// Sends SIGUSR1 to a target and reads what it then writes: a JSON file that appears when it is complete.
+pub fn signalled<T: for<'a> serde::Deserialize<'a>>(target: &Target, name: &str) -> T {
+    let sent = Command::new("kill").args(["-USR1", &target.pid.to_string()]).status();
+    assert!(sent.is_ok_and(|s| s.success()), "the target gets its signal");
+    let path = target.path(name);
+    let begun = std::time::Instant::now();
+    while !path.exists() {
+        assert!(begun.elapsed() < std::time::Duration::from_secs(60), "{} does not appear", path.display());
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
+    let text = std::fs::read_to_string(&path).expect("what the target wrote can be read");
+    serde_json::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
+
 /// Runs `check` on every interpreter and fails with all that failed, by name.
 pub fn on_every_interpreter(check: impl Fn(&Interpreter) -> Result<(), String> + Sync) {
     check_each(interpreters().into_iter(), check);

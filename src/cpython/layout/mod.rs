@@ -389,7 +389,7 @@ structs! {
     "PyVarObject" => var_object: VarObject { ob_size; }
     "PyTypeObject" => type_object: TypeObject {
         tp_name, tp_basicsize, tp_itemsize, tp_flags, tp_weaklistoffset, tp_base, tp_dict, tp_dictoffset, tp_bases,
-        tp_mro, tp_subclasses; tp_cache, tp_weaklist
+        tp_mro, tp_subclasses; tp_cache, tp_weaklist, tp_traverse, tp_finalize
     }
     "PyHeapTypeObject" => heap_type: HeapType { ht_name, ht_slots, ht_qualname, ht_cached_keys; ht_module }
     "PyLongObject" => long: Long { ob_digit; lv_tag }
@@ -481,7 +481,8 @@ structs! {
     "mi_page_t" => mi_page: MiPage {
         ; slice_count, slice_offset, tag, capacity, reserved, free, used, xblock_size, local_free, xthread_free
     }
-    "_PyRuntimeState" => runtime: Runtime { interpreters_head; interpreters_main, ceval_gil }
+    "_PyRuntimeState" => runtime: Runtime { interpreters_head; interpreters_main, ceval_gil, gc }
+    "_gc_runtime_state" => gc_state: GcState { generations, permanent_generation; generation0 }
     "PyInterpreterState" => interpreter: Interpreter {
         next, id, threads_head, modules; types_builtins, types_extensions, gc, ceval_gil
     }

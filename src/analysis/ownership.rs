@@ -1,0 +1,100 @@
+//! Which references are counted: those of `visit_edges`, with what only a count can tell apart.
+//!
+//! A frame object shows the variables of a frame that a thread or a generator owns; the dict of an instance shows
+//! values that lie in the instance. Each such reference is counted once, at its owner. What is shown to a person, and
+//! what a path follows, does not need this.
+
+use crate::cpython::layout::{DecoderName, FrameVariant};
+use crate::cpython::types::Type;
+use crate::cpython::{EdgeKind, EdgeName, Memory};
+use crate::heap::{Heap, ObjectId};
+use crate::snapshot::Addr;
+
+/// What a reference means for its target's count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Counted.
+    Counted,
+    /// Followed and not counted: borrowed from somebody who owns it.
+    Borrowed,
+    /// A word that may be a counted reference.
+    Guessed,
+}
+
+/// A frame object that owns its frame (`FRAME_OWNED_BY_FRAME_OBJECT`, 3.11 to 3.15).
+const OWNED_BY_FRAME_OBJECT: u8 = 2;
+
+/// Calls `visit` for each reference of an object that may be counted. Time is that of `visit_edges`.
+pub fn visit(
+    heap: &Heap,
+    memory: &Memory<'_>,
+    address: Addr,
+    ty: &Type,
+    mut visit: impl FnMut(EdgeName<'_>, Role, ObjectId, Addr),
+) {
+    let index = heap.objects();
+    let shows_only = shows_what_others_own(memory, address, ty);
+    let frames = matches!(ty.decoder, DecoderName::Generator | DecoderName::Frame);
+    memory.visit_edges(address, ty, heap.types(), &mut |name: EdgeName<'_>, kind, target| {
+        let own = match ty.decoder {
+            DecoderName::Frame => {
+                matches!(name, EdgeName::Field("f_back" | "f_trace" | "f_extra_locals" | "f_locals_cache"))
+            }
+            DecoderName::Dict => !matches!(name, EdgeName::Value(_)),
+            _ => true,
+        };
+        if shows_only && !own {
+            return;
+        }
+        let role = match kind {
+            EdgeKind::Strong => Role::Counted,
+            EdgeKind::Guessed => Role::Guessed,
+            EdgeKind::Weak if frames && !matches!(name, EdgeName::Field("f_gen")) => Role::Borrowed,
+            EdgeKind::Weak => return,
+        };
+        if let Some(id) = index.object_at(target) {
+            visit(name, role, id, target);
+        }
+    });
+    // the values in an instance are its own, also when a dict shows them
+    if let Some(values) = embedded_values(heap, memory, address, ty)
+        && let Some(keys) = memory.keys_at(ty.cached_keys)
+    {
+        memory.entries(&keys, values, &mut |_, key, value| {
+            if let Some(id) = index.object_at(value) {
+                visit(EdgeName::Attribute(key), Role::Counted, id, value);
+            }
+            true
+        });
+    }
+}
+
+/// Whether an object shows references that are another's: a frame object whose frame runs or is a generator's, a dict
+/// whose values lie in its instance (`embedded`, from 3.13).
+fn shows_what_others_own(memory: &Memory<'_>, address: Addr, ty: &Type) -> bool {
+    let s = &memory.layout.structs;
+    let shows = || match ty.decoder {
+        DecoderName::Frame if memory.layout.variants.frame == FrameVariant::Embedded => {
+            let frame = memory.reader.pointer(address + s.frame_object.f_frame?)?;
+            Some(memory.reader.u8(frame + s.frame.owner)? != OWNED_BY_FRAME_OBJECT)
+        }
+        DecoderName::Dict => {
+            let values = memory.reader.pointer(address + s.dict.ma_values)?;
+            Some(!values.is_null() && memory.reader.u8(values + s.values.embedded?)? != 0)
+        }
+        _ => None,
+    };
+    shows().unwrap_or(false)
+}
+
+/// The values in an instance, when its dict shows them.
+fn embedded_values(heap: &Heap, memory: &Memory<'_>, address: Addr, ty: &Type) -> Option<Addr> {
+    use crate::cpython::edges::AttributeStore;
+    let s = &memory.layout.structs;
+    let embedded = s.values.embedded?;
+    let crate::cpython::types::Attributes::Managed { inline_at: Some(offset) } = ty.attributes else { return None };
+    let AttributeStore::Dict(dict) = memory.attributes_of(address, ty)? else { return None };
+    let values = memory.reader.pointer(dict + s.dict.ma_values)?;
+    let own = values == address + offset && memory.reader.u8(values + embedded)? != 0;
+    (own && heap.objects().object_at(dict).is_some()).then_some(values)
+}
