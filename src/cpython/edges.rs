@@ -16,7 +16,7 @@ use crate::snapshot::Addr;
 pub enum EdgeKind {
     /// Owned: keeps the target alive.
     Strong,
-    /// A weak reference.
+    /// A weak reference, or a borrowed one of a frame.
     Weak,
     /// A word in an object of unknown layout that is an object's address.
     Guessed,
@@ -314,7 +314,7 @@ impl Memory<'_> {
     }
 
     /// Where the last offset of a path leads, following a pointer at each one before.
-    fn follow(&self, addr: Addr, path: &[u64]) -> Option<Addr> {
+    pub fn follow(&self, addr: Addr, path: &[u64]) -> Option<Addr> {
         let (last, before) = path.split_last()?;
         let mut at = addr;
         for offset in before {
@@ -378,11 +378,15 @@ impl Memory<'_> {
 
     /// Code, function, namespaces, locals and stack of a `_PyInterpreterFrame` (`_PyFrame_Traverse`).
     pub fn visit_embedded_frame(&self, frame: Addr, visitor: &mut impl Visitor) -> Option<()> {
-        self.embedded_references(frame, |name, at| {
-            if let Some(target) = self.stack_ref(at).filter(|t| !t.is_null()) {
-                visitor.edge(name, EdgeKind::Strong, target);
-            }
-        })
+        self.embedded_references(frame, |name, at| self.slot_edge(name, at, visitor))
+    }
+
+    /// A borrowed reference keeps nothing alive: somebody else does.
+    fn slot_edge(&self, name: EdgeName<'_>, at: Addr, visitor: &mut impl Visitor) {
+        if let Some(target) = self.stack_ref(at).filter(|t| !t.is_null()) {
+            let kind = if self.stack_ref_is_borrowed(at) { EdgeKind::Weak } else { EdgeKind::Strong };
+            visitor.edge(name, kind, target);
+        }
     }
 
     /// The words of a `_PyInterpreterFrame` that are references, each with its name.
@@ -402,11 +406,7 @@ impl Memory<'_> {
     }
 
     fn visit_slots(&self, code: Addr, first: Addr, used: u64, visitor: &mut impl Visitor) -> Option<()> {
-        self.slot_references(code, first, used, |name, at| {
-            if let Some(target) = self.stack_ref(at).filter(|t| !t.is_null()) {
-                visitor.edge(name, EdgeKind::Strong, target);
-            }
-        })
+        self.slot_references(code, first, used, |name, at| self.slot_edge(name, at, visitor))
     }
 
     fn slot_references(

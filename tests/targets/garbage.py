@@ -19,7 +19,7 @@ ctypes.CDLL(None).prctl(0x59616D61, ctypes.c_ulong(-1), 0, 0, 0)  # PR_SET_PTRAC
 gc.disable()
 gc.set_debug(gc.DEBUG_SAVEALL)
 signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
-COUNT = 40
+COUNT = 16
 
 
 class Node:
@@ -221,7 +221,6 @@ def held_by_c(n):
 LOOP = asyncio.new_event_loop()
 HELD_BY_C = []
 ALIVE = [Held() for _ in range(COUNT)]
-FROZEN = [Held() for _ in range(COUNT)]
 KINDS = [
     pair, materialised, slots, containers, functions, classes, cached, raised, generators, weak, iterators, futures, finalized, held_by_c,
 ]
@@ -231,10 +230,6 @@ def make(first):
     for n in range(first, first + COUNT):
         for kind in KINDS:
             kind(n)
-
-
-def threshold(generation):
-    return gc.get_count()[generation]
 
 
 def collected():
@@ -252,7 +247,6 @@ make(1000)
 gc.collect(0)  # some in every generation, nothing of it freed: it is moved on as if it were alive
 survivors = gc.garbage[:]
 make(2000)
-ids = None
 del survivors[:]
 del gc.garbage[:]
 print("ready", os.getpid(), flush=True)

@@ -216,7 +216,8 @@ impl Found<'_> {
                 }
             });
             Some(Round {
-                edge: edge.unwrap_or_default(),
+                // a bounded cache holds its entries through links that are not collected
+                edge: edge.unwrap_or_else(|| "cached entry".to_owned()),
                 address,
                 type_name: ty.name.clone(),
                 summary: describe(&memory, self.heap.types(), address, ty, DEFAULT_WIDTH),
