@@ -4,6 +4,7 @@
 //! string that came out of a snapshot is already sanitised, except [`ObjectDetail::value`], which is the exact value
 //! for scripts. Sizes are bytes. Field names are the JSON contract of `docs/cli.md`; add, never rename.
 
+mod audit;
 mod diff;
 mod garbage;
 mod graph;
@@ -13,6 +14,7 @@ mod threads;
 mod verdict;
 mod waste;
 
+pub use audit::{Audit, AuditRow, AuditType, Excluded};
 pub use diff::{Change, ChangedObject, Diff, Survivors, TypeChange, Which};
 pub use garbage::{CycleType, Garbage, GarbageCycle, GarbageObject, GarbageType, Round};
 pub use graph::{Graph, GraphEdge, GraphFold, GraphNode};

@@ -4,6 +4,7 @@
 //! here. Everything reads the same index.
 
 pub mod answers;
+pub mod audit;
 pub mod describe;
 pub mod detail;
 pub mod diff;

@@ -3,6 +3,7 @@
 //! A [`Heap`] is a snapshot with the index of its objects; everything that people ask is answered from it, so that no
 //! two screens disagree. Nothing here knows how an answer looks.
 
+pub mod blocks;
 pub mod edges;
 pub mod index;
 pub mod owners;
