@@ -168,6 +168,22 @@ fn every_answer_has_the_fields_of_its_schema() {
             json!({"histogram": [{"max_length": "count"}], "duplicates": ["any"]}),
         ),
     ];
+    let total = json!({"count": "count", "shallow_bytes": "count"});
+    let garbage = json!({
+        "garbage": total, "dependants": total, "generations": [total], "watched": [total], "frozen": total,
+        "finalizers": "count", "types": ["any"], "cycles": ["any"], "cycles_total": "count",
+    });
+    cases.push((vec!["garbage", dump], "garbage/1", garbage));
+    let audit = json!({
+        "objects": "count", "accounted": "count", "held_by_c": "count", "unexplained": "count", "overcounted": "count",
+        "excluded": [{"reason": "string", "count": "count"}], "rows_total": "count",
+        "types": [{"name": "string", "objects": "count", "unaccounted": "count", "unexplained": "count",
+            "overcounted": "count"}],
+        "rows": [{"address": "address", "type": "string", "refcount": "null|number", "found": "count",
+            "unaccounted": "count", "pointers": "count", "unexplained": "count", "places": ["string"],
+            "shallow_bytes": "count", "summary": "string"}],
+    });
+    cases.push((vec!["audit", dump], "audit/1", audit));
     cases.push((vec!["diff", dump, dump, "--objects", "survivors", "--limit", "500"], "diff/1", changes()));
     for (arguments, schema, shape) in cases {
         let answer = ask(&arguments);
@@ -191,8 +207,18 @@ fn every_answer_has_the_fields_of_its_schema() {
         }
         let lists = shape.as_object().unwrap().iter().filter(|(_, s)| s.is_array());
         // the zoo has no deadlock, of threads or of tasks: `threads_that_wait_say_for_what` and tests/tasks.rs have some
-        const MAY_BE_EMPTY: [&str; 8] =
-            ["duplicates", "folded", "problems", "deadlocks", "explained", "cycles", "verdicts", "forest"];
+        const MAY_BE_EMPTY: [&str; 10] = [
+            "duplicates",
+            "folded",
+            "problems",
+            "deadlocks",
+            "explained",
+            "cycles",
+            "verdicts",
+            "forest",
+            "types",
+            "cycles",
+        ];
         for (name, _) in lists.filter(|(name, _)| !MAY_BE_EMPTY.contains(&name.as_str())) {
             assert!(!rows(&answer, name).is_empty(), "{what}: no {name}");
         }

@@ -1,4 +1,4 @@
-//! `garbage` and `audit`: their arguments.
+//! `garbage`: its arguments.
 
 use super::Source;
 use clap::Args;

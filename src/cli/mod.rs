@@ -226,6 +226,11 @@ pub enum Command {
     },
     /// What changed between two snapshots; with a third, what of the new is still there
     Diff(Diff),
+    /// References that are counted and that no object explains: held by C code, or lost
+    Audit {
+        #[command(flatten)]
+        source: Source,
+    },
     /// What only cycles keep alive, found without collecting
     Garbage(Garbage),
     /// Start a bundled program with a problem, capture it and open it

@@ -58,6 +58,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
         Some(Command::Threads { source }) => heap::threads(&source, false, &common),
         Some(Command::Stacks { source }) => heap::threads(&source, true, &common),
         Some(Command::Diff(args)) => diff::run(&args, &common),
+        Some(Command::Audit { source }) => garbage::audit(&source, &common),
         Some(Command::Garbage(args)) => garbage::run(&args, &common),
         Some(Command::Demo { name, size }) => demo::run(name.as_deref(), size.as_deref(), &common),
         Some(Command::Completions(args)) => shell::completions(args.shell),

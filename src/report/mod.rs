@@ -3,6 +3,7 @@
 //! An answer comes in whole and goes out to a writer. Nothing is asked of a snapshot here, and no terminal is known:
 //! whether to colour is told.
 
+mod audit;
 mod detail;
 mod diff;
 mod footprint;
