@@ -5,7 +5,7 @@
 //! what a path follows, does not need this.
 
 use crate::cpython::layout::{DecoderName, FrameVariant};
-use crate::cpython::types::Type;
+use crate::cpython::types::{Attributes, Type, flags};
 use crate::cpython::{EdgeKind, EdgeName, Memory};
 use crate::heap::{Heap, ObjectId};
 use crate::snapshot::Addr;
@@ -34,6 +34,8 @@ pub fn visit(
 ) {
     let index = heap.objects();
     let shows_only = shows_what_others_own(memory, address, ty);
+    // what `type` has for `__dict__` is `tp_dict`, which is shown as that of a class already
+    let mut dicts = 0;
     let frames = matches!(ty.decoder, DecoderName::Generator | DecoderName::Frame);
     memory.visit_edges(address, ty, heap.types(), &mut |name: EdgeName<'_>, kind, target| {
         let own = match ty.decoder {
@@ -43,7 +45,13 @@ pub fn visit(
             DecoderName::Dict => !matches!(name, EdgeName::Value(_)),
             _ => true,
         };
-        if shows_only && !own {
+        if ty.is_metatype() && matches!(name, EdgeName::Dict) {
+            dicts += 1;
+        }
+        if matches!(name, EdgeName::Field("__base__")) && borrows_base(heap, memory, address, target) {
+            return;
+        }
+        if (shows_only && !own) || dicts > 1 && matches!(name, EdgeName::Dict) {
             return;
         }
         let role = match kind {
@@ -87,12 +95,23 @@ fn shows_what_others_own(memory: &Memory<'_>, address: Addr, ty: &Type) -> bool 
     shows().unwrap_or(false)
 }
 
+/// Whether a static type's `tp_base` is not counted: a compiler set it, or `PyType_Ready` did without counting (from 3.10
+/// on; before it counted `object`, which it sets where a type names no base).
+fn borrows_base(heap: &Heap, memory: &Memory<'_>, address: Addr, base: Addr) -> bool {
+    let own = memory.reader.u64(address + memory.layout.structs.type_object.tp_flags);
+    if own.is_none_or(|f| f & flags::HEAPTYPE != 0) {
+        return false;
+    }
+    let is_object = heap.types().id_of(base).is_some_and(|id| heap.types().get(id).base.is_none());
+    !(is_object && matches!(memory.layout.version.as_str(), "3.8" | "3.9"))
+}
+
 /// The values in an instance, when its dict shows them.
 fn embedded_values(heap: &Heap, memory: &Memory<'_>, address: Addr, ty: &Type) -> Option<Addr> {
     use crate::cpython::edges::AttributeStore;
     let s = &memory.layout.structs;
     let embedded = s.values.embedded?;
-    let crate::cpython::types::Attributes::Managed { inline_at: Some(offset) } = ty.attributes else { return None };
+    let Attributes::Managed { inline_at: Some(offset) } = ty.attributes else { return None };
     let AttributeStore::Dict(dict) = memory.attributes_of(address, ty)? else { return None };
     let values = memory.reader.pointer(dict + s.dict.ma_values)?;
     let own = values == address + offset && memory.reader.u8(values + embedded)? != 0;

@@ -1,6 +1,7 @@
 //! Live blocks that are no objects: what allocators handed out for C structs, tables of containers, buffers.
 //!
-//! The blocks are those that the scan looks at; where an object begins in one, it is left out. Whose a block is, and
+//! The blocks are those that the scan looks at; where an object begins in one, alive or
+//! in a free list, it is left out. Whose a block is, and
 //! what is in it, is not known here.
 
 use super::{Heap, Kind, Piece};
@@ -17,7 +18,12 @@ pub fn raw_blocks(heap: &Heap, piece: &Piece, mut visit: impl FnMut(Addr, u64)) 
     let mut block = |at: Addr, len: u64| {
         let inner = if debug::may_be(reader.tail(at)) { debug::block(reader, at, len) } else { None };
         let (start, room) = inner.map_or((at, len), |b| (b.at, b.len));
-        if !HEADS.iter().any(|head| heap.objects().object_at(start + *head).is_some()) {
+        // one in a free list keeps its type and what it held
+        let object = |head: &u64| {
+            let ty = memory.type_of(start + *head).and_then(|ty| heap.types().id_of(ty));
+            head + 16 <= room && (heap.objects().object_at(start + *head).is_some() || ty.is_some())
+        };
+        if !HEADS.iter().any(object) {
             visit(start, room);
         }
     };

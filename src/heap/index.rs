@@ -216,6 +216,14 @@ impl Index {
         window.first.checked_add(within)?.checked_sub(1).map(ObjectId)
     }
 
+    /// The number of the first object that begins at or after `addr`; the count of objects when there is none.
+    pub fn first_from(&self, addr: Addr) -> ObjectId {
+        let at = self.windows.partition_point(|w| w.base.0 / WINDOW < addr.0 / WINDOW);
+        let Some(window) = self.windows.get(at) else { return ObjectId(self.len) };
+        let before = window.addresses().take_while(|a| *a < addr).count() as u32;
+        ObjectId(window.first + before)
+    }
+
     /// All objects in address order, which is the order of their numbers.
     pub fn iter(&self) -> impl Iterator<Item = (ObjectId, Addr, TypeId)> + '_ {
         (0..self.windows.len()).flat_map(|i| self.window(i))
@@ -279,6 +287,8 @@ mod tests {
                 let id = ObjectId(n as u32);
                 prop_assert_eq!(index.object_at(Addr(*addr)), Some(id));
                 prop_assert_eq!(index.address(id), Addr(*addr));
+                prop_assert_eq!(index.first_from(Addr(*addr)), id);
+                prop_assert_eq!(index.first_from(Addr(addr + 1)), ObjectId(n as u32 + 1));
                 prop_assert_eq!(index.type_of(id), Some(TypeId((*addr / 16 % 7) as u32)));
                 let beside = addr + 4;
                 prop_assert_eq!(index.object_at(Addr(beside)), None);

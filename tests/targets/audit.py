@@ -25,18 +25,25 @@ if len(sys.argv) > 1:
     from heap import build
 
     RECORDS = build(int(sys.argv[1]))
-held = [Leaked(n) for n in range(5)]
-lists = [[n] for n in range(5)]
-for times, one in enumerate(held + lists, 1):
-    leak(one, times)
-told = ["leaked %d %d" % (id(one), times) for times, one in enumerate(held + lists, 1)]
-lost = Leaked(99)
-leak(lost, 1)
-told.append("leaked %d 1" % id(lost))
-del lost, one, times
+HELD = []
+
+
+def make():
+    """In a function: what it leaves on its stack goes with its frame."""
+    told = []
+    HELD.extend(Leaked(n) for n in range(5))
+    HELD.extend([n] for n in range(5))
+    for times, one in enumerate(HELD, 1):
+        leak(one, times)
+        told.append("leaked %d %d" % (id(one), times))
+    lost = Leaked(99)
+    leak(lost, 1)
+    told.append("leaked %d 1" % id(lost))
+    print("\n".join(told))
+
+
+make()
 gc.collect()
-print("\n".join(told))
-del told
 print("ready", os.getpid(), flush=True)
 while True:
     signal.pause()

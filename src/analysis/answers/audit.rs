@@ -25,6 +25,8 @@ pub struct Audit {
     pub rows: Vec<AuditRow>,
     /// How many there are.
     pub rows_total: u64,
+    /// Some of the objects that have more references found than counted.
+    pub overcounted_rows: Vec<AuditRow>,
     /// What could not be read, as sentences.
     #[serde(skip)]
     pub problems: Vec<String>,

@@ -15,7 +15,6 @@ use crate::cpython::layout::{DecoderName, RefCountVariant};
 use crate::heap::roots::{Ownership, RootKind};
 use crate::heap::{Heap, Kind, ObjectId};
 use crate::progress::{Cancelled, Progress};
-use crate::snapshot::Addr;
 use pointers::Place;
 use rayon::prelude::*;
 use std::collections::HashMap;
@@ -37,6 +36,9 @@ const PLACED: u32 = 900_000_000;
 
 /// Not compared.
 const LEFT_OUT: i32 = i32::MIN;
+
+/// Objects that are shown although too many references to them were found.
+const MAX_OVERCOUNTED: usize = 1000;
 
 /// Places of one object that are named.
 const MAX_PLACES: usize = 4;
@@ -64,6 +66,7 @@ pub fn audit(heap: &Heap, limit: u64, progress: &Progress) -> Result<Audit, Audi
     answer.objects = balance.ids(|_| true).count() as u64;
     let mut types: HashMap<&str, AuditType> = HashMap::new();
     let mut rows: Vec<(u64, u64, u64, ObjectId)> = Vec::new();
+    let mut over = Vec::new();
     for id in balance.ids(|rest| rest != 0) {
         let Some((_, ty)) = heap.type_of(id) else { continue };
         let row = types.entry(&ty.name).or_insert_with(|| AuditType { name: ty.name.clone(), ..AuditType::default() });
@@ -71,6 +74,7 @@ pub fn audit(heap: &Heap, limit: u64, progress: &Progress) -> Result<Audit, Audi
         let Ok(unaccounted) = u64::try_from(rest) else {
             row.overcounted += 1;
             answer.overcounted += 1;
+            over.push(id);
             continue;
         };
         let from = balance.guessed.partition_point(|g| *g < id);
@@ -95,6 +99,12 @@ pub fn audit(heap: &Heap, limit: u64, progress: &Progress) -> Result<Audit, Audi
         row(heap, *id, [*unaccounted, *pointers, *unexplained], places.get(id).unwrap_or(&none))
     };
     answer.rows = rows.iter().take(limit).filter_map(describe).collect();
+    let too_many = |id: &ObjectId| {
+        let mut row = row(heap, *id, [0, 0, 0], &none)?;
+        row.found += u64::from(balance.rest(*id).unsigned_abs());
+        Some(row)
+    };
+    answer.overcounted_rows = over.iter().take(limit.min(MAX_OVERCOUNTED)).filter_map(too_many).collect();
     answer.types = types.into_values().collect();
     let weight = |t: &AuditType| (t.unexplained, t.unaccounted, t.overcounted);
     answer.types.sort_by(|a, b| weight(b).cmp(&weight(a)).then_with(|| a.name.cmp(&b.name)));
@@ -188,9 +198,28 @@ impl Balance {
             }
         }
         let mut balance = Balance { rest, guessed, excluded };
+        let placed = balance.forgive_placed(heap);
+        balance.exclude("objects that a compiler placed with a first reference that nobody holds", placed);
         balance.exclude("references of the dict of interned strings: they are not counted", interned.len() as u64);
         balance.exclude("borrowed references of frames: they are not counted", borrowed.load(Relaxed));
         Ok(balance)
+    }
+
+    /// A compiler gives what it places a reference that nobody holds; where a C variable was found for it, it is accounted
+    /// for already. How many there are.
+    fn forgive_placed(&self, heap: &Heap) -> u64 {
+        let mut placed = 0;
+        for piece in heap.pieces().iter().filter(|p| p.kind == Kind::Image) {
+            let from = heap.objects().first_from(piece.start);
+            let here = (from.0..self.rest.len() as u32).map(ObjectId);
+            for id in here.take_while(|id| heap.objects().address(*id) < piece.end) {
+                if let Some(rest) = self.rest.get(id.0 as usize).filter(|n| n.load(Relaxed) > 0) {
+                    rest.fetch_sub(1, Relaxed);
+                    placed += 1;
+                }
+            }
+        }
+        placed
     }
 
     fn exclude(&mut self, reason: &'static str, count: u64) {
@@ -216,19 +245,10 @@ impl Balance {
 /// Every object's count to begin with.
 fn counts(heap: &Heap) -> (Vec<AtomicI32>, Vec<Excluded>) {
     let index = heap.objects();
-    let images: Vec<(Addr, Addr)> =
-        heap.pieces().iter().filter(|p| p.kind == Kind::Image).map(|p| (p.start, p.end)).collect();
-    let placed = |at: Addr| {
-        let i = images.partition_point(|(_, end)| *end <= at);
-        images.get(i).is_some_and(|(start, _)| *start <= at)
-    };
     let of_window = |i: usize| {
         let memory = heap.memory();
         let of = |address| match memory.count(address) {
-            Some(Count::Live(n)) if n < PLACED => {
-                // a compiler gives what it places a reference that nobody holds
-                i32::try_from(n).map_or(LEFT_OUT, |n| n - i32::from(placed(address)))
-            }
+            Some(Count::Live(n)) if n < PLACED => i32::try_from(n).unwrap_or(LEFT_OUT),
             _ => LEFT_OUT,
         };
         index.window(i).map(|(_, address, _)| AtomicI32::new(of(address))).collect::<Vec<_>>()

@@ -108,8 +108,13 @@ fn static_cache(heap: &Heap, words: &[(Addr, ObjectId)]) -> Option<(Addr, Addr)>
     let memory = heap.memory();
     let is_name = |at: Addr, id: ObjectId| {
         let version = memory.reader.u64(at - 8);
+        // an entry that was never filled has no version and None for its name
         version.is_some_and(|v| v >> 32 == 0)
-            && heap.type_of(id).is_some_and(|(_, ty)| matches!(ty.name.as_str(), "str" | "NoneType"))
+            && heap.type_of(id).is_some_and(|(_, ty)| match ty.name.as_str() {
+                "str" => version != Some(0),
+                "NoneType" => version == Some(0),
+                _ => false,
+            })
     };
     let names: Vec<Addr> = words.iter().filter(|(at, id)| is_name(*at, *id)).map(|(at, _)| *at).collect();
     (0..CACHE_ENTRY / 8).find_map(|phase| {
