@@ -13,11 +13,11 @@ use support::{Interpreter, Target, on_every_interpreter};
 /// Unexplained objects of a million.
 const MOST: u64 = 1000;
 
-fn start(interpreter: &Interpreter, arguments: &[&str]) -> (Target, Heap, Audit) {
+fn start(interpreter: &Interpreter, arguments: &[&str]) -> (Target, Audit) {
     let target = Target::start(interpreter, "audit.py", arguments);
     let heap = Heap::index(Arc::new(target.capture()), &Progress::default()).expect("the heap is indexed");
     let answer = audit(&heap, u64::MAX, &Progress::default()).expect("nobody cancels it");
-    (target, heap, answer)
+    (target, answer)
 }
 
 /// What the target says that it leaked: an id, and how many references.
@@ -28,7 +28,7 @@ fn leaked(target: &Target) -> BTreeMap<u64, u64> {
 }
 
 fn check(interpreter: &Interpreter, arguments: &[&str], at_least: u64) -> Result<(), String> {
-    let (target, heap, answer) = start(interpreter, arguments);
+    let (target, answer) = start(interpreter, arguments);
     let told = leaked(&target);
     let mut wrong = Vec::new();
     for (id, times) in &told {
@@ -55,39 +55,6 @@ fn check(interpreter: &Interpreter, arguments: &[&str], at_least: u64) -> Result
         "{} {arguments:?}: {} objects, {} held by C, {others} others unexplained, {} overcounted",
         interpreter.name, answer.objects, answer.held_by_c, answer.overcounted
     );
-    if std::env::var_os("PYMEM_TUI_AUDIT_SHOW").is_some() {
-        println!("{:?}", answer.excluded);
-        for t in answer.types.iter().take(25) {
-            println!("  {t:?}");
-        }
-        for r in answer.overcounted_rows.iter().filter(|r| r.type_name != "dict" || r.found > 3).take(60) {
-            let id = heap.objects().object_at(r.address).unwrap();
-            let roots = heap.roots(&Progress::default()).unwrap();
-            let held: Vec<_> = roots
-                .refs_to(id)
-                .iter()
-                .map(|x| format!("{:?} {:?} {:?}", roots.group_of(x).map(|g| g.kind), x.slot, x.ownership))
-                .collect();
-            println!(
-                "  over {} {} rc {:?} found {} {} {:?}",
-                r.address, r.type_name, r.refcount, r.found, r.summary, held
-            );
-        }
-        for r in answer.rows.iter().filter(|r| !told.contains_key(&r.address.0)).take(40) {
-            println!(
-                "  {} {} rc {:?} found {} unacc {} ptr {} unexpl {} {:?} {}",
-                r.address,
-                r.type_name,
-                r.refcount,
-                r.found,
-                r.unaccounted,
-                r.pointers,
-                r.unexplained,
-                r.places,
-                r.summary
-            );
-        }
-    }
     if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n  ").chars().take(3000).collect()) }
 }
 
