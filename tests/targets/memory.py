@@ -1,7 +1,7 @@
 """A process whose memory went one way: memory.py HOW MEGABYTES. Says what it knows of itself, then waits.
 
 plain: dicts and lists. fragmented: small objects, nine of ten freed at random. numpy: arrays. threads: 64 threads with
-arenas of malloc. fork: a child that shares what was made before; it is the child that says "ready". native: blocks of
+arenas of malloc. cached: blocks of malloc that were freed a moment ago. fork: a child that shares what was made before; it is the child that says "ready". native: blocks of
 malloc that no object points to.
 """
 import ctypes
@@ -120,6 +120,19 @@ elif how == "native":
     libc.memset.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_size_t]
     for i in range(megabytes * MB // 4096):
         libc.memset(libc.malloc(4000), 1, 4000)
+elif how == "cached":
+    libc.malloc.restype = ctypes.c_void_p
+    libc.malloc.argtypes = [ctypes.c_size_t]
+    libc.free.argtypes = [ctypes.c_void_p]
+    # of the smaller ones seven go to the thread's cache, the others to a fast bin
+    blocks = [(size, [libc.malloc(size) for _ in range(12)]) for size in (90, 1000)]
+    inuse = [libc.malloc(90) for _ in range(12)]
+    for size, made in blocks:
+        print("freed", size, " ".join(map(str, made if size < 128 else made[:7])))
+    print("used", 90, " ".join(map(str, inuse)))
+    for size, made in blocks:
+        for block in made if size < 128 else made[:7]:
+            libc.free(block)
 elif how == "fork":
     while len(kept) * 350 < megabytes * MB:
         kept.append(Record(len(kept)))

@@ -1,9 +1,17 @@
-"""Waste of known sizes: each line says KIND BYTES COUNT of what was planted, then the process waits."""
+"""Waste of known sizes: each line says KIND BYTES COUNT of what was planted, then the process waits.
+
+waste.py bare: nothing is planted.
+"""
 import collections
 import os
 import sys
 import threading
 import time
+import tracemalloc
+
+if sys.argv[1:] == ["bare"]:
+    print("ready", os.getpid(), flush=True)
+    threading.Event().wait()
 
 MANY = 3000
 kept = []
@@ -32,7 +40,7 @@ planted("duplicate_str", (MANY - 1) * sys.getsizeof(tuples[0][2]), MANY - 1)
 
 lists = []
 for i in range(50):
-    one = list(range(1000))
+    one = [None] * 1000
     # popping one by one leaves the room, down to the half
     while len(one) > 510:
         one.pop()
@@ -75,8 +83,6 @@ numbers = list(range(4000, 4000 + 2 * MANY))
 
 def measure(make):
     """Bytes that the allocators were asked for, for each of many instances."""
-    import tracemalloc
-
     made = [None] * (2 * MANY)
     tracemalloc.start()
     before = tracemalloc.get_traced_memory()[0]
