@@ -2,79 +2,59 @@
 
 use crate::heap::usage::{Manager, Use};
 
-/// A row by its place in [`NAMES`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-#[repr(u8)]
-#[allow(missing_docs)] // NAMES says what each is
-pub enum Row {
-    ObjectsPymalloc,
-    ObjectsMimalloc,
-    ObjectsMalloc,
-    ObjectsMapped,
-    ObjectsImage,
-    ObjectsOther,
-    OwnedPymalloc,
-    OwnedMimalloc,
-    OwnedMalloc,
-    OwnedMapped,
-    OwnedOther,
-    OtherPymalloc,
-    OtherMimalloc,
-    OtherMalloc,
-    OtherMapped,
-    FreePymalloc,
-    EmptyPymalloc,
-    FreeMimalloc,
-    EmptyMimalloc,
-    FreeMalloc,
-    CachedMalloc,
-    TopMalloc,
-    Overhead,
-    Stacks,
-    StacksEnded,
-    FilesPrivate,
-    FilesShared,
-    SharedMemory,
-    Special,
-    Unexplained,
+macro_rules! rows {
+    ($($row:ident $kind:literal $label:literal)*) => {
+        /// A row by its place in [`NAMES`].
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+        #[repr(u8)]
+        #[allow(missing_docs)] // NAMES says what each is
+        pub enum Row {
+            $($row),*
+        }
+
+        /// All rows, in order.
+        pub const ALL: [Row; ROWS] = [$(Row::$row),*];
+
+        /// Kind and label of each row.
+        pub const NAMES: [(&str, &str); ROWS] = [$(($kind, $label)),*];
+
+        /// How many rows there are.
+        pub const ROWS: usize = [$($kind),*].len();
+    };
 }
 
-/// How many rows there are.
-pub const ROWS: usize = Row::Unexplained as usize + 1;
-
-/// Kind and label of each row, in the order of [`Row`].
-pub const NAMES: [(&str, &str); ROWS] = [
-    ("objects_pymalloc", "live objects in pymalloc"),
-    ("objects_mimalloc", "live objects in mimalloc"),
-    ("objects_malloc", "live objects in malloc"),
-    ("objects_mapped", "live objects in blocks of their own"),
-    ("objects_image", "static objects in programs and libraries"),
-    ("objects_other", "live objects elsewhere"),
-    ("buffers_pymalloc", "tables and buffers of objects in pymalloc"),
-    ("buffers_mimalloc", "tables and buffers of objects in mimalloc"),
-    ("buffers_malloc", "tables and buffers of objects in malloc"),
-    ("buffers_mapped", "tables and buffers of objects in blocks of their own"),
-    ("buffers_other", "memory that objects mapped"),
-    ("other_pymalloc", "in use in pymalloc, no object's"),
-    ("other_mimalloc", "in use in mimalloc, no object's"),
-    ("other_malloc", "in use in malloc, no object's"),
-    ("other_mapped", "large blocks of malloc, no object's"),
-    ("free_pymalloc", "free in pymalloc's pools"),
-    ("empty_pymalloc", "pools of pymalloc without an object"),
-    ("free_mimalloc", "free in mimalloc's pages"),
-    ("empty_mimalloc", "pages of mimalloc without an object"),
-    ("free_malloc", "free in malloc's bins"),
-    ("cached_malloc", "freed, in malloc's caches of threads and fast bins"),
-    ("top_malloc", "free at the end of malloc's heaps"),
-    ("overhead", "headers of allocators"),
-    ("stacks", "stacks of threads"),
-    ("stacks_ended", "behind a guard page, as stacks of ended threads"),
-    ("files_private", "files mapped private: programs and libraries"),
-    ("files_shared", "files mapped shared"),
-    ("shared_memory", "shared memory"),
-    ("special", "the kernel's own"),
-    ("unexplained", "unexplained"),
-];
+rows! {
+    ObjectsPymalloc "objects_pymalloc" "live objects in pymalloc"
+    ObjectsMimalloc "objects_mimalloc" "live objects in mimalloc"
+    ObjectsMalloc "objects_malloc" "live objects in malloc"
+    ObjectsMapped "objects_mapped" "live objects in blocks of their own"
+    ObjectsImage "objects_image" "static objects in programs and libraries"
+    ObjectsOther "objects_other" "live objects elsewhere"
+    OwnedPymalloc "buffers_pymalloc" "tables and buffers of objects in pymalloc"
+    OwnedMimalloc "buffers_mimalloc" "tables and buffers of objects in mimalloc"
+    OwnedMalloc "buffers_malloc" "tables and buffers of objects in malloc"
+    OwnedMapped "buffers_mapped" "tables and buffers of objects in blocks of their own"
+    OwnedOther "buffers_other" "memory that objects mapped"
+    OtherPymalloc "other_pymalloc" "in use in pymalloc, no object's"
+    OtherMimalloc "other_mimalloc" "in use in mimalloc, no object's"
+    OtherMalloc "other_malloc" "in use in malloc, no object's"
+    OtherMapped "other_mapped" "large blocks of malloc, no object's"
+    FreePymalloc "free_pymalloc" "free in pymalloc's pools"
+    EmptyPymalloc "empty_pymalloc" "pools of pymalloc without an object"
+    FreeMimalloc "free_mimalloc" "free in mimalloc's pages"
+    EmptyMimalloc "empty_mimalloc" "pages of mimalloc without an object"
+    FreeMalloc "free_malloc" "free in malloc's bins"
+    CachedMalloc "cached_malloc" "freed, in malloc's caches of threads and fast bins"
+    TopMalloc "top_malloc" "free at the end of malloc's heaps"
+    Overhead "overhead" "headers of allocators"
+    Stacks "stacks" "stacks of threads"
+    StacksEnded "stacks_ended" "behind a guard page, as stacks of ended threads"
+    FilesPrivate "files_private" "files mapped private: programs and libraries"
+    FilesShared "files_shared" "files mapped shared"
+    SharedMemory "shared_memory" "shared memory"
+    Special "special" "the kernel's own"
+    Unexplained "unexplained" "unexplained"
+}
 
 impl Row {
     /// `objects_pymalloc`.
@@ -112,44 +92,6 @@ impl Row {
             (Use::Unknown, _) => return None,
         })
     }
-
-    /// All rows, in order.
-    pub fn all() -> impl Iterator<Item = Row> {
-        use Row::*;
-        [
-            ObjectsPymalloc,
-            ObjectsMimalloc,
-            ObjectsMalloc,
-            ObjectsMapped,
-            ObjectsImage,
-            ObjectsOther,
-            OwnedPymalloc,
-            OwnedMimalloc,
-            OwnedMalloc,
-            OwnedMapped,
-            OwnedOther,
-            OtherPymalloc,
-            OtherMimalloc,
-            OtherMalloc,
-            OtherMapped,
-            FreePymalloc,
-            EmptyPymalloc,
-            FreeMimalloc,
-            EmptyMimalloc,
-            FreeMalloc,
-            CachedMalloc,
-            TopMalloc,
-            Overhead,
-            Stacks,
-            StacksEnded,
-            FilesPrivate,
-            FilesShared,
-            SharedMemory,
-            Special,
-            Unexplained,
-        ]
-        .into_iter()
-    }
 }
 
 #[cfg(test)]
@@ -158,8 +100,7 @@ mod tests {
 
     #[test]
     fn every_row_has_its_name() {
-        assert_eq!(Row::all().count(), ROWS);
-        assert!(Row::all().enumerate().all(|(i, row)| row as usize == i));
+        assert!(ALL.iter().enumerate().all(|(i, row)| *row as usize == i));
         assert_eq!((Row::TopMalloc.kind(), Row::Unexplained.kind()), ("top_malloc", "unexplained"));
         let mut kinds: Vec<_> = NAMES.iter().map(|n| n.0).collect();
         kinds.sort_unstable();

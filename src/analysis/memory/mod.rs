@@ -16,7 +16,7 @@ use crate::heap::usage::{Item, Usage};
 use crate::progress::{Cancelled, Progress};
 use crate::snapshot::{Addr, Metadata, Residency, Snapshot, meta::Mapping};
 use crate::text::{sanitize, size};
-use kinds::{NAMES, ROWS, Row};
+use kinds::{ALL, NAMES, ROWS, Row};
 use mappings::Known;
 use rayon::prelude::*;
 use std::collections::HashSet;
@@ -226,7 +226,8 @@ impl Found<'_> {
     }
 
     fn rows(&self) -> Vec<MemoryRow> {
-        let mut rows: Vec<MemoryRow> = Row::all()
+        let mut rows: Vec<MemoryRow> = ALL
+            .into_iter()
             .filter_map(|row| {
                 let sum = self.sums.rows[row as usize];
                 (sum.bytes > 0 || sum.resident > 0).then(|| self.row(row, sum))
@@ -300,7 +301,7 @@ impl Found<'_> {
     fn map_rows(&self) -> Vec<MapRow> {
         let row = |(mapping, sums): (&Mapping, &[u64; ROWS])| {
             let part = |(row, bytes): (Row, &u64)| MapPart { kind: row.kind(), bytes: *bytes };
-            let mut parts: Vec<MapPart> = Row::all().zip(sums).map(part).filter(|p| p.bytes > 0).collect();
+            let mut parts: Vec<MapPart> = ALL.into_iter().zip(sums).map(part).filter(|p| p.bytes > 0).collect();
             parts.sort_by_key(|p| std::cmp::Reverse(p.bytes));
             MapRow {
                 start: mapping.start,

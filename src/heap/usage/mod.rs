@@ -5,16 +5,19 @@
 //! of no allocator is no item; it is for the caller to know which mapping it belongs to. How much of a part is resident
 //! is not known here, nor what a person wants to hear of it.
 
+mod items;
+
 use super::owners::{Claim, claims};
-use super::survey::{Kind, Piece, WINDOW, segments};
+use super::survey::{WINDOW, segments};
 use super::{Heap, ObjectId};
 use crate::alloc::mimalloc::{self, Segment};
-use crate::alloc::{cached, glibc, pymalloc};
+use crate::alloc::{glibc, pymalloc};
 use crate::cpython::Memory;
 use crate::cpython::types::TypeId;
 use crate::progress::{Cancelled, Progress};
-use crate::snapshot::{Addr, Reader};
-use std::collections::{BTreeMap, HashSet};
+use crate::snapshot::Addr;
+use items::{freed_chunks, items};
+use std::collections::HashSet;
 
 /// Who manages a run of memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -127,9 +130,6 @@ pub struct Usage<'h> {
     /// Freed chunks that their neighbours call used.
     cached: HashSet<Addr>,
 }
-
-/// A thread's heap keeps its notes in at most so many bytes before its first chunk.
-const MAX_STATE: u64 = 0x1000;
 
 impl<'h> Usage<'h> {
     /// Lays out the items. Time is that of looking at the structs of all objects, and at all heads of chunks.
@@ -335,98 +335,6 @@ impl<V: Visitor, O: Iterator<Item = (ObjectId, Addr, TypeId)>> Walk<'_, '_, V, O
         }
         self.until(end, Use::Unknown);
     }
-}
-
-/// The items of the survey's pieces and of mimalloc's segments, and the heaps of malloc's.
-fn items(heap: &Heap, reader: &Reader<'_>, segments: &[Segment]) -> (Vec<Item>, Vec<MallocHeap>) {
-    let mut heaps: Vec<MallocHeap> = Vec::new();
-    let mut all: Vec<Item> = heap.pieces().iter().filter_map(|p| item(p, reader, &mut heaps)).collect();
-    let of_segment = |(i, s): (usize, &Segment)| Item {
-        start: s.start,
-        end: s.end,
-        manager: Manager::Mimalloc,
-        heap: None,
-        how: How::Segment(i),
-    };
-    all.extend(segments.iter().enumerate().map(of_segment));
-    all.sort_by_key(|i| i.start);
-    let mut reached = Addr::NULL;
-    all.retain_mut(|item| {
-        // what overlaps belongs to the first
-        item.start = item.start.max(reached);
-        reached = reached.max(item.end);
-        item.start < item.end
-    });
-    (all, heaps)
-}
-
-fn item(piece: &Piece, reader: &Reader<'_>, heaps: &mut Vec<MallocHeap>) -> Option<Item> {
-    let (manager, how) = match piece.kind {
-        Kind::Pools => (Manager::Pymalloc, How::Pools),
-        Kind::Chunks { limit } => (Manager::Malloc, How::Chunks(piece.start, limit)),
-        Kind::Mapped => (Manager::Mapped, How::Mapped),
-        Kind::Image => (Manager::Image, How::Image),
-        Kind::Unknown => (Manager::Unknown, How::Unknown),
-        Kind::Page { .. } => return None, // part of a segment
-    };
-    let mut item = Item { start: piece.start, end: piece.end, manager, heap: None, how };
-    if how == How::Mapped {
-        item.start = piece.start - glibc::HEAD;
-    }
-    if let Kind::Chunks { limit } = piece.kind {
-        if heaps.last().is_none_or(|h| h.end != limit) {
-            let inside = piece.start.0 & (glibc::HEAP_ALIGNMENT - 1);
-            let base = piece.start - inside;
-            let arena = reader.pointer(base).filter(|_| inside > 0 && inside < MAX_STATE);
-            // the main heap has no arena's notes before it
-            let arena = arena.filter(|a| (0x20..=0x30).contains(&(a.0 & (glibc::HEAP_ALIGNMENT - 1))));
-            item.start = if arena.is_some() { base } else { piece.start };
-            heaps.push(MallocHeap { start: item.start, end: limit, arena });
-        }
-        item.heap = heaps.len().checked_sub(1);
-    }
-    Some(item)
-}
-
-/// What the caches of threads and the fast bins of arenas hold.
-fn freed_chunks(
-    heap: &Heap,
-    reader: &Reader<'_>,
-    items: &[Item],
-    heaps: &[MallocHeap],
-    progress: &Progress,
-) -> Result<HashSet<Addr>, Cancelled> {
-    let mut freed = HashSet::new();
-    let mut tops: BTreeMap<usize, Addr> = BTreeMap::new();
-    for item in items {
-        let How::Chunks(first, limit) = item.how else { continue };
-        progress.check()?;
-        let mut at = first;
-        while at < item.end
-            && let Some(chunk) = glibc::chunk_at(reader, at, limit)
-        {
-            if chunk.in_use {
-                cached::thread_cache(reader, chunk.user, chunk.len, &mut freed);
-            }
-            if limit.0 - chunk.next.0 < 32 {
-                tops.extend(item.heap.map(|h| (h, at)));
-            }
-            at = chunk.next;
-        }
-    }
-    let arenas: HashSet<Addr> = heaps.iter().filter_map(|h| h.arena).collect();
-    for state in arenas {
-        cached::fast_bins(reader, state, None, &mut freed);
-    }
-    let main = heaps.iter().enumerate().filter(|(_, h)| h.arena.is_none()).filter_map(|(i, _)| tops.get(&i));
-    for top in main {
-        let data = heap.interpreter().images.iter().flat_map(|i| &i.data);
-        let state = data.clone().find_map(|(start, end)| cached::main_state(reader, *start, *end, *top));
-        if let Some(state) = state {
-            cached::fast_bins(reader, state, Some(*top), &mut freed);
-        }
-    }
-    Ok(freed)
 }
 
 const _: () = assert!(mimalloc::SEGMENT.is_multiple_of(WINDOW), "a segment is a run of windows");
