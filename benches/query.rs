@@ -8,6 +8,7 @@ use pymem_tui::heap::Heap;
 use pymem_tui::progress::Progress;
 use pymem_tui::snapshot::Snapshot;
 use rayon::prelude::*;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -25,8 +26,8 @@ const QUERIES: [&str; 6] = [
 
 fn main() {
     let path = std::env::args().skip(1).find(|a| a != "--bench").expect("a snapshot is given");
-    let heap =
-        Heap::index(Arc::new(Snapshot::open(&path).expect("it opens")), &Progress::default()).expect("it is read");
+    let heap = Heap::index(Arc::new(Snapshot::open(Path::new(&path)).expect("it opens")), &Progress::default())
+        .expect("it is read");
     let bytes = heap.snapshot().data_bytes();
     println!(
         "{} objects, {:.0} MB, {} threads",
