@@ -36,6 +36,8 @@ struct ToldWait {
     certainty: Option<String>,
     candidates: Vec<String>,
     timeout: bool,
+    /// The line of the holder's `with`.
+    held_at: Option<u32>,
 }
 
 fn differences(answer: &Threads, told: &[Told], deadlocks: &BTreeSet<Vec<String>>) -> Vec<String> {
@@ -56,6 +58,7 @@ fn differences(answer: &Threads, told: &[Told], deadlocks: &BTreeSet<Vec<String>
             certainty: w.certainty.map(|c| if c == Certainty::Owner { "owner" } else { "frame" }.to_owned()),
             candidates: w.candidates.iter().map(name).collect::<BTreeSet<_>>().into_iter().collect(),
             timeout: w.timeout,
+            held_at: w.held_at.as_ref().and_then(|at| at.line),
         });
         if found != one.waits {
             wrong.push(format!("{}: {found:?}\n    should be {:?} ({:?})", one.name, one.waits, row.syscall));

@@ -3,15 +3,16 @@
 mod support;
 
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
-use pymem_tui::analysis::answers::{Task, Tasks};
+use pymem_tui::analysis::answers::{Task, Tasks, WaitsIn};
 use pymem_tui::analysis::tasks::{Ask, tasks};
 use pymem_tui::heap::Heap;
 use pymem_tui::progress::Progress;
 use pymem_tui::snapshot::{Addr, Snapshot};
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::Arc;
-use support::{Interpreter, Target, on_every_interpreter};
+use support::{Interpreter, Target, on_every_interpreter, on_every_version};
 
 /// A `task` line of `tests/targets/tasks.py`.
 #[derive(Debug, Deserialize, PartialEq)]
@@ -23,6 +24,8 @@ struct Told {
     frames: Vec<ToldFrame>,
     fut_waiter: Option<u64>,
     r#loop: u64,
+    /// Of the thread that runs the loop.
+    thread: Option<u64>,
 }
 
 #[derive(Debug, Deserialize, PartialEq)]
@@ -43,6 +46,29 @@ struct Cycle {
 struct Lock {
     lock: u64,
     holder: Option<u64>,
+    /// Of the holder's `async with`.
+    line: Option<u32>,
+}
+
+#[derive(Debug, Deserialize, PartialEq)]
+struct Semaphore {
+    semaphore: u64,
+    inside: Vec<u64>,
+    holder: Option<u64>,
+}
+
+#[derive(Debug, Deserialize)]
+struct ToldWait {
+    task: u64,
+    kind: Option<String>,
+    fd: Option<i64>,
+}
+
+/// A circle through tasks and threads.
+#[derive(Debug, Deserialize, PartialEq, PartialOrd, Eq, Ord)]
+struct Mixed {
+    tasks: BTreeSet<u64>,
+    threads: BTreeSet<String>,
 }
 
 fn lines<T: for<'a> Deserialize<'a>>(target: &Target, kind: &str) -> Vec<T> {
@@ -71,16 +97,33 @@ fn as_told(task: &Task) -> Told {
         frames: task.stack.iter().map(frame).collect(),
         fut_waiter: task.fut_waiter.map(|a| a.0),
         r#loop: task.event_loop.map_or(0, |a| a.0),
+        thread: task.thread,
     }
 }
 
 fn cycles(answer: &Tasks) -> Vec<Cycle> {
     let is_task = |a: &&Addr| answer.tasks.iter().any(|t| t.address == **a);
-    let pairs = answer.cycles.iter().zip(&answer.verdicts);
+    let pairs = answer.cycles.iter().zip(&answer.verdicts).filter(|(_, verdict)| verdict.threads.is_empty());
     let mut found: Vec<Cycle> = pairs
         .map(|(members, verdict)| Cycle {
             tasks: members.iter().filter(is_task).map(|a| a.0).collect(),
             ends: !verdict.deadlock,
+        })
+        .collect();
+    found.sort();
+    found
+}
+
+/// Circles through threads, all of them deadlocks.
+fn mixed(answer: &Tasks, heap: &Heap) -> Vec<Mixed> {
+    let threads = pymem_tui::analysis::threads::threads(heap).threads;
+    let name = |id: &u64| threads.iter().find(|t| t.native_id == Some(*id)).and_then(|t| t.name.clone());
+    let is_task = |a: &&Addr| answer.tasks.iter().any(|t| t.address == **a);
+    let pairs = answer.cycles.iter().zip(&answer.verdicts).filter(|(_, v)| !v.threads.is_empty() && v.deadlock);
+    let mut found: Vec<Mixed> = pairs
+        .map(|(members, verdict)| Mixed {
+            tasks: members.iter().filter(is_task).map(|a| a.0).collect(),
+            threads: verdict.threads.iter().filter_map(name).collect(),
         })
         .collect();
     found.sort();
@@ -97,7 +140,7 @@ const WAITS_IN: [(&str, &str); 6] = [
     ("in executor", "executor"),
 ];
 
-fn differences(target: &Target, answer: &Tasks) -> Vec<String> {
+fn differences(target: &Target, answer: &Tasks, heap: &Heap) -> Vec<String> {
     let by_address: BTreeMap<u64, &Task> = answer.tasks.iter().map(|t| (t.address.0, t)).collect();
     let told: Vec<Told> = lines(target, "task");
     let mut wrong = answer.problems.clone();
@@ -111,14 +154,53 @@ fn differences(target: &Target, answer: &Tasks) -> Vec<String> {
     expected.sort();
     let found = cycles(answer);
     if found != expected {
-        wrong.push(format!("the cycles are {found:?} and should be {expected:?}"));
+        wrong.push(format!("the cycles are {found:?} and should be {expected:?}: {:?}", answer.verdicts));
+    }
+    let mut crossing: Vec<Mixed> = lines(target, "mixed");
+    crossing.sort();
+    if mixed(answer, heap) != crossing {
+        wrong.push(format!("through threads go {:?}, not {crossing:?}: {:?}", mixed(answer, heap), answer.verdicts));
+    }
+    if let Some(verdict) = answer.verdicts.iter().find(|v| v.sentence.is_empty()) {
+        wrong.push(format!("no sentence tells {verdict:?}"));
     }
     for lock in lines::<Lock>(target, "lock") {
         let waits = answer.futures.iter().filter_map(|f| f.waits_in.as_ref()).filter(|w| w.address.0 == lock.lock);
-        let holders: Vec<Option<u64>> = waits.map(|w| w.holder.map(|h| h.0)).collect();
-        if holders.is_empty() || holders.iter().any(|h| *h != lock.holder) {
+        let held = |w: &WaitsIn| (w.holder.map(|h| h.0), w.held_at.as_ref().and_then(|at| at.line));
+        let holders: Vec<_> = waits.map(held).collect();
+        if holders.is_empty() || holders.iter().any(|h| *h != (lock.holder, lock.line)) {
             wrong.push(format!("{lock:?} is held by {holders:?}"));
         }
+    }
+    for told in lines::<Semaphore>(target, "semaphore") {
+        let mut waits = answer.futures.iter().filter_map(|f| f.waits_in.as_ref());
+        let found = waits.find(|w| w.address.0 == told.semaphore).map(|w| Semaphore {
+            semaphore: w.address.0,
+            inside: w.holders.iter().map(|a| a.0).collect::<BTreeSet<_>>().into_iter().collect(),
+            holder: w.holder.map(|h| h.0),
+        });
+        if found.as_ref() != Some(&told) {
+            wrong.push(format!("{found:?} should be {told:?}"));
+        }
+    }
+    for told in lines::<ToldWait>(target, "waits") {
+        let wait = by_address.get(&told.task).and_then(|t| t.waits_in.as_ref());
+        if (wait.map(|w| w.kind), wait.and_then(|w| w.fd)) != (told.kind.as_deref(), told.fd) {
+            wrong.push(format!("{wait:?} should be {told:?}"));
+        }
+    }
+    let several = heap.interpreter().interpreters.len() > 1;
+    let elsewhere: Vec<(i64, Vec<u64>)> = lines(target, "elsewhere");
+    for (interpreter, tasks) in &elsewhere {
+        let found: Vec<_> = tasks.iter().map(|t| by_address.get(t).and_then(|t| t.interpreter)).collect();
+        if found.iter().any(|i| *i != Some(*interpreter)) {
+            wrong.push(format!("tasks of interpreter {interpreter} are told to be of {found:?}"));
+        }
+    }
+    if several == elsewhere.is_empty()
+        || told.iter().any(|t| by_address.get(&t.id).is_some_and(|t| t.interpreter != Some(0)))
+    {
+        wrong.push(format!("{} subinterpreters; the main one's tasks are told to be of others", elsewhere.len()));
     }
     for (name, kind) in WAITS_IN {
         let task = answer.tasks.iter().find(|t| t.name.as_deref() == Some(name));
@@ -128,8 +210,8 @@ fn differences(target: &Target, answer: &Tasks) -> Vec<String> {
         }
     }
     let workers: Vec<u64> = lines(target, "worker");
-    let waits = answer.futures.iter().filter_map(|f| f.waits_in.as_ref()).filter(|w| w.kind == "executor");
-    let found: Vec<u64> = waits.filter_map(|w| w.thread).collect();
+    let task = answer.tasks.iter().find(|t| t.name.as_deref() == Some("in executor"));
+    let found: Vec<u64> = task.and_then(|t| t.waits_in.as_ref()?.thread).into_iter().collect();
     if found != workers || found.len() != 1 {
         wrong.push(format!("the threads {found:?} work for the loop, not {workers:?}"));
     }
@@ -146,7 +228,7 @@ fn differences(target: &Target, answer: &Tasks) -> Vec<String> {
 fn check(interpreter: &Interpreter, arguments: &[&str]) -> Result<(), String> {
     let (target, heap) = start(interpreter, arguments);
     let answer = tasks(&heap, &Ask::all(false));
-    let wrong = differences(&target, &answer);
+    let wrong = differences(&target, &answer, &heap);
     println!(
         "{} {arguments:?}: {} tasks, {} cycles, {} differences",
         interpreter.name,
@@ -163,11 +245,31 @@ fn tasks_and_cycles_are_what_the_interpreter_says() {
 }
 
 #[test]
+fn tasks_of_subinterpreters_are_told_apart() {
+    on_every_version(|interpreter| check(interpreter, &["interpreters"]));
+}
+
+/// The versions that `.ci/packages` has installed uvloop for.
+#[test]
+fn tasks_of_uvloop_are_what_the_interpreter_says() {
+    let folder = |minor: &str| Path::new(env!("CARGO_MANIFEST_DIR")).join("target/packages").join(minor);
+    let has = |minor: &str| folder(minor).join("uvloop").is_dir();
+    let required = std::env::var("PYMEM_TUI_REQUIRE").unwrap_or_default();
+    for minor in ["3.10", "3.12", "3.13"].into_iter().filter(|m| required.split(',').any(|r| r == *m)) {
+        assert!(has(minor), "uvloop is not installed for {minor}: run .ci/packages");
+    }
+    on_every_version(|interpreter| match has(&interpreter.minor) {
+        true => check(interpreter, &["uvloop", folder(&interpreter.minor).to_str().unwrap()]),
+        false => Ok(()),
+    });
+}
+
+#[test]
 fn ten_thousand_sleepers_are_one_line() {
     on_every_interpreter(|interpreter| {
         let (target, heap) = start(interpreter, &["10000"]);
         let answer = tasks(&heap, &Ask::all(false));
-        let wrong = differences(&target, &answer);
+        let wrong = differences(&target, &answer, &heap);
         if !wrong.is_empty() {
             return Err(wrong.join("\n  ").chars().take(3000).collect());
         }
@@ -222,4 +324,63 @@ fn damaged_tasks_are_told_all_the_same() {
     });
     result.expect("no damage ends the program");
     assert!(different.get() > 12, "the damage was seen in {} of 24 heaps", different.get());
+}
+
+/// More than a hundred thousand tasks, each of which waits for the next one, and so do their coroutines: one circle, and
+/// chains that are longer than any is followed.
+#[test]
+fn a_circle_of_all_tasks_is_told_in_bounds() {
+    const TASKS: usize = 101_000;
+    let Some(interpreter) = support::interpreters().into_iter().next_back() else { return };
+    let target = Target::start(&interpreter, "heap.py", &["0", "--tasks", &TASKS.to_string()]);
+    let snapshot = target.capture();
+    let metadata = snapshot.metadata().cloned();
+    let mut pieces: Vec<(Addr, Vec<u8>)> = snapshot.regions().iter().map(|r| (r.start, r.bytes().to_vec())).collect();
+    let heap = Heap::index(Arc::new(snapshot), &Progress::default()).expect("the heap is indexed");
+    drop(target);
+    let fields = heap.types().iter().find(|(_, ty)| ty.name == "_asyncio.Task").and_then(|(_, ty)| ty.fields);
+    let (_, waiter) = fields.expect("the layout of a task").refs.iter().find(|(n, _)| n == "_fut_waiter").unwrap();
+    let sound = tasks(&heap, &Ask { rows: Some(50), ..Ask::default() });
+    assert_eq!(sound.total.pending, TASKS as u64);
+    let (Some(crowd), 1) = (sound.forest.first().map(|r| &r.tasks), sound.forest.len()) else {
+        panic!("{} lines", sound.forest.len())
+    };
+    let memory = heap.memory();
+    let innermost = |task: Addr| {
+        let detail = pymem_tui::analysis::tasks::task(&heap, task).expect("a task");
+        detail.stack.last().and_then(|f| f.generator).expect("a coroutine")
+    };
+    // where the coroutine keeps what it awaits is the same in all
+    let first = innermost(crowd[0]);
+    let slots = memory.generator_slots(first).expect("slots");
+    let awaited = memory.awaited(first).expect("a future");
+    // a local variable holds it as well
+    let at =
+        (0..slots.used).rev().map(|i| slots.first + i * 8).find(|a| memory.stack_ref(*a) == Some(awaited)).unwrap();
+    let offset = at.0 - first.0;
+    let mut put = |at: Addr, value: Addr| {
+        let piece = pieces.iter_mut().find(|(start, b)| at >= *start && at.0 + 8 <= start.0 + b.len() as u64).unwrap();
+        let from = (at.0 - piece.0.0) as usize;
+        piece.1[from..from + 8].copy_from_slice(&value.0.to_le_bytes());
+    };
+    let coroutine_of = |task: Addr| memory.reader.pointer(task + coroutine_field(&heap)).expect("a coroutine");
+    let inner_of = |task: Addr| memory.awaited(coroutine_of(task)).expect("a coroutine that is awaited");
+    for (i, task) in crowd.iter().enumerate() {
+        let next = crowd[(i + 1) % crowd.len()];
+        put(*task + *waiter, next);
+        put(Addr(inner_of(*task).0 + offset), inner_of(next));
+    }
+    let damaged = Snapshot::from_memory(pieces, metadata);
+    let heap = Heap::index(Arc::new(damaged), &Progress::default()).expect("the heap is indexed");
+    let answer = tasks(&heap, &Ask { rows: Some(50), ..Ask::default() });
+    assert_eq!(answer.cycles.first().map(Vec::len), Some(TASKS));
+    assert!(answer.verdicts[0].deadlock && answer.verdicts[0].sentence.len() < 10_000);
+    // the first stands below the last once more
+    assert!(answer.forest.len() == 50 && answer.total.rows == TASKS as u64 + 1, "{:?}", answer.total);
+    assert!(!answer.problems.is_empty(), "chains that were cut are told");
+}
+
+fn coroutine_field(heap: &Heap) -> u64 {
+    let fields = heap.types().iter().find(|(_, ty)| ty.name == "_asyncio.Task").and_then(|(_, ty)| ty.fields);
+    fields.and_then(|f| f.refs.iter().find(|(n, _)| n == "_coro")).expect("the layout of a task").1
 }

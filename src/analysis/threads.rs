@@ -20,8 +20,26 @@ use std::collections::HashMap;
 pub(super) const FUTEX: i64 = 202;
 
 /// All threads. Time is proportional to the depth of their stacks; up to 3.10 also to the number of functions, whose
-/// objects alone know their qualified names.
+/// objects alone know their qualified names; and to that of asyncio's tasks when a thread waits for what one of them may
+/// have to finish.
 pub fn threads(heap: &Heap) -> Threads {
+    let mut found = by_themselves(heap);
+    let open = |t: &Thread| {
+        let wait = t.waits_for.as_ref().filter(|w| !w.timeout && w.holder.is_none());
+        wait.is_some_and(|w| w.what == "Lock" || w.what.starts_with("Future."))
+    };
+    if found.threads.iter().any(open) {
+        for (threads, sentence) in super::tasks::crossing(heap) {
+            found.deadlocks.push(threads);
+            found.explained.push(sentence);
+        }
+    }
+    locks::deadlocked_first(&mut found);
+    found
+}
+
+/// The same without the deadlocks that go through tasks of asyncio.
+pub(super) fn by_themselves(heap: &Heap) -> Threads {
     let interpreter = heap.interpreter();
     let recorded = heap.snapshot().metadata().map_or(&[][..], |m| &m.threads);
     let mut walk = Walk { heap, memory: heap.memory(), frames: Frames::of_all(heap), found: Threads::default() };
@@ -66,8 +84,34 @@ pub fn threads(heap: &Heap) -> Threads {
     if interpreter.interpreters.is_empty() {
         walk.found.problems.push("the interpreter's state was not found: Python's threads are unknown".into());
     }
-    locks::deadlocked_first(&mut walk.found);
     walk.found
+}
+
+/// A thread with Python state, without its stack.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Known {
+    pub ident: u64,
+    pub native_id: Option<u64>,
+    pub interpreter: i64,
+    /// Whether it is blocked in `futex`, as one is that waits for a lock.
+    pub in_futex: bool,
+}
+
+/// Every thread with Python state. `O(threads)`.
+pub(super) fn known(heap: &Heap) -> Vec<Known> {
+    let recorded = heap.snapshot().metadata().map_or(&[][..], |m| &m.threads);
+    let memory = heap.memory();
+    let states = heap.interpreter().interpreters.iter().flat_map(|i| memory.threads(i).0);
+    let known = |state: ThreadState| {
+        let kernel = recorded.iter().find(|k| is_same(k, &state));
+        Known {
+            ident: state.ident,
+            native_id: kernel.and_then(|k| u64::try_from(k.tid).ok()).or(state.native_id),
+            interpreter: state.interpreter,
+            in_futex: kernel.and_then(|k| k.syscall.as_ref()).is_some_and(|call| call.number == FUTEX),
+        }
+    };
+    states.map(known).collect()
 }
 
 /// Whether the kernel's thread is the one of this state: its thread pointer is its `pthread_t`. Without registers, the

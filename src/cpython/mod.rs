@@ -26,7 +26,7 @@ pub use frame::FrameSlots;
 pub use generator::GeneratorState;
 pub use kind::Kind;
 pub use lines::Position;
-pub use lock::{ExceptionTables, Word};
+pub use lock::{ASYNC_EXIT, EXIT, Entered, ExceptionTables, Word};
 pub use memory::{Count, Keys, MAX_ITEMS, Memory, Str};
 pub use thread::{Stack, StackFrame, ThreadState};
 pub use value::{Limits, Value};

@@ -1,4 +1,4 @@
-"""A heap of a given size for the benchmarks: `heap.py COUNT [--tasks N]` makes about COUNT objects and N suspended tasks.
+"""A heap of a given size for the benchmarks: `heap.py COUNT [--tasks N [--asleep]]` makes about COUNT objects and N suspended tasks.
 
 The mix is that of a service with its data in memory: users with attributes, rows as dicts, nested lists and tuples, texts,
 numbers; about 160 bytes an object. Prints `ready PID COUNT` (COUNT as built) and stands still.
@@ -60,8 +60,20 @@ async def request(loop, number):
     return name, await leaf(loop.create_future(), number)
 
 
-async def suspend(loop, count):
-    tasks = [loop.create_task(request(loop, n)) for n in range(count)]
+async def sleep(number):
+    local = ["sleeping", number]
+    await asyncio.sleep(10 ** 6)
+    return local
+
+
+async def gathered(tasks):
+    await asyncio.gather(*tasks)
+
+
+async def suspend(loop, count, asleep):
+    tasks = [loop.create_task(sleep(n) if asleep else request(loop, n)) for n in range(count)]
+    if asleep:
+        tasks.append(loop.create_task(gathered(tasks[:])))
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     return tasks
@@ -71,12 +83,13 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("count", type=int)
     parser.add_argument("--tasks", type=int, default=0)
+    parser.add_argument("--asleep", action="store_true", help="the tasks sleep, and one has gathered them")
     options = parser.parse_args()
     ctypes.CDLL(None).prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY, 0, 0, 0)
     gc.disable()
     loop = asyncio.new_event_loop()
     records = build(options.count - options.tasks * PER_TASK)
-    tasks = loop.run_until_complete(suspend(loop, options.tasks)) if options.tasks else []
+    tasks = loop.run_until_complete(suspend(loop, options.tasks, options.asleep)) if options.tasks else []
     print("ready", os.getpid(), len(records) * PER_RECORD + len(tasks) * PER_TASK, flush=True)
     while True:
         signal.pause()

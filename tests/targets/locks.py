@@ -1,7 +1,8 @@
 """A target whose threads wait for locks of every kind, each told in a line.
 
 Prints `thread JSON` for each: name, native_id, what it waits for (the id of the lock, or null where the program cannot
-know it; the words for it; the name of the holder, how it can be known; candidates; whether it gives up), the ids of the
+know it; the words for it; the name of the holder, how it can be known; candidates; whether it gives up; the line of the
+holder's `with`), the ids of the
 locks it holds. Then `deadlock JSON` for each, the names of its threads, and `ready PID`. Runs on CPython 3.8 to 3.15.
 """
 import concurrent.futures
@@ -21,10 +22,21 @@ NEVER = threading.Event()
 FUTEX = "202"
 
 
-def waits(what, lock=None, holder=None, certainty=None, candidates=(), timeout=False):
+def with_lines():
+    """The lines of the `with` statements that are marked, by their marks."""
+    with open(__file__, encoding="utf-8") as file:
+        marked = ((line.rsplit("  # with ", 1), number) for number, line in enumerate(file, 1))
+        return {parts[1].strip(): number for parts, number in marked if len(parts) == 2}
+
+
+LINES = with_lines()
+
+
+def waits(what, lock=None, holder=None, certainty=None, candidates=(), timeout=False, at=None):
+    """`at`: the mark of the `with` by which the holder has it."""
     return {
         "what": what, "lock": lock and id(lock), "holder": holder, "certainty": certainty,
-        "candidates": sorted(candidates), "timeout": timeout,
+        "candidates": sorted(candidates), "timeout": timeout, "held_at": at and LINES[at],
     }
 
 
@@ -36,10 +48,17 @@ def start(name, work, waiting, holds=()):
 
 
 def enter(outer, inner, meeting):
-    with outer:
-        meeting.wait()
-        with inner:
-            raise AssertionError("it was free")
+    for _ in range(2):
+        try:
+            with outer:  # with ring
+                try:
+                    meeting.wait()
+                    with inner:
+                        raise AssertionError("it was free")
+                except KeyError:
+                    pass
+        except KeyError:
+            pass
 
 
 def ring(group, locks, what, certainty="frame", locks_of=lambda lock: lock):
@@ -48,7 +67,7 @@ def ring(group, locks, what, certainty="frame", locks_of=lambda lock: lock):
     meeting = threading.Barrier(len(locks))
     for i, name in enumerate(names):
         after = (i + 1) % len(locks)
-        wanted = waits(what, locks_of(locks[after]), names[after], certainty)
+        wanted = waits(what, locks_of(locks[after]), names[after], certainty, at="ring")
         start(name, lambda i=i, after=after: enter(locks[i], locks[after], meeting), wanted, [locks_of(locks[i])])
     DEADLOCKS.append(names)
 
@@ -61,10 +80,10 @@ def joined():
         with lock:
             pass
 
-    taker = start("join-taker", take, waits("Lock", lock, "join-holder", "frame"))
+    taker = start("join-taker", take, waits("Lock", lock, "join-holder", "frame", at="join"))
 
     def hold():
-        with lock:
+        with lock:  # with join
             meeting.wait()
             taker.join()
 
@@ -76,11 +95,11 @@ def alone():
     lock = threading.Lock()
 
     def twice():
-        with lock:
+        with lock:  # with alone
             with lock:
                 pass
 
-    start("alone", twice, waits("Lock", lock, "alone", "frame"), [lock])
+    start("alone", twice, waits("Lock", lock, "alone", "frame", at="alone"), [lock])
     DEADLOCKS.append(["alone"])
 
 
@@ -91,7 +110,7 @@ def chain(length):
     def link(i):
         if i:
             taken[i - 1].wait()
-        with locks[i]:
+        with locks[i]:  # with chain
             taken[i].set()
             if not i:
                 NEVER.wait()
@@ -99,7 +118,7 @@ def chain(length):
                 pass
 
     for i in range(length):
-        waiting = waits("Lock", locks[i - 1], "chain-%d" % (i - 1), "frame") if i else waits("Event.wait")
+        waiting = waits("Lock", locks[i - 1], "chain-%d" % (i - 1), "frame", at="chain") if i else waits("Event.wait")
         start("chain-%d" % i, lambda i=i: link(i), waiting, [locks[i]])
 
 
@@ -107,7 +126,7 @@ def busy():
     lock, taken = threading.Lock(), threading.Event()
 
     def run():
-        with lock:
+        with lock:  # with busy
             taken.set()
             count = 0
             while True:
@@ -120,7 +139,7 @@ def busy():
             pass
 
     start("busy", run, None, [lock])
-    start("wants-busy", want, waits("Lock", lock, "busy", "frame"))
+    start("wants-busy", want, waits("Lock", lock, "busy", "frame", at="busy"))
 
 
 def bare():
@@ -139,12 +158,12 @@ def timed():
     one, other, meeting = threading.Lock(), threading.Lock(), threading.Barrier(2)
 
     def take(first, second):
-        with first:
+        with first:  # with timed
             meeting.wait()
             second.acquire(timeout=10000)
 
-    start("timed-0", lambda: take(one, other), waits("Lock", other, "timed-1", "frame", timeout=True), [one])
-    start("timed-1", lambda: take(other, one), waits("Lock", one, "timed-0", "frame", timeout=True), [other])
+    start("timed-0", lambda: take(one, other), waits("Lock", other, "timed-1", "frame", timeout=True, at="timed"), [one])
+    start("timed-1", lambda: take(other, one), waits("Lock", one, "timed-0", "frame", timeout=True, at="timed"), [other])
 
 
 def library():
@@ -209,13 +228,13 @@ def suspended():
     a, b, meeting = threading.Lock(), threading.Lock(), threading.Barrier(2)
 
     def generate():
-        with a:
+        with a:  # with generator
             meeting.wait()
             with b:
                 yield
 
     async def inner():
-        with b:
+        with b:  # with coroutine
             meeting.wait()
             with a:
                 pass
@@ -223,8 +242,8 @@ def suspended():
     async def outer():
         await inner()
 
-    start("generator", lambda: list(generate()), waits("Lock", b, "coroutine", "frame"), [a])
-    start("coroutine", lambda: outer().send(None), waits("Lock", a, "generator", "frame"), [b])
+    start("generator", lambda: list(generate()), waits("Lock", b, "coroutine", "frame", at="coroutine"), [a])
+    start("coroutine", lambda: outer().send(None), waits("Lock", a, "generator", "frame", at="generator"), [b])
     DEADLOCKS.append(["generator", "coroutine"])
 
     @contextlib.contextmanager
@@ -235,13 +254,13 @@ def suspended():
     c, d, meet = threading.Lock(), threading.Lock(), threading.Barrier(2)
 
     def take(first, second):
-        with locked(first):
+        with locked(first):  # with manager
             meet.wait()
             with locked(second):
                 pass
 
-    start("manager-0", lambda: take(c, d), waits("Lock", d, "manager-1", "frame"), [c])
-    start("manager-1", lambda: take(d, c), waits("Lock", c, "manager-0", "frame"), [d])
+    start("manager-0", lambda: take(c, d), waits("Lock", d, "manager-1", "frame", at="manager"), [c])
+    start("manager-1", lambda: take(d, c), waits("Lock", c, "manager-0", "frame", at="manager"), [d])
     DEADLOCKS.append(["manager-0", "manager-1"])
 
 

@@ -1,16 +1,21 @@
-"""A target whose tasks wait in many ways, each told in a line: tasks.py [SLEEPERS].
+"""A target whose tasks wait in many ways, each told in a line: tasks.py [SLEEPERS] [uvloop FOLDER]
+[interpreters].
 
 Prints `task JSON` for each task: id, name, coroutine, the chain of awaits (id, function, line, columns of each frame), id of what
 it waits for; `cycle JSON` for each circle: the ids of its tasks and whether it ends by itself; `lock JSON` for each lock: its id
-and the id of the task that holds it; `worker N`: the native id of the executor's thread. Then `ready PID`. Runs on CPython 3.8 to 3.15.
+and the id of the task that holds it, the line of its `async with`; `semaphore JSON`: the tasks inside, and the one holder if that is certain;
+`worker N`: the native id of the executor's thread; `waits JSON`: the name of a task, what it waits in, the file descriptor; `mixed JSON`:
+tasks and the names of threads that wait for each other; `elsewhere JSON`: the id of a subinterpreter and its tasks. Then `ready PID`. Runs on CPython 3.8 to 3.15; with uvloop where FOLDER has it.
 """
 import asyncio
 import asyncio.futures
 import asyncio.tasks
+import contextlib
 import ctypes
 import inspect
 import json
 import os
+import socket
 import sys
 import threading
 
@@ -20,6 +25,14 @@ TOLD = []  # tasks, of all loops
 CYCLES = []
 LOCKS = []
 WORKERS = []  # native ids
+THREADS = {}  # native ids, by the id of the loop
+SEMAPHORES = []
+WAITS = []
+MIXED = []
+UVLOOP = "uvloop" in sys.argv
+if UVLOOP:
+    sys.path.insert(0, sys.argv[sys.argv.index("uvloop") + 1])
+    import uvloop
 HELD = []  # whatever must not be collected
 VERSION = sys.version_info[:2]
 
@@ -69,6 +82,10 @@ async def timed_shield(future):
     await asyncio.wait_for(asyncio.shield(future), FOREVER)
 
 
+async def unending(future):
+    await asyncio.wait_for(asyncio.shield(future), None)
+
+
 async def waiting(future):
     await asyncio.wait([future])
 
@@ -101,16 +118,46 @@ async def diamond():
     start(top(), "top")
 
 
+def line_of(mark):
+    """The line of a statement with this mark behind it."""
+    with open(__file__, encoding="utf-8") as file:
+        return next(number for number, line in enumerate(file, 1) if line.endswith("  # %s\n" % mark))
+
+
 async def convoy():
     lock = asyncio.Lock()
 
     async def inside():
-        async with lock:
-            await asyncio.sleep(FOREVER)
+        try:
+            async with lock:  # convoy
+                try:
+                    await asyncio.sleep(FOREVER)
+                finally:
+                    pass
+        except KeyError:
+            pass
 
     tasks = [start(inside()) for _ in range(4)]
     await settle()
-    LOCKS.append({"lock": id(lock), "holder": id(tasks[0])})
+    LOCKS.append({"lock": id(lock), "holder": id(tasks[0]), "line": line_of("convoy")})
+    HELD.append(lock)
+
+
+async def through_contextlib():
+    lock = asyncio.Lock()
+
+    @contextlib.asynccontextmanager
+    async def locked():
+        async with lock:
+            yield
+
+    async def inside():
+        async with locked():  # contextlib
+            await asyncio.sleep(FOREVER)
+
+    tasks = [start(inside()) for _ in range(2)]
+    await settle()
+    LOCKS.append({"lock": id(lock), "holder": id(tasks[0]), "line": line_of("contextlib")})
     HELD.append(lock)
 
 
@@ -118,7 +165,7 @@ async def two_locks():
     one, other = asyncio.Lock(), asyncio.Lock()
 
     async def both(first, second):
-        async with first:
+        async with first:  # two_locks
             await settle()
             async with second:
                 pass
@@ -126,7 +173,9 @@ async def two_locks():
     tasks = [start(both(one, other), "AB"), start(both(other, one), "BA")]
     for _ in range(4):
         await settle()
-    LOCKS.extend([{"lock": id(one), "holder": id(tasks[0])}, {"lock": id(other), "holder": id(tasks[1])}])
+    line = line_of("two_locks")
+    LOCKS.append({"lock": id(one), "holder": id(tasks[0]), "line": line})
+    LOCKS.append({"lock": id(other), "holder": id(tasks[1]), "line": line})
     HELD.extend([one, other])
     cycle(tasks, False)
 
@@ -143,7 +192,7 @@ async def bare_acquire():
     await settle()
     start(take(), "second to acquire")
     await settle()
-    LOCKS.append({"lock": id(lock), "holder": None})
+    LOCKS.append({"lock": id(lock), "holder": None, "line": None})
 
 
 async def generating():
@@ -160,6 +209,77 @@ async def generating():
 
     start(iterate(), "iterate")
     start(send(), "send")
+
+
+async def semaphores():
+    """Two inside one of two, of which more are not known; one inside a bounded one; two of those in a circle."""
+    loose, bounded, one, other = asyncio.Semaphore(2), asyncio.BoundedSemaphore(1), asyncio.BoundedSemaphore(1), asyncio.BoundedSemaphore(1)
+    HELD.extend([loose, bounded, one, other])
+
+    async def inside(semaphore):
+        async with semaphore:
+            await asyncio.sleep(FOREVER)
+
+    async def both(first, second):
+        async with first:
+            await settle()
+            async with second:
+                pass
+
+    async def loosely(first, second):
+        async with first:
+            await settle()
+            async with second:
+                pass
+
+    tasks = [start(inside(loose)) for _ in range(3)] + [start(inside(bounded)) for _ in range(2)]
+    circle_of = [start(both(one, other)), start(both(other, one))]
+    left, right = asyncio.Semaphore(1), asyncio.Semaphore(1)
+    HELD.extend([left, right])
+    unsure = [start(loosely(left, right)), start(loosely(right, left))]
+    for _ in range(4):
+        await settle()
+    for semaphore, all_inside, holder in (
+        (loose, tasks[:2], None), (bounded, tasks[3:4], tasks[3]), (one, circle_of[:1], circle_of[0]), (left, unsure[:1], None),
+    ):
+        SEMAPHORES.append({
+            "semaphore": id(semaphore), "inside": sorted(id(t) for t in all_inside), "holder": holder and id(holder),
+        })
+    cycle(circle_of, False)
+
+
+async def places():
+    """Barrier, sockets, streams, subprocess, queues."""
+    def named(name, coroutine, kind, fd=None):
+        WAITS.append({"task": id(start(coroutine, name)), "kind": kind, "fd": fd})
+
+    loop = asyncio.get_running_loop()
+    full, joined = asyncio.Queue(1), asyncio.Queue()
+    full.put_nowait(1)
+    joined.put_nowait(1)
+    HELD.extend([full, joined])
+    named("in put", full.put(2), "queue")
+    named("in queue join", joined.join(), "queue")
+    if hasattr(asyncio, "Barrier"):
+        barrier = asyncio.Barrier(2)
+        HELD.append(barrier)
+        named("in barrier", barrier.wait(), "barrier")
+    for own, its in (socket.socketpair(), socket.socketpair()):
+        own.setblocking(False)
+        HELD.extend([own, its])
+    own, its = HELD[-4], HELD[-2]
+    # uvloop keeps what it waits for in C
+    named("in socket", loop.sock_recv(own, 10), None if UVLOOP else "socket", None if UVLOOP else own.fileno())
+    its.setblocking(False)
+    reader, writer = await asyncio.open_connection(sock=its)
+    HELD.extend([reader, writer])
+    named("in stream", reader.read(10), "stream", None if UVLOOP else writer.get_extra_info("socket").fileno())
+
+
+async def processes():
+    child = await asyncio.create_subprocess_exec("cat", stdin=asyncio.subprocess.PIPE)
+    HELD.append(child)
+    WAITS.append({"task": id(start(child.wait(), "in process")), "kind": None if UVLOOP else "subprocess", "fd": None})
 
 
 async def primitives():
@@ -248,6 +368,7 @@ async def main(sleepers, over):
     await circle([shielded, bare])
     await circle([waiting, completing])
     await circle([timed, bare], ends=True)
+    await circle([unending, shielded])
     await circle([timed_shield, shielded], ends=True)
     await circle([first_of, bare], ends=True)
     await diamond()
@@ -255,6 +376,10 @@ async def main(sleepers, over):
     await two_locks()
     await bare_acquire()
     await generating()
+    await through_contextlib()
+    await semaphores()
+    await places()
+    await processes()
     await primitives()
     await written_in_python()
     await versions_own()
@@ -263,6 +388,76 @@ async def main(sleepers, over):
         start(asyncio.sleep(FOREVER))
     await settle()
     over()
+
+
+async def crossing(over):
+    """Circles through tasks and threads."""
+    loop = asyncio.get_running_loop()
+    lock = asyncio.Lock()
+    HELD.append(lock)
+    names = []
+
+    async def locked():
+        async with lock:
+            pass
+
+    def work():
+        names.append(threading.current_thread().name)
+        asyncio.run_coroutine_threadsafe(locked(), loop).result()
+
+    async def holding():
+        async with lock:
+            await loop.run_in_executor(None, work)
+
+    def harmless():
+        asyncio.run_coroutine_threadsafe(asyncio.sleep(FOREVER), loop).result()
+
+    async def waits_for_thread():
+        await loop.run_in_executor(None, harmless)
+
+    outer = start(holding(), "holding")
+    start(waits_for_thread(), "harmless")
+    while not (names and lock._waiters):
+        await asyncio.sleep(0)
+    inner = next(t for t in asyncio.all_tasks() if t.get_coro().__name__ == "locked")
+    MIXED.append({"tasks": sorted([id(outer), id(inner)]), "threads": names})
+    over()
+
+
+async def blocking(over):
+    """A loop whose thread waits for what the loop itself would do."""
+    loop = asyncio.get_running_loop()
+
+    async def never():
+        pass
+
+    async def blocks():
+        over()
+        asyncio.run_coroutine_threadsafe(never(), loop).result()
+
+    start(blocks(), "blocks")
+    MIXED.append({"tasks": [], "threads": [threading.current_thread().name]})
+
+
+async def holding_across(over):
+    """A suspended task is inside a threading.Lock, and another one of its loop waits for that, and blocks the loop."""
+    lock = threading.Lock()
+    HELD.append(lock)
+
+    async def holds():
+        with lock:
+            await asyncio.sleep(FOREVER)
+
+    async def wants():
+        over()
+        with lock:
+            pass
+
+    held = start(holds(), "holds")
+    await settle()
+    start(wants(), "wants")
+    # the task waits for the timer, which the loop does not come to
+    MIXED.append({"tasks": [id(held)], "threads": [threading.current_thread().name]})
 
 
 async def in_a_thread(over):
@@ -304,6 +499,12 @@ def chain(coroutine):
 
 
 def tell():
+    for one in SEMAPHORES:
+        print("semaphore", json.dumps(one))
+    for one in WAITS:
+        print("waits", json.dumps(one))
+    for one in MIXED:
+        print("mixed", json.dumps(one))
     for task in TOLD:
         coroutine = task.get_coro()
         state = "cancelled" if task.cancelled() else "finished" if task.done() else "pending"
@@ -312,10 +513,11 @@ def tell():
             "id": id(task),
             "name": task.get_name(),
             "state": state,
-            "coroutine": coroutine.__qualname__ if coroutine is not None else None,
+            "coroutine": coroutine.__qualname__ if inspect.iscoroutine(coroutine) else None,
             "frames": chain(coroutine),
             "fut_waiter": id(waiter) if waiter is not None else None,
             "loop": id(task.get_loop()),
+            "thread": THREADS.get(id(task.get_loop())),
         }
         print("task", json.dumps(told))
     for one in CYCLES:
@@ -327,13 +529,44 @@ def tell():
     print("ready", os.getpid(), flush=True)
 
 
+ELSEWHERE = """
+import asyncio, sys
+async def wait():
+    await asyncio.sleep(10 ** 6)
+async def both():
+    tasks = [asyncio.ensure_future(wait()) for _ in range(2)]
+    await asyncio.sleep(0)
+    return tasks
+loop = asyncio.new_event_loop()
+tasks = loop.run_until_complete(both())
+print("elsewhere [%d, [%d, %d]]" % (IDENT, id(tasks[0]), id(tasks[1])), flush=True)
+"""
+
+
+def in_other_interpreters():
+    """Tasks whose loops do not run any more, in subinterpreters."""
+    try:
+        import _interpreters as made
+    except ImportError:
+        import _xxsubinterpreters as made
+    for _ in range(2):
+        if VERSION >= (3, 13):
+            other = made.create("legacy")
+        else:
+            other = made.create(isolated=False) if VERSION >= (3, 9) else made.create()
+        HELD.append(other)
+        if made.run_string(other, "IDENT = %d\n%s" % (int(other), ELSEWHERE)) is not None:
+            raise RuntimeError("an interpreter could not be set up")
+
+
 def run(coroutine_of, *args):
     """Runs a loop until its coroutine is over, and goes on waiting with all of its tasks as they are."""
     done = threading.Event()
 
     def body():
-        loop = asyncio.new_event_loop()
+        loop = uvloop.new_event_loop() if UVLOOP else asyncio.new_event_loop()
         HELD.append(loop)
+        THREADS[id(loop)] = threading.get_native_id()
         HELD.append(loop.create_task(coroutine_of(*args, done.set)))
         loop.run_forever()
 
@@ -341,8 +574,13 @@ def run(coroutine_of, *args):
     done.wait()
 
 
-run(main, int(sys.argv[1]) if len(sys.argv) > 1 else 0)
+if "interpreters" in sys.argv:
+    in_other_interpreters()
+run(main, int(sys.argv[1]) if sys.argv[1:] and sys.argv[1].isdigit() else 0)
 run(in_a_thread)
+run(crossing)
+run(blocking)
+run(holding_across)
 threading.Event().wait(0.2)  # the loops go to sleep
 tell()
 threading.Event().wait()

@@ -10,7 +10,8 @@ pub struct Threads {
     /// the others.
     pub threads: Vec<Thread>,
     /// Threads that wait for each other for good, by their native ids: each for one that the next holds, the last for
-    /// one that the first holds. One that waits for what it holds itself stands alone.
+    /// one that the first holds. One that waits for what it holds itself stands alone. Where tasks of asyncio are part
+    /// of the circle, the sentence names them.
     pub deadlocks: Vec<Vec<u64>>,
     /// A sentence for each of `deadlocks`.
     pub explained: Vec<String>,
@@ -183,7 +184,7 @@ pub struct Wait {
     pub holder: Option<u64>,
     /// How it is known; `None` without a holder.
     pub certainty: Option<Certainty>,
-    /// Where the holder's `with` block is.
+    /// The holder's `with` statement.
     pub held_at: Option<Place>,
     /// Without a holder: threads whose frames refer to the lock, by their native ids. One of them may have it.
     pub candidates: Vec<u64>,

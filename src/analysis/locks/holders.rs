@@ -5,7 +5,7 @@
 
 use super::{Kind, Locks, Seen, library};
 use crate::analysis::answers::{Frame, Thread};
-use crate::cpython::{ExceptionTables, StackFrame};
+use crate::cpython::{EXIT, Entered, ExceptionTables, StackFrame};
 use crate::snapshot::Addr;
 use std::collections::HashSet;
 
@@ -21,6 +21,8 @@ pub(super) struct Held {
     pub lock: Addr,
     /// The index of the frame; `None` for an RLock that only names the thread as its owner.
     pub frame: Option<usize>,
+    /// The line of its `with`.
+    pub line: Option<u32>,
     /// A semaphore has no one holder: it is only known that the thread is inside.
     semaphore: bool,
 }
@@ -51,7 +53,7 @@ impl Locks<'_> {
             if let Some(all) = owner.and_then(|i| held.get_mut(*i))
                 && !all.iter().any(|h| h.lock == lock)
             {
-                all.push(Held { lock, frame: None, semaphore: false });
+                all.push(Held { lock, frame: None, line: None, semaphore: false });
             }
         }
         held
@@ -66,12 +68,14 @@ impl Locks<'_> {
             if held.len() >= MAX_HELD {
                 break;
             }
-            for (lock, semaphore) in self.entered(at, tables, 0) {
-                // an RLock knows better than any frame
-                let owner = || self.memory.rlock_owner(lock) == Some(seen.thread.ident);
-                let is_rlock = self.kinds.get(&lock) == Some(&Kind::RLock);
-                if !released.contains(&lock) && (!is_rlock || owner()) {
-                    held.push(Held { lock, frame: Some(frame), semaphore });
+            for Entered { manager, line } in self.memory.entered(at, self.heap.types(), tables, EXIT) {
+                for (lock, semaphore) in self.locks_of(manager, tables, 0) {
+                    // an RLock knows better than any frame
+                    let owner = || self.memory.rlock_owner(lock) == Some(seen.thread.ident);
+                    let is_rlock = self.kinds.get(&lock) == Some(&Kind::RLock);
+                    if !released.contains(&lock) && (!is_rlock || owner()) {
+                        held.push(Held { lock, frame: Some(frame), line, semaphore });
+                    }
                 }
             }
         }
@@ -80,8 +84,8 @@ impl Locks<'_> {
 
     /// The locks and semaphores whose `with` blocks a frame is in.
     fn entered(&self, frame: &StackFrame, tables: &mut ExceptionTables, nested: usize) -> Vec<(Addr, bool)> {
-        let managers = self.memory.entered(frame, self.heap.types(), tables);
-        managers.into_iter().flat_map(|manager| self.locks_of(manager, tables, nested)).collect()
+        let entered = self.memory.entered(frame, self.heap.types(), tables, EXIT);
+        entered.into_iter().flat_map(|with| self.locks_of(with.manager, tables, nested)).collect()
     }
 
     fn locks_of(&self, manager: Addr, tables: &mut ExceptionTables, nested: usize) -> Vec<(Addr, bool)> {

@@ -262,5 +262,5 @@ impl<'h> Locks<'h> {
 
 fn place_of(rows: &[Thread], thread: usize, held: &Held) -> Option<Place> {
     let frame = rows.get(thread)?.frames.get(held.frame?)?;
-    Some(Place { function: frame.function.clone(), file: frame.file.clone(), line: frame.line })
+    Some(Place { function: frame.function.clone(), file: frame.file.clone(), line: held.line })
 }

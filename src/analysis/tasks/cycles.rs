@@ -2,46 +2,57 @@
 //!
 //! Tarjan's algorithm without recursion, as a chain of awaits may be as long as there are tasks. Knows numbers only.
 
-/// The components that hold a cycle, each in the order its members await one another as far as that goes. `O(n + m)`.
-pub fn components(edges: &[Vec<usize>]) -> Vec<Vec<usize>> {
-    const NEW: usize = usize::MAX;
-    let n = edges.len();
+/// The components that hold a cycle, among the nodes below `n` that `is_part`. `O(n + m)`.
+pub fn components<'e>(n: usize, is_part: impl Fn(u32) -> bool, edges: impl Fn(usize) -> &'e [u32]) -> Vec<Vec<u32>> {
+    const NEW: u32 = u32::MAX;
+    /// No way on: it is in no cycle.
+    const DONE: u32 = u32::MAX - 1;
     let mut order = vec![NEW; n];
-    let mut low = vec![0usize; n];
+    let mut low = vec![0u32; n];
     let mut on_stack = vec![false; n];
     let (mut stack, mut found, mut next) = (Vec::new(), Vec::new(), 0);
-    for root in 0..n {
-        if order[root] != NEW {
+    let mut work: Vec<(u32, u32)> = Vec::new();
+    for root in 0..n as u32 {
+        if order[root as usize] != NEW || !is_part(root) {
             continue;
         }
-        let mut work: Vec<(usize, usize)> = vec![(root, 0)];
+        work.push((root, 0));
         while let Some((v, i)) = work.last_mut() {
-            let v = *v;
+            let at = *v as usize;
             if *i == 0 {
-                order[v] = next;
-                low[v] = next;
+                if edges(at).is_empty() {
+                    order[at] = DONE;
+                    work.pop();
+                    continue;
+                }
+                order[at] = next;
+                low[at] = next;
                 next += 1;
-                stack.push(v);
-                on_stack[v] = true;
+                stack.push(*v);
+                on_stack[at] = true;
             }
-            if let Some(w) = edges[v].get(*i).copied().filter(|w| *w < n) {
+            if let Some(w) = edges(at).get(*i as usize).copied() {
                 *i += 1;
-                if order[w] == NEW {
+                let to = w as usize;
+                if to >= n || !is_part(w) {
+                    continue;
+                }
+                if order[to] == NEW {
                     work.push((w, 0));
-                } else if on_stack[w] {
-                    low[v] = low[v].min(order[w]);
+                } else if on_stack[to] {
+                    low[at] = low[at].min(order[to]);
                 }
                 continue;
             }
             work.pop();
             if let Some((parent, _)) = work.last() {
-                low[*parent] = low[*parent].min(low[v]);
+                low[*parent as usize] = low[*parent as usize].min(low[at]);
             }
-            if low[v] == order[v] {
-                let at = stack.iter().rposition(|w| *w == v).unwrap_or(0);
-                let members = stack.split_off(at);
-                members.iter().for_each(|w| on_stack[*w] = false);
-                if members.len() > 1 || edges[v].contains(&v) {
+            if low[at] == order[at] {
+                let from = stack.iter().rposition(|w| *w as usize == at).unwrap_or(0);
+                let members = stack.split_off(from);
+                members.iter().for_each(|w| on_stack[*w as usize] = false);
+                if members.len() > 1 || edges(at).contains(&(at as u32)) {
                     found.push(members);
                 }
             }
@@ -52,18 +63,21 @@ pub fn components(edges: &[Vec<usize>]) -> Vec<Vec<usize>> {
 
 #[cfg(test)]
 mod tests {
-    use super::components;
     use proptest::prelude::*;
 
+    fn components(edges: &[Vec<u32>]) -> Vec<Vec<u32>> {
+        super::components(edges.len(), |_| true, |i| &edges[i])
+    }
+
     /// Which nodes each node reaches, by going everywhere.
-    fn reached(edges: &[Vec<usize>]) -> Vec<Vec<bool>> {
+    fn reached(edges: &[Vec<u32>]) -> Vec<Vec<bool>> {
         let n = edges.len();
         let mut all = vec![vec![false; n]; n];
         for (from, row) in all.iter_mut().enumerate() {
             let mut work = edges[from].clone();
             while let Some(at) = work.pop() {
-                if !std::mem::replace(&mut row[at], true) {
-                    work.extend(&edges[at]);
+                if !std::mem::replace(&mut row[at as usize], true) {
+                    work.extend(&edges[at as usize]);
                 }
             }
         }
@@ -73,13 +87,13 @@ mod tests {
     proptest! {
         #[test]
         fn members_are_those_that_reach_each_other(
-            edges in (1usize..12).prop_flat_map(|n| prop::collection::vec(prop::collection::vec(0..n, 0..3), n))
+            edges in (1usize..12).prop_flat_map(|n| prop::collection::vec(prop::collection::vec(0..n as u32, 0..3), n))
         ) {
             let reach = reached(&edges);
-            let mut expected: Vec<Vec<usize>> = Vec::new();
+            let mut expected: Vec<Vec<u32>> = Vec::new();
             for (v, own) in reach.iter().enumerate() {
-                if own[v] && !expected.iter().any(|c| c.contains(&v)) {
-                    expected.push((0..edges.len()).filter(|w| own[*w] && reach[*w][v]).collect());
+                if own[v] && !expected.iter().any(|c| c.contains(&(v as u32))) {
+                    expected.push((0..edges.len() as u32).filter(|w| own[*w as usize] && reach[*w as usize][v]).collect());
                 }
             }
             let mut found = components(&edges);
@@ -91,7 +105,7 @@ mod tests {
 
     #[test]
     fn a_chain_may_be_long() {
-        let mut edges: Vec<Vec<usize>> = (1..=200_000).map(|i| vec![i]).collect();
+        let mut edges: Vec<Vec<u32>> = (1..=200_000).map(|i| vec![i]).collect();
         edges.push(vec![]);
         assert!(components(&edges).is_empty());
         edges[200_000].push(0);

@@ -2,17 +2,18 @@
 //!
 //! Written in C or in Python, a task looks the same from here on. Which object waits for which is not decided here.
 
+use super::roles::{Link, Role, Roles};
+use super::world::State;
+use crate::cpython::layout::FrameStateVariant;
 use crate::cpython::types::{Type, TypeTable};
-use crate::cpython::value::FutureState;
-use crate::cpython::{GeneratorState, Limits, Memory, Value};
+use crate::cpython::{GeneratorState, Limits, Memory, StackFrame, Value};
 use crate::heap::Heap;
 use crate::snapshot::Addr;
-use crate::text::sanitize;
 use std::cell::Cell;
 use std::collections::HashSet;
 
 /// Coroutines in a chain of awaits: more are damage, or cut off.
-const MAX_CHAIN: usize = 10_000;
+const MAX_CHAIN: usize = 1 << 16;
 
 /// Characters of a name.
 const MAX_NAME: usize = 200;
@@ -20,41 +21,41 @@ const MAX_NAME: usize = 200;
 /// Items of a tuple, a list or a deque that are looked at.
 const MAX_ITEMS: usize = 1 << 20;
 
-/// A task or future as it says of itself.
-#[derive(Debug, Clone, Default)]
-pub struct Raw {
-    pub state: Option<&'static str>,
-    pub name: Option<String>,
-    pub result: Option<Addr>,
-    pub exception: Option<Addr>,
-    pub event_loop: Option<Addr>,
-    pub coroutine: Option<Addr>,
-    pub fut_waiter: Option<Addr>,
-    pub callbacks: Vec<Addr>,
+/// `fut_state` of a future in C (`Modules/_asynciomodule.c`).
+pub const STATES: [State; 3] = [State::Pending, State::Cancelled, State::Finished];
+
+/// What readers of one heap share.
+#[derive(Clone, Copy)]
+pub struct Source<'h> {
+    pub heap: &'h Heap,
+    pub roles: &'h Roles,
+    /// The objects None and True.
+    pub none: Addr,
+    pub truth: Addr,
 }
 
-/// The coroutines from a task's own down to the innermost await.
-#[derive(Debug, Clone, Default)]
-pub struct Chain {
-    /// Coroutines, generators and async generators, outermost first.
-    pub frames: Vec<Addr>,
-    /// Whether those are all: no link was damaged.
-    pub whole: bool,
-}
-
-/// A reader of one heap.
+/// A reader of one heap, for one thread.
 pub struct Reading<'h> {
+    pub source: Source<'h>,
     pub heap: &'h Heap,
     pub memory: Memory<'h>,
+    pub roles: &'h Roles,
+    /// Slots on the value stack of a suspended frame that only awaits.
+    awaiting: u64,
     /// Items and coroutines that may still be looked at: damaged memory can show the same list to every task.
     left: Cell<u64>,
 }
 
 impl<'h> Reading<'h> {
-    pub fn new(heap: &'h Heap) -> Self {
-        let objects = heap.objects().len() as u64;
+    /// `share`: which part of all there is this reader may look at.
+    pub fn new(source: Source<'h>, share: f64) -> Self {
+        let objects = source.heap.objects().len() as f64;
         // a coroutine is awaited once, and few lists have more than one owner
-        Reading { heap, memory: heap.memory(), left: Cell::new((objects * 16).max(1 << 20)) }
+        let left = (objects * 4.0 * share).max(65536.0) as u64;
+        let memory = source.heap.memory();
+        // 3.15 has two slots for what is awaited
+        let awaiting = if memory.layout.variants.frame_state == FrameStateVariant::V315 { 2 } else { 1 };
+        Reading { source, heap: source.heap, memory, roles: source.roles, awaiting, left: Cell::new(left) }
     }
 
     /// Takes so much of what may be looked at; `false` when there is no more.
@@ -81,8 +82,23 @@ impl<'h> Reading<'h> {
         self.type_of(addr).is_some_and(|t| t.name == name)
     }
 
+    pub fn role(&self, addr: Addr) -> Option<Role> {
+        let id = self.heap.objects().object_at(addr)?;
+        self.roles.of(self.heap.objects().type_of(id)?)
+    }
+
+    /// Whether it is a function of a kind that asyncio has among its callbacks.
+    pub fn is_callable(&self, addr: Addr) -> bool {
+        let ty = self.memory.type_of(addr).and_then(|ty| self.types().id_of(ty));
+        ty.is_some_and(|ty| self.roles.is_callable(ty))
+    }
+
     pub fn not_none(&self, addr: Option<Addr>) -> Option<Addr> {
-        addr.filter(|a| !a.is_null() && !self.is(*a, "NoneType"))
+        addr.filter(|a| !a.is_null() && *a != self.source.none)
+    }
+
+    pub fn is_truth(&self, addr: Option<Addr>) -> bool {
+        addr.is_some_and(|a| !a.is_null() && a == self.source.truth)
     }
 
     /// An attribute that is not None.
@@ -97,7 +113,7 @@ impl<'h> Reading<'h> {
     }
 
     pub fn is_true(&self, addr: Addr, name: &str) -> bool {
-        self.attribute(addr, name).is_some_and(|a| self.is(a, "bool") && self.memory.small_int(a) == Some(1))
+        self.is_truth(self.attribute(addr, name))
     }
 
     pub fn float(&self, addr: Addr) -> Option<f64> {
@@ -127,6 +143,20 @@ impl<'h> Reading<'h> {
             Some(Value::Sequence(part)) if self.take(part.items.len() as u64) => part.items,
             _ => Vec::new(),
         }
+    }
+
+    /// Items of an attribute that is a deque, a list or a tuple.
+    pub fn items_of(&self, addr: Addr, name: &str) -> Vec<Addr> {
+        self.attribute(addr, name).map(|list| self.items(list)).unwrap_or_default()
+    }
+
+    /// The file descriptor of a socket that is open.
+    pub fn socket_fd(&self, addr: Addr) -> Option<i64> {
+        let ty = self.type_of(addr)?;
+        if !self.types().bases(ty).any(|b| b.name == "_socket.socket") {
+            return None;
+        }
+        self.memory.reader.i32(addr + self.memory.layout.structs.socket.sock_fd).map(i64::from).filter(|fd| *fd >= 0)
     }
 
     /// The module and the qualified name of a function.
@@ -161,96 +191,62 @@ impl<'h> Reading<'h> {
         self.closure(function).into_iter().find(|(n, _)| n == name).map(|(_, held)| held)
     }
 
-    /// `Modules/_asynciomodule.c` of every version; `Lib/asyncio/futures.py` and `tasks.py` where it is not used.
-    pub fn future(&self, addr: Addr, in_c: bool) -> Raw {
-        if !in_c {
-            return self.python_future(addr);
-        }
-        let mut raw = Raw { event_loop: self.field(addr, "_loop"), ..Raw::default() };
-        if let Some(Value::Future { state, result, exception, task }) = self.value(addr) {
-            raw.state = Some(match state {
-                FutureState::Pending => "pending",
-                FutureState::Cancelled => "cancelled",
-                FutureState::Finished => "finished",
-            });
-            (raw.result, raw.exception) = (result, exception);
-            if let Some(task) = task {
-                raw.name = task.name.map(|n| sanitize(&n).into_owned());
-                raw.coroutine = self.not_none(task.coroutine);
-                raw.fut_waiter = self.not_none(task.waits_for);
-            }
-        }
-        raw.callbacks.extend(self.not_none(self.field(addr, "callback0")));
-        if let Some(list) = self.not_none(self.field(addr, "_callbacks")) {
-            raw.callbacks.extend(self.callbacks(list));
-        }
-        raw
-    }
-
-    fn python_future(&self, addr: Addr) -> Raw {
-        let attribute = |name| self.attribute(addr, name);
-        let name = attribute("_name").and_then(|n| match self.int(n) {
-            Some(n) => Some(format!("Task-{n}")),
-            None => self.text(n).map(|n| sanitize(&n).into_owned()),
-        });
-        // what an instance has not set is the class's default: pending, None
-        let state = attribute("_state").and_then(|s| self.text(s));
-        Raw {
-            state: match state.as_deref() {
-                None | Some("PENDING") => Some("pending"),
-                Some("CANCELLED") => Some("cancelled"),
-                Some("FINISHED") => Some("finished"),
-                Some(_) => None,
-            },
-            name,
-            result: attribute("_result"),
-            exception: attribute("_exception"),
-            event_loop: attribute("_loop"),
-            coroutine: attribute("_coro"),
-            fut_waiter: attribute("_fut_waiter"),
-            callbacks: attribute("_callbacks").map(|list| self.callbacks(list)).unwrap_or_default(),
-        }
-    }
-
-    /// The functions of a list of `(function, context)`.
-    fn callbacks(&self, list: Addr) -> Vec<Addr> {
+    /// The functions of a list of `(function, context)` that are worth a look.
+    pub fn callbacks(&self, list: Addr) -> impl Iterator<Item = Addr> {
         let pairs = self.items(list).into_iter();
-        pairs.filter_map(|pair| self.items(pair).first().copied().filter(|_| self.is(pair, "tuple"))).collect()
+        let first = self.memory.layout.structs.tuple.ob_item;
+        pairs.filter_map(move |pair| self.memory.reader.pointer(pair + first)).filter(|c| self.is_callable(*c))
     }
 
-    /// Follows a coroutine down to what is no coroutine. Ends at one that was there before.
-    pub fn chain(&self, coroutine: Addr) -> Chain {
-        let (mut chain, mut seen) = (Chain::default(), HashSet::new());
+    /// Whether the value stack of a suspended frame has more on it than what it awaits.
+    pub fn has_more_than_await(&self, frame: &StackFrame) -> bool {
+        self.memory.stack_slots(frame).is_some_and(|s| s.used > s.locals + self.awaiting)
+    }
+
+    /// Follows a coroutine down to what is no coroutine, the task's own first; `false` when a link is damaged. Ends at
+    /// one that was there before. One that has finished has no frame.
+    pub fn chain(&self, coroutine: Addr, visit: &mut impl FnMut(Addr, GeneratorState, Option<StackFrame>)) -> bool {
+        // most are a few coroutines deep
+        const FEW: usize = 16;
+        let (mut few, mut seen, mut met) = ([Addr::NULL; FEW], HashSet::new(), 0);
         let mut at = coroutine;
-        while chain.frames.len() < MAX_CHAIN && seen.insert(at) && self.take(1) {
-            let Some(ty) = self.type_of(at) else { return chain };
-            let inside = match ty.name.as_str() {
-                "coroutine" | "generator" | "async_generator" => {
-                    chain.frames.push(at);
-                    match self.memory.generator_state(at) {
-                        None => return chain,
-                        Some(GeneratorState::Suspended) => {}
-                        Some(_) => return Chain { whole: true, ..chain },
+        while met < MAX_CHAIN && self.take(1) {
+            let repeats = few.contains(&at) || met >= FEW && !seen.insert(at);
+            if repeats && !at.is_null() {
+                return false;
+            }
+            if let Some(slot) = few.get_mut(met) {
+                *slot = at;
+            }
+            met += 1;
+            let Some(ty) = self.memory.type_of(at) else { return false };
+            match self.roles.link(ty) {
+                // a wrapper that has let go of what it wraps leads nowhere: no object is at null
+                Some(Link::Wrapper(offset)) => at = self.memory.reader.pointer(at + offset).unwrap_or_default(),
+                Some(Link::Frame) => {
+                    let Some(state) = self.memory.generator_state(at) else { return false };
+                    visit(at, state, self.memory.generator_frame(at));
+                    if state != GeneratorState::Suspended {
+                        return true;
                     }
                     match self.memory.awaited(at) {
-                        Some(next) => next,
-                        None => return Chain { whole: true, ..chain },
+                        Some(next) => at = next,
+                        None => return true,
                     }
                 }
-                "coroutine_wrapper" => or_null(self.field(at, "cw_coroutine")),
-                "async_generator_asend" => or_null(self.field(at, "ags_gen")),
-                "async_generator_athrow" => or_null(self.field(at, "agt_gen")),
-                "anext_awaitable" => or_null(self.field(at, "wrapped")),
                 // a future, or something that is awaitable in a way of its own
-                _ => return Chain { whole: true, ..chain },
-            };
-            at = inside;
+                None => return self.heap.objects().object_at(at).is_some(),
+            }
         }
-        chain
+        false
     }
-}
 
-/// A wrapper that has let go of what it wraps leads nowhere: no object is at null.
-fn or_null(wrapped: Option<Addr>) -> Addr {
-    wrapped.unwrap_or(Addr::NULL)
+    /// The frames of a coroutine and of what it awaits, outermost first, each with its generator.
+    pub fn frames(&self, coroutine: Addr) -> Vec<StackFrame> {
+        let mut frames = Vec::new();
+        self.chain(coroutine, &mut |generator, _, frame| {
+            frames.extend(frame.map(|f| StackFrame { generator: Some(generator), ..f }));
+        });
+        frames
+    }
 }

@@ -1,222 +1,294 @@
 //! What is behind a plain future: a lock or a queue that has it among its waiters, a timer, a socket, a thread pool.
 //!
 //! The other half is what wakes: a handle of the event loop whose function finishes a future or cancels a task. Both
-//! come from the objects of the classes themselves, so no event loop has to be found. Loops that are not written in
-//! Python keep their timers in C, where they are not seen; `Timeout` objects are.
+//! come from the objects of the classes themselves, so no event loop has to be found. Of uvloop's handles, which are
+//! written in C, only the objects that they hold are known: a future among a handle's arguments is taken to wait for it.
 
-use super::graph::waiters;
-use super::{Role, World};
-use crate::analysis::answers::WaitsIn;
-use crate::analysis::variables;
-use crate::cpython::Value;
+use super::read::Reading;
+use super::roles::{HandleFields, Primitive, Role};
+use super::world::{Finder, World};
+use crate::cpython::types::TypeId;
+use crate::cpython::{EdgeKind, EdgeName, Value};
 use crate::snapshot::Addr;
+use rayon::prelude::*;
 use std::collections::HashMap;
 
-/// By the number of a node: what wakes it, as sentences.
-pub type Wakers = HashMap<usize, Vec<String>>;
+/// Handles that are read at a time.
+const CHUNK: usize = 2048;
+
+/// Arguments of a handle's function that are looked at.
+const MAX_ARGS: u64 = 64;
+
+/// What `run_coroutine_threadsafe` lets the loop call.
+const SCHEDULED: &str = "run_coroutine_threadsafe.<locals>.callback";
+
+/// What a future stands for.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Wait {
+    pub kind: Primitive,
+    /// The lock, the queue, the handle.
+    pub object: Addr,
+}
+
+/// What wakes a node, besides those that it awaits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Waker {
+    /// A `TimerHandle`.
+    Timer(Addr),
+    /// A `Timeout` that is active.
+    Timeout(Addr),
+    /// A `Handle`: the loop is about to make the call, or makes it when a file is ready.
+    Call,
+}
 
 /// Attributes of the classes that hold futures, and whether they hold one or many.
-const HOLDERS: &[(&str, &[&str], &[&str])] = &[
-    ("lock", &["_waiters"], &[]),
-    ("event", &["_waiters"], &[]),
-    ("condition", &["_waiters"], &[]),
-    ("semaphore", &["_waiters"], &[]),
-    ("queue", &["_getters", "_putters"], &[]),
-    ("stream", &[], &["_waiter"]),
-    ("subprocess", &["_exit_waiters"], &[]),
+const HOLDERS: &[(Primitive, &[&str], &[&str])] = &[
+    (Primitive::Lock, &["_waiters"], &[]),
+    (Primitive::Event, &["_waiters"], &[]),
+    (Primitive::Condition, &["_waiters"], &[]),
+    (Primitive::Semaphore, &["_waiters"], &[]),
+    (Primitive::Queue, &["_getters", "_putters"], &[]),
+    (Primitive::Stream, &["_drain_waiters"], &["_waiter", "_drain_waiter"]),
+    (Primitive::Subprocess, &["_exit_waiters"], &[]),
 ];
 
-pub fn waits(world: &World<'_>) -> (Vec<Option<WaitsIn>>, Wakers) {
+/// By the number of a node.
+pub struct Waits {
+    pub of: Vec<Wait>,
+    pub wakers: Vec<(u32, Waker)>,
+    /// Futures of thread pools that are not done, and the nodes that they finish.
+    pub concurrent: Vec<(Addr, Vec<u32>)>,
+    /// What an event loop is going to call, and it finishes a future of a thread pool: that future, and the loop.
+    pub scheduled: Vec<(Addr, Addr)>,
+}
+
+pub fn waits(world: &World<'_>) -> Waits {
     let read = &world.read;
-    let mut found = Found { world, waits: vec![None; world.nodes.len()], wakers: Wakers::new() };
+    let mut found = Waits {
+        of: vec![Wait::default(); world.nodes.len()],
+        wakers: Vec::new(),
+        concurrent: Vec::new(),
+        scheduled: Vec::new(),
+    };
     // a barrier's condition, and the event that Queue.join waits for, are the barrier and the queue to people
-    let mut owners: HashMap<Addr, (Addr, &'static str)> = HashMap::new();
+    let mut owners: HashMap<Addr, (Addr, Primitive)> = HashMap::new();
     for (at, kind) in &world.primitives {
-        let inner = match *kind {
-            "barrier" => read.attribute(*at, "_cond"),
-            "queue" => read.attribute(*at, "_finished"),
+        let inner = match kind {
+            Primitive::Barrier => read.attribute(*at, "_cond"),
+            Primitive::Queue => read.attribute(*at, "_finished"),
             _ => None,
         };
         owners.extend(inner.map(|i| (i, (*at, *kind))));
     }
-    let executors = world.primitives.iter().any(|(_, kind)| *kind == "executor");
-    let workers = if executors { workers(world) } else { HashMap::new() };
     for (at, kind) in &world.primitives {
         let Some((_, many, one)) = HOLDERS.iter().find(|(k, ..)| k == kind) else {
-            if *kind == "executor" {
-                found.executor(*at, &workers);
+            if *kind == Primitive::Executor {
+                found.executor(world, *at);
             }
             continue;
         };
-        let (shown, shown_kind) = owners.get(at).copied().unwrap_or((*at, *kind));
-        let futures = many.iter().flat_map(|name| waiters(world, *at, name));
-        let futures: Vec<Addr> = futures.chain(one.iter().filter_map(|name| read.attribute(*at, name))).collect();
-        if futures.is_empty() {
-            continue;
+        let (object, kind) = owners.get(at).copied().unwrap_or((*at, *kind));
+        for future in many.iter().flat_map(|name| read.items_of(*at, name)) {
+            found.set(world, future, Wait { kind, object });
         }
-        let mut wait = found.wait(shown_kind, shown);
-        if *kind == "stream" {
-            wait.fd = read.attribute(*at, "_transport").and_then(|t| found.fd_of(t));
+        for future in one.iter().filter_map(|name| read.attribute(*at, name)) {
+            found.set(world, future, Wait { kind, object });
         }
-        futures.iter().for_each(|f| found.set(*f, &wait));
     }
-    world.handles.iter().for_each(|h| found.handle(*h));
-    world.timeouts.iter().for_each(|t| found.timeout(*t));
-    (found.waits, found.wakers)
+    let (handles, finder, source) = (&world.handles, &world.finder, read.source);
+    let share = |len: usize| len as f64 / handles.len().max(1) as f64;
+    let parts: Vec<Vec<Call>> = handles
+        .par_chunks(CHUNK)
+        .map(|handles| {
+            let read = Reading::new(source, share(handles.len()));
+            let mut functions = HashMap::new();
+            handles.iter().filter_map(|(at, ty)| call(&read, finder, *at, *ty, &mut functions)).collect()
+        })
+        .collect();
+    parts.into_iter().flatten().for_each(|call| found.call(world, call));
+    world.foreign_handles.iter().for_each(|at| found.foreign(world, *at));
+    world.timeouts.iter().for_each(|t| found.timeout(world, *t));
+    found
 }
 
-struct Found<'w, 'h> {
-    world: &'w World<'h>,
-    waits: Vec<Option<WaitsIn>>,
-    wakers: Wakers,
+/// A call that a loop is going to make.
+struct Call {
+    handle: Addr,
+    kind: Primitive,
+    timer: bool,
+    /// The nodes that it may act on.
+    reached: Vec<u32>,
+    scheduled: Option<(Addr, Addr)>,
 }
 
-impl Found<'_, '_> {
-    fn wait(&self, kind: &'static str, address: Addr) -> WaitsIn {
-        let type_name = variables::type_name(self.world.read.heap, address);
-        WaitsIn { kind, address, type_name, ..WaitsIn::default() }
-    }
+/// What a function is, as far as all calls of it are alike.
+#[derive(Clone, Default)]
+struct Function {
+    name: String,
+    reached: Vec<u32>,
+    /// The future and the loop of `run_coroutine_threadsafe`.
+    scheduled: Option<(Addr, Addr)>,
+}
 
-    /// The first that is found of a future stays: what holds it among its waiters says more than a timer.
-    fn set(&mut self, future: Addr, wait: &WaitsIn) {
-        let node = self.world.find(future).filter(|i| !self.world.nodes[*i].task);
-        if let Some(slot) = node.and_then(|i| self.waits.get_mut(i)) {
-            slot.get_or_insert_with(|| wait.clone());
+/// `asyncio.events.Handle` and `TimerHandle`. Functions that many handles share are looked at once.
+fn call(
+    read: &Reading<'_>,
+    finder: &Finder<'_>,
+    handle: Addr,
+    ty: TypeId,
+    functions: &mut HashMap<Addr, Function>,
+) -> Option<Call> {
+    let Some(Role::Handle(fields)) = read.roles.of(ty) else { return None };
+    let HandleFields { callback, args, cancelled, when } = fields;
+    let pointer = |offset: u64| read.not_none(read.memory.reader.pointer(handle + offset));
+    if read.is_truth(pointer(cancelled)) {
+        return None;
+    }
+    let callback = pointer(callback)?;
+    let function = functions.entry(callback).or_insert_with(|| {
+        let mut function = Function::default();
+        function.name = read.function_name(callback).map(|(_, name)| name).unwrap_or_default();
+        let mut reached = Vec::new();
+        reach(read, callback, 0, &mut reached);
+        function.reached.extend(reached.into_iter().filter_map(|a| finder.find(a)));
+        if function.name == SCHEDULED {
+            let held = |name: &str| read.closed_over(callback, name);
+            function.scheduled = held("future").zip(held("loop"));
+        }
+        function
+    });
+    let mut reached = function.reached.clone();
+    let mut socket = false;
+    if let Some(args) = pointer(args) {
+        let count = read.memory.ob_size(args).map_or(0, i64::unsigned_abs).min(MAX_ARGS);
+        let first = args + read.memory.layout.structs.tuple.ob_item;
+        let items = (0..count).map_while(|i| read.memory.reader.pointer(first + i * 8));
+        for item in items.filter(|a| read.not_none(Some(*a)).is_some()) {
+            socket |= when.is_none() && read.socket_fd(item).is_some();
+            reached.extend(finder.find(item));
         }
     }
-
-    fn wakes(&mut self, address: Addr, how: &str) {
-        if let Some(i) = self.world.find(address) {
-            self.wakers.entry(i).or_default().push(how.to_owned());
-        }
-    }
-
-    fn fd_of(&self, of: Addr) -> Option<i64> {
-        const PIPE: [&str; 2] = ["_sock_fd", "_fileno"];
-        let read = &self.world.read;
-        PIPE.iter().find_map(|name| read.int(read.attribute(of, name)?))
-    }
-
-    /// `asyncio.events.Handle` and `TimerHandle`: a function that the loop is going to call.
-    fn handle(&mut self, handle: Addr) {
-        let read = &self.world.read;
-        if read.is_true(handle, "_cancelled") {
-            return;
-        }
-        let Some(callback) = read.attribute(handle, "_callback") else { return };
-        let args = read.attribute(handle, "_args").map(|a| read.items(a)).unwrap_or_default();
-        let until = read.attribute(handle, "_when").and_then(|w| read.float(w));
-        let name = read.function_name(callback).map(|(_, name)| name);
-        let how = match until {
-            Some(until) => format!("a timer at {until:.3} of the loop's clock"),
-            None => "a call that the loop is about to make, or makes when a file is ready".to_owned(),
-        };
-        let fd = args.iter().find_map(|a| self.socket_fd(*a));
-        let kind = match (until, name.as_deref()) {
-            (Some(_), Some("_set_result_unless_cancelled")) => Some("sleep"),
-            (Some(_), _) => Some("timer"),
-            (None, _) if fd.is_some() => Some("socket"),
-            (None, _) => None,
-        };
-        let mut reached = args;
-        self.reached(callback, 0, &mut reached);
+    let kind = match (when.is_some(), function.name.as_str()) {
+        (true, "_set_result_unless_cancelled") => Primitive::Sleep,
         // a timeout of wait() and of wait_for() up to 3.11 is a way out, not what is waited for
-        let kind = kind.filter(|_| name.as_deref() != Some("_release_waiter"));
+        (_, "_release_waiter") => Primitive::Unknown,
+        (true, _) => Primitive::Timer,
+        (false, _) if socket => Primitive::Socket,
+        (false, _) => Primitive::Unknown,
+    };
+    Some(Call { handle, kind, timer: when.is_some(), reached, scheduled: function.scheduled })
+}
+
+/// What a function holds that it may act on.
+fn reach(read: &Reading<'_>, callback: Addr, depth: u32, out: &mut Vec<Addr>) {
+    const MAX_DEPTH: u32 = 4;
+    if depth > MAX_DEPTH {
+        return;
+    }
+    match read.value(callback) {
+        Some(Value::Partial { function, args }) => {
+            out.extend(args.map(|a| read.items(a)).unwrap_or_default());
+            reach(read, function, depth + 1, out);
+        }
+        Some(Value::Method { receiver, .. }) => {
+            out.push(receiver);
+            if read.role(receiver).is_none() {
+                out.extend(read.attribute(receiver, "_task"));
+            }
+        }
+        Some(Value::Builtin { receiver, .. }) => out.extend(receiver),
+        Some(Value::Function { .. }) => out.extend(read.closure(callback).into_iter().map(|(_, held)| held)),
+        _ => {}
+    }
+}
+
+impl Waits {
+    /// The first that is found of a future stays: what holds it among its waiters says more than a timer.
+    fn set(&mut self, world: &World<'_>, future: Addr, wait: Wait) {
+        if let Some(i) = world.finder.find(future) {
+            self.set_node(world, i, wait);
+        }
+    }
+
+    fn set_node(&mut self, world: &World<'_>, i: u32, wait: Wait) {
+        if world.nodes.get(i as usize).is_some_and(|n| !n.task)
+            && let Some(slot) = self.of.get_mut(i as usize).filter(|w| w.kind == Primitive::Unknown)
+        {
+            *slot = wait;
+        }
+    }
+
+    fn wakes(&mut self, world: &World<'_>, address: Addr, how: Waker) {
+        self.wakers.extend(world.finder.find(address).map(|i| (i, how)));
+    }
+
+    fn call(&mut self, world: &World<'_>, call: Call) {
+        self.scheduled.extend(call.scheduled);
+        let how = if call.timer { Waker::Timer(call.handle) } else { Waker::Call };
+        for i in call.reached {
+            self.wakers.push((i, how));
+            if call.kind != Primitive::Unknown {
+                self.set_node(world, i, Wait { kind: call.kind, object: call.handle });
+            }
+        }
+    }
+
+    /// A handle of uvloop: whatever it holds, and the items of the tuples that it holds.
+    fn foreign(&mut self, world: &World<'_>, handle: Addr) {
+        let read = &world.read;
+        let Some(ty) = read.type_of(handle) else { return };
+        let mut held = Vec::new();
+        read.memory.visit_edges(handle, ty, read.types(), &mut |_: EdgeName<'_>, kind, target| {
+            if kind != EdgeKind::Weak {
+                held.push(target);
+            }
+        });
+        let timer = ty.name == "uvloop.loop.TimerHandle";
+        let mut reached: Vec<Addr> =
+            held.iter().filter(|a| read.is(**a, "tuple")).flat_map(|tuple| read.items(*tuple)).collect();
+        let is = |callback: Addr, name: &str| read.function_name(callback).is_some_and(|(_, n)| n == name);
+        let named = |name: &str| held.iter().copied().find(|a| is(*a, name));
+        let sleeps = timer && named("_set_result_unless_cancelled").is_some();
+        let gives_up = named("_release_waiter").is_some();
+        if let Some(callback) = named(SCHEDULED) {
+            self.scheduled.extend(read.closed_over(callback, "future").zip(read.closed_over(callback, "loop")));
+        }
+        held.iter().for_each(|a| reach(read, *a, 0, &mut reached));
         for address in reached {
-            self.wakes(address, &how);
-            if let Some(kind) = kind {
-                let wait = WaitsIn { until, fd, ..self.wait(kind, handle) };
-                self.set(address, &wait);
+            self.wakes(world, address, if timer { Waker::Timer(handle) } else { Waker::Call });
+            if timer && !gives_up {
+                let kind = if sleeps { Primitive::Sleep } else { Primitive::Timer };
+                self.set(world, address, Wait { kind, object: handle });
             }
         }
-    }
-
-    /// What a function holds that it may act on.
-    fn reached(&self, callback: Addr, depth: u32, out: &mut Vec<Addr>) {
-        const MAX_DEPTH: u32 = 4;
-        let read = &self.world.read;
-        if depth > MAX_DEPTH {
-            return;
-        }
-        match read.value(callback) {
-            Some(Value::Partial { function, args }) => {
-                out.extend(args.map(|a| read.items(a)).unwrap_or_default());
-                self.reached(function, depth + 1, out);
-            }
-            Some(Value::Method { receiver, .. }) => {
-                out.push(receiver);
-                if self.world.role(receiver).is_none() {
-                    out.extend(read.attribute(receiver, "_task"));
-                }
-            }
-            Some(Value::Builtin { receiver, .. }) => out.extend(receiver),
-            Some(Value::Function { .. }) => out.extend(read.closure(callback).into_iter().map(|(_, held)| held)),
-            _ => {}
-        }
-    }
-
-    fn socket_fd(&self, addr: Addr) -> Option<i64> {
-        let read = &self.world.read;
-        let ty = read.type_of(addr)?;
-        if !read.types().bases(ty).any(|b| b.name == "_socket.socket") {
-            return None;
-        }
-        read.memory.reader.i32(addr + read.memory.layout.structs.socket.sock_fd).map(i64::from).filter(|fd| *fd >= 0)
     }
 
     /// `asyncio.timeout`, and `wait_for` from 3.12 on: cancels its task.
-    fn timeout(&mut self, timeout: Addr) {
-        let read = &self.world.read;
-        let ended =
-            |t| read.attribute(t, "_state").and_then(|s| read.attribute(s, "_value_")).and_then(|v| read.text(v));
-        let Some(when) = read.attribute(timeout, "_when").and_then(|w| read.float(w)) else { return };
-        if let (Some("active"), Some(task)) = (ended(timeout).as_deref(), read.attribute(timeout, "_task")) {
-            self.wakes(task, &format!("a timeout at {when:.3} of the loop's clock"));
+    fn timeout(&mut self, world: &World<'_>, timeout: Addr) {
+        let read = &world.read;
+        let state = read.attribute(timeout, "_state").and_then(|s| read.attribute(s, "_value_"));
+        let active = state.and_then(|v| read.text(v)).is_some_and(|v| v == "active");
+        let ends = read.attribute(timeout, "_when").is_some();
+        if let Some(task) = read.attribute(timeout, "_task").filter(|_| active && ends) {
+            self.wakes(world, task, Waker::Timeout(timeout));
         }
     }
 
     /// A future of a thread pool tells the loop's future when it is done (`asyncio.futures._chain_future`).
-    fn executor(&mut self, future: Addr, workers: &HashMap<Addr, Option<u64>>) {
-        let read = &self.world.read;
+    fn executor(&mut self, world: &World<'_>, future: Addr) {
+        let read = &world.read;
         let pending = read.attribute(future, "_state").and_then(|s| read.text(s));
         if !matches!(pending.as_deref(), Some("PENDING" | "RUNNING")) {
             return;
         }
-        let wait = WaitsIn { thread: workers.get(&future).copied().flatten(), ..self.wait("executor", future) };
-        for callback in waiters(self.world, future, "_done_callbacks") {
+        let mut finishes = Vec::new();
+        for callback in read.items_of(future, "_done_callbacks") {
             let chained =
                 read.function_name(callback).is_some_and(|(_, n)| n == "_chain_future.<locals>._call_set_state");
             let Some(destination) = read.closed_over(callback, "destination").filter(|_| chained) else { continue };
-            self.set(destination, &wait);
-            self.wakes(destination, "a thread of an executor finishes");
+            self.set(world, destination, Wait { kind: Primitive::Executor, object: future });
+            finishes.extend(world.find(destination).map(|i| i as u32));
         }
-    }
-}
-
-/// The native ids of the threads that work on futures of thread pools: `_WorkItem.run` is on their stacks
-/// (`Lib/concurrent/futures/thread.py`).
-fn workers(world: &World<'_>) -> HashMap<Addr, Option<u64>> {
-    const FIRST: usize = 4;
-    let read = &world.read;
-    let mut found = HashMap::new();
-    for interpreter in &read.heap.interpreter().interpreters {
-        for thread in read.memory.threads(interpreter).0 {
-            for frame in read.memory.stack(thread.address).frames {
-                let slots = read.memory.stack_slots(&frame);
-                let locals = slots.map(|s| read.memory.locals(&s, read.types(), FIRST)).unwrap_or_default();
-                let work =
-                    locals.into_iter().find(|(name, _)| read.memory.str_is(*name, "self")).map(|(_, value)| value);
-                let work = work.filter(|w| read.is(*w, "concurrent.futures.thread._WorkItem"));
-                found.extend(work.and_then(|w| read.attribute(w, "future")).map(|f| (f, thread.native_id)));
-            }
-        }
-    }
-    found
-}
-
-impl World<'_> {
-    /// Whether the object at an address is a lock or a condition.
-    pub(super) fn is_lock(&self, address: Addr) -> bool {
-        matches!(self.role(address), Some(Role::Primitive("lock" | "condition")))
+        self.concurrent.push((future, finishes));
     }
 }

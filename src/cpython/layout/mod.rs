@@ -435,7 +435,7 @@ structs! {
         f_lineno, f_localsplus, f_stacktop, f_state, f_extra_locals, f_locals_cache, _f_frame_data, f_iblock,
         f_blockstack
     }
-    "PyTryBlock" => try_block: TryBlock { ; b_level }
+    "PyTryBlock" => try_block: TryBlock { ; b_handler, b_level }
     "_PyInterpreterFrame" => frame: Frame {
         previous, f_globals, f_builtins, f_locals, frame_obj, owner, localsplus;
         f_code, f_executable, f_func, f_funcobj, prev_instr, instr_ptr, stacktop, stackpointer

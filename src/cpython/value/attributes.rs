@@ -63,9 +63,27 @@ impl Memory<'_> {
         name.unwrap_or_else(|| key.to_string())
     }
 
-    /// The attribute with this name, among the first few.
+    /// The attribute with this name: a slot, or among the first few of `__dict__`. Makes no text of any name.
     pub fn attribute(&self, addr: Addr, ty: &Type, name: &str) -> Option<Addr> {
-        const FIRST: usize = 100;
-        self.attributes(addr, ty, FIRST).items.into_iter().find(|a| a.name == name).map(|a| a.value)
+        const FIRST: u64 = 400;
+        let slot = ty.slots.iter().find(|slot| slot.name == name);
+        if let Some(value) = slot.and_then(|s| self.reader.pointer(addr + s.offset)).filter(|p| !p.is_null()) {
+            return Some(value);
+        }
+        let mut found = None;
+        let mut visit = |i: u64, key: Addr, value: Addr| {
+            if self.str_is(key, name) {
+                found = Some(value);
+            }
+            found.is_none() && i < FIRST
+        };
+        match self.attributes_of(addr, ty)? {
+            AttributeStore::Dict(dict) => self.dict_entries(dict, visit)?,
+            AttributeStore::Values(values) => {
+                self.entries(&self.keys_at(ty.cached_keys)?, values, &mut visit)?;
+            }
+            AttributeStore::Nothing => {}
+        }
+        found
     }
 }

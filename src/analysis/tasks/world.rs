@@ -1,0 +1,291 @@
+//! Every task and future of the heap with what it says of itself, in a few words each.
+//!
+//! One pass over the index finds them, a second one reads them, both on all processors. Texts are not read: a graph of a
+//! hundred thousand tasks shows the names of some fifty.
+
+use super::read::{Reading, STATES, Source};
+use super::roles::{Primitive, Role, Roles};
+use crate::cpython::types::TypeId;
+use crate::cpython::{GeneratorState, StackFrame};
+use crate::heap::{Heap, ObjectId};
+use crate::snapshot::Addr;
+use rayon::prelude::*;
+
+/// Nodes that are read at a time.
+const CHUNK: usize = 2048;
+
+/// No node.
+pub const NONE: u32 = u32::MAX;
+
+/// How far a task or future is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    Pending,
+    Finished,
+    Cancelled,
+    /// It says something else.
+    Damaged,
+}
+
+impl State {
+    /// As in the answers.
+    pub fn name(self) -> Option<&'static str> {
+        match self {
+            State::Pending => Some("pending"),
+            State::Finished => Some("finished"),
+            State::Cancelled => Some("cancelled"),
+            State::Damaged => None,
+        }
+    }
+}
+
+/// A task or future.
+#[derive(Debug, Clone, Copy)]
+pub struct Node {
+    pub address: Addr,
+    pub event_loop: Addr,
+    /// Null where there is none.
+    pub coroutine: Addr,
+    /// A digest of where its coroutines stand: code and instruction of each.
+    pub place: [u64; 2],
+    pub ty: TypeId,
+    /// The node that it waits for, or [`NONE`].
+    pub fut_waiter: u32,
+    pub state: State,
+    pub task: bool,
+    /// Whether its coroutine is on a thread's stack.
+    pub running: bool,
+    /// Whether its coroutines end where the await does.
+    pub whole: bool,
+    /// Whether it is written in C; else its fields are attributes.
+    pub in_c: bool,
+}
+
+impl Node {
+    fn new(address: Addr, ty: TypeId, task: bool, in_c: bool) -> Node {
+        Node {
+            address,
+            event_loop: Addr::NULL,
+            coroutine: Addr::NULL,
+            place: [0; 2],
+            ty,
+            fut_waiter: NONE,
+            state: State::Damaged,
+            task,
+            running: false,
+            whole: true,
+            in_c,
+        }
+    }
+
+    pub fn is_pending(&self) -> bool {
+        self.state == State::Pending
+    }
+
+    /// The address of its coroutine's code; 0 where there is none.
+    pub fn coroutine_code(&self, world: &World<'_>) -> u64 {
+        let coroutine = Some(self.coroutine).filter(|c| !c.is_null());
+        coroutine.and_then(|c| world.read.memory.generator_code(c)).map_or(0, |code| code.0)
+    }
+}
+
+/// Everything of asyncio that the heap holds.
+pub struct World<'h> {
+    pub read: Reading<'h>,
+    /// In address order.
+    pub nodes: Vec<Node>,
+    pub finder: Finder<'h>,
+    /// A function that is called when a node is done, by the node's number.
+    pub callbacks: Vec<(u32, Addr)>,
+    /// Coroutines of unfinished tasks that have more on their value stacks than what they await: they may be in a `with`.
+    pub deep: Vec<(u32, StackFrame)>,
+    pub primitives: Vec<(Addr, Primitive)>,
+    pub handles: Vec<(Addr, TypeId)>,
+    pub foreign_handles: Vec<Addr>,
+    pub timeouts: Vec<Addr>,
+    /// Whether something was left out, as there was too much of it.
+    pub cut: bool,
+}
+
+/// Which objects are nodes: a bit for each object, and counts.
+struct Members {
+    bits: Vec<u64>,
+    ranks: Vec<u32>,
+}
+
+impl Members {
+    fn new(objects: usize, ids: impl Iterator<Item = ObjectId>) -> Members {
+        let mut bits = vec![0u64; objects / 64 + 1];
+        for id in ids {
+            if let Some(word) = bits.get_mut(id.0 as usize / 64) {
+                *word |= 1 << (id.0 % 64);
+            }
+        }
+        let mut before = 0u32;
+        let mut rank = |word: &u64| {
+            before += word.count_ones();
+            before - word.count_ones()
+        };
+        let ranks = bits.iter().map(&mut rank).collect();
+        Members { bits, ranks }
+    }
+
+    fn rank(&self, id: ObjectId) -> Option<u32> {
+        let (i, bit) = (id.0 as usize / 64, 1u64 << (id.0 % 64));
+        let word = self.bits.get(i)?;
+        (word & bit != 0).then(|| self.ranks.get(i).map(|rank| rank + (word & (bit - 1)).count_ones()))?
+    }
+}
+
+/// From addresses to numbers of nodes; for any thread.
+pub struct Finder<'h> {
+    heap: &'h Heap,
+    members: Members,
+}
+
+impl Finder<'_> {
+    /// The node at an address.
+    pub fn find(&self, address: Addr) -> Option<u32> {
+        self.members.rank(self.heap.objects().object_at(address)?)
+    }
+}
+
+/// What one thread has read besides the nodes.
+#[derive(Default)]
+struct Part {
+    callbacks: Vec<(u32, Addr)>,
+    deep: Vec<(u32, StackFrame)>,
+    cut: bool,
+}
+
+impl<'h> World<'h> {
+    /// `O(objects)` for the pass over the index, then proportional to tasks, futures and the depth of coroutines.
+    pub fn collect(heap: &'h Heap, roles: &'h Roles) -> Self {
+        let windows = 0..heap.objects().window_count();
+        let found: Vec<Vec<(ObjectId, Addr, TypeId)>> = windows
+            .into_par_iter()
+            .map(|i| heap.objects().window(i).filter(|(.., ty)| roles.of(*ty).is_some()).collect())
+            .collect();
+        let mut ids: Vec<ObjectId> = Vec::new();
+        let mut nodes: Vec<Node> = Vec::new();
+        let (mut none, mut truth) = (Addr::NULL, Addr::NULL);
+        let (mut primitives, mut handles, mut foreign_handles, mut timeouts) = (vec![], vec![], vec![], vec![]);
+        let memory = heap.memory();
+        for (id, address, ty) in found.into_iter().flatten() {
+            match roles.of(ty) {
+                Some(Role::Future { task, fields }) => {
+                    ids.push(id);
+                    nodes.push(Node::new(address, ty, task, fields.is_some()));
+                }
+                Some(Role::Primitive(kind)) => primitives.push((address, kind)),
+                Some(Role::Handle(_)) => handles.push((address, ty)),
+                Some(Role::ForeignHandle) => foreign_handles.push(address),
+                Some(Role::Timeout) => timeouts.push(address),
+                Some(Role::None) => none = address,
+                Some(Role::Bool) if memory.small_int(address) == Some(1) => truth = address,
+                Some(Role::Bool) | None => {}
+            }
+        }
+        let finder = Finder { heap, members: Members::new(heap.objects().len(), ids.iter().copied()) };
+        let source = Source { heap, roles, none, truth };
+        let all = nodes.len().max(1) as f64;
+        let parts: Vec<Part> = nodes
+            .par_chunks_mut(CHUNK)
+            .enumerate()
+            .map(|(chunk, nodes)| {
+                let read = Reading::new(source, nodes.len() as f64 / all);
+                let mut part = Part::default();
+                for (i, node) in nodes.iter_mut().enumerate() {
+                    read_node(&read, (chunk * CHUNK + i) as u32, node, &finder, &mut part);
+                }
+                part.cut = read.is_cut();
+                part
+            })
+            .collect();
+        let read = Reading::new(source, 1.0);
+        let mut world = World {
+            read,
+            nodes,
+            finder,
+            callbacks: Vec::new(),
+            deep: Vec::new(),
+            primitives,
+            handles,
+            foreign_handles,
+            timeouts,
+            cut: false,
+        };
+        for part in parts {
+            world.callbacks.extend(part.callbacks);
+            world.deep.extend(part.deep);
+            world.cut |= part.cut;
+        }
+        world
+    }
+
+    /// The node at an address.
+    pub fn find(&self, address: Addr) -> Option<usize> {
+        self.finder.find(address).map(|rank| rank as usize)
+    }
+
+    pub fn primitive(&self, address: Addr) -> Option<Primitive> {
+        match self.read.role(address)? {
+            Role::Primitive(kind) => Some(kind),
+            _ => None,
+        }
+    }
+}
+
+fn read_node(read: &Reading<'_>, number: u32, node: &mut Node, finder: &Finder<'_>, part: &mut Part) {
+    let address = node.address;
+    match read.roles.fields(node.ty) {
+        Some(f) => {
+            let pointer = |offset: u64| read.not_none(read.memory.reader.pointer(address + offset));
+            let state = read.memory.reader.i32(address + read.memory.layout.structs.future.fut_state);
+            node.state = state.and_then(|s| STATES.get(usize::try_from(s).ok()?).copied()).unwrap_or(State::Damaged);
+            node.event_loop = pointer(f.event_loop).unwrap_or_default();
+            if node.task {
+                node.coroutine = pointer(f.coroutine).unwrap_or_default();
+                node.fut_waiter = pointer(f.fut_waiter).and_then(|w| finder.find(w)).unwrap_or(NONE);
+            }
+            let first = pointer(f.callback).filter(|c| read.is_callable(*c));
+            part.callbacks.extend(first.map(|c| (number, c)));
+            if let Some(list) = pointer(f.callbacks) {
+                part.callbacks.extend(read.callbacks(list).map(|c| (number, c)));
+            }
+        }
+        None => {
+            let attribute = |name| read.attribute(address, name);
+            // what an instance has not set is the class's default: pending, None
+            node.state = match attribute("_state").and_then(|s| read.text(s)).as_deref() {
+                None | Some("PENDING") => State::Pending,
+                Some("CANCELLED") => State::Cancelled,
+                Some("FINISHED") => State::Finished,
+                Some(_) => State::Damaged,
+            };
+            node.event_loop = attribute("_loop").unwrap_or_default();
+            node.coroutine = attribute("_coro").unwrap_or_default();
+            node.fut_waiter = attribute("_fut_waiter").and_then(|w| finder.find(w)).unwrap_or(NONE);
+            if let Some(list) = attribute("_callbacks") {
+                part.callbacks.extend(read.callbacks(list).map(|c| (number, c)));
+            }
+        }
+    }
+    // a finished task keeps its coroutine, which stands nowhere any more
+    if !node.coroutine.is_null() && matches!(node.state, State::Pending | State::Damaged) {
+        let mut first = true;
+        node.whole = read.chain(node.coroutine, &mut |_, state, frame| {
+            if std::mem::take(&mut first) {
+                node.running = state == GeneratorState::Running;
+            }
+            let Some(frame) = frame else { return };
+            for word in [frame.code.0, frame.instruction as u64] {
+                node.place[0] = (node.place[0].rotate_left(5) ^ word).wrapping_mul(0x517c_c1b7_2722_0a95);
+                node.place[1] = (node.place[1] ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(31);
+            }
+            if read.has_more_than_await(&frame) {
+                part.deep.push((number, frame));
+            }
+        });
+    }
+}
