@@ -246,7 +246,7 @@ fn entered(
 }
 
 /// The futures that a callback of asyncio's own finishes. `Lib/asyncio/{tasks,futures,taskgroups}.py`; each name is
-/// the same in all versions that have the function.
+/// the same in all versions that have the function, but for one.
 fn woken_by(world: &World<'_>, callback: Addr) -> Option<Woken> {
     let read = &world.read;
     let of_asyncio = |function: Addr| {
@@ -260,9 +260,10 @@ fn woken_by(world: &World<'_>, callback: Addr) -> Option<Woken> {
             one(read.items(args?).first().copied())
         }
         Value::Function { .. } => match of_asyncio(callback)?.as_str() {
-            "shield.<locals>._inner_done_callback" | "gather.<locals>._done_callback" => {
-                one(read.closed_over(callback, "outer"))
-            }
+            // later 3.9 has the second half of gather() in a function of its own
+            "shield.<locals>._inner_done_callback"
+            | "gather.<locals>._done_callback"
+            | "_gather.<locals>._done_callback" => one(read.closed_over(callback, "outer")),
             "_chain_future.<locals>._call_set_state" => one(read.closed_over(callback, "destination")),
             "_wait.<locals>._on_completion" => {
                 let when = read.closed_over(callback, "return_when").and_then(|w| read.text(w));
