@@ -146,8 +146,8 @@ fn call(
     }
     let callback = pointer(callback)?;
     let function = functions.entry(callback).or_insert_with(|| {
-        let mut function = Function::default();
-        function.name = read.function_name(callback).map(|(_, name)| name).unwrap_or_default();
+        let name = read.function_name(callback).map(|(_, name)| name).unwrap_or_default();
+        let mut function = Function { name, ..Function::default() };
         let mut reached = Vec::new();
         reach(read, callback, 0, &mut reached);
         function.reached.extend(reached.into_iter().filter_map(|a| finder.find(a)));
