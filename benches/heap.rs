@@ -71,18 +71,21 @@ fn compare(what: &str) {
     let own = std::env::current_exe().unwrap();
     let run = |args: &[&str]| timed(Command::new(binary).args(args)).as_secs_f64();
     let path = snapshot.to_str().unwrap();
-    let (mut limit, mut types, mut referrers) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut limit, mut types, mut referrers, mut retained) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         // one after the other in each round, so that what else the machine does meets all alike
         limit.push(timed(Command::new(&own).args(["--sum", path])).as_secs_f64());
         types.push(run(&["types", path, "-q", "--limit", "50"]));
         referrers.push(run(&["referrers", path, &some.to_string(), "-q", "--limit", "50"]));
+        retained.push(run(&["retained", path, "-q", "--limit", "50"]));
     }
     let ratios = |times: &[f64]| median(times.iter().zip(&limit).map(|(t, l)| t / l).collect());
     let (for_types, for_referrers) = (ratios(&types), ratios(&referrers));
     println!("  limit (map and sum all words)  {:6.0} ms", median(limit.clone()) * 1e3);
     println!("  types                          {:6.0} ms  {for_types:5.2} × limit", median(types) * 1e3);
     println!("  first referrers                {:6.0} ms  {for_referrers:5.2} × limit", median(referrers) * 1e3);
+    let for_retained = ratios(&retained);
+    println!("  retained sizes of all objects  {:6.0} ms  {for_retained:5.2} × limit", median(retained) * 1e3);
     let memory = Command::new(&own).args(["--memory", path]).output().expect("the benchmark starts itself");
     print!("{}", String::from_utf8_lossy(&memory.stdout));
 }
@@ -143,6 +146,17 @@ fn memory(path: &Path) {
             both / 1e6,
             both / allowed
         );
+        let timed = |what: &str, work: &mut dyn FnMut()| {
+            let start = Instant::now();
+            work();
+            println!("  … {what:27}  {:6.0} ms", start.elapsed().as_secs_f64() * 1e3);
+        };
+        timed("roots", &mut || drop(heap.roots(&Progress::default()).unwrap()));
+        let held = anonymous();
+        peak.store(0, Relaxed);
+        timed("dominators", &mut || drop(heap.dominators(&Progress::default()).unwrap()));
+        let more = peak.load(Relaxed).max(anonymous()).saturating_sub(held) as f64;
+        println!("  … memory while dominators are made {:6.0} MB  {:5.2} B an object", more / 1e6, more / objects);
         end.store(true, Relaxed);
         let ids: Vec<_> = heap.objects().iter().step_by(heap.objects().len() / 2000 + 1).map(|o| o.0).collect();
         let page = |id| {

@@ -17,7 +17,7 @@
 //! - [`image`]: ELF images as they lie in a process's memory: their symbols and writable data.
 //! - [`cpython`]: what the bytes mean: which interpreter, its layout table, types, one object's size, value and edges.
 //! - [`alloc`]: allocators: which blocks of pymalloc, mimalloc and glibc live, and what debug hooks put around them.
-//! - [`heap`]: every object at once: survey → scan → index → edges → roots; compact arrays, typed ids.
+//! - [`heap`]: every object at once: survey → scan → index → edges → roots → dominators; compact arrays, typed ids.
 //! - [`analysis`]: the questions people ask, one file each; what they are answered with is plain data.
 //!
 //! From the answers to a reader:

@@ -105,6 +105,43 @@ fn every_answer_has_the_fields_of_its_schema() {
         (vec!["referents", dump, &dict], "edges/1", json!({"edges": [edge], "total": "count"})),
         (vec!["referrers", dump, &dict], "edges/1", json!({"edges": [edge], "total": "count"})),
         (
+            vec!["types", dump, "--retained"],
+            "types/1",
+            json!({
+                "types": [{"name": "string", "address": "address", "count": "count", "shallow_bytes": "count",
+                    "retained_bytes": "count"}],
+                "total": {"count": "count", "shallow_bytes": "count"},
+            }),
+        ),
+        (
+            vec!["path", dump, &dict, "--all", "3"],
+            "path/1",
+            json!({
+                "paths": [[{"address": "address", "type": "string", "edge": "string", "kind": "string", "summary": "string"}]],
+                "text": ["string"], "weak_total": "count",
+            }),
+        ),
+        (
+            vec!["retained", dump],
+            "retained/1",
+            json!({
+                "objects": [{"address": "null|address", "type": "string", "shallow_bytes": "count", "retained_bytes": "count",
+                    "retained_count": "count", "summary": "string"}],
+                "total": "count", "heap_bytes": "count",
+            }),
+        ),
+        (
+            vec!["leaks", dump],
+            "leaks/1",
+            json!({
+                "suspects": [{"kind": "string", "address": "address", "type": "string", "name": "null|string",
+                    "retained_bytes": "count", "retained_count": "count", "reason": "string",
+                    "path": [{"address": "address", "type": "string", "edge": "string", "kind": "string", "summary": "string"}],
+                    "path_text": "string", "accumulates": "any"}],
+                "heap_bytes": "count",
+            }),
+        ),
+        (
             vec!["regions", dump],
             "regions/1",
             json!({

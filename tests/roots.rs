@@ -2,7 +2,11 @@
 
 mod support;
 
+use pymem_tui::analysis::leaks::leaks;
+use pymem_tui::analysis::paths::paths;
+use pymem_tui::analysis::types::types_retained;
 use pymem_tui::cpython::EdgeKind;
+use pymem_tui::heap::dominators::Node;
 use pymem_tui::heap::roots::{Group, Ownership, RootKind, Slot};
 use pymem_tui::heap::{Heap, ObjectId, Roots};
 use pymem_tui::progress::Progress;
@@ -10,7 +14,7 @@ use pymem_tui::snapshot::Addr;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use support::{Interpreter, Target, on_every_interpreter};
+use support::{Interpreter, Target, on_every_interpreter, on_every_version};
 
 fn start(interpreter: &Interpreter) -> (Target, Vec<Value>, Heap) {
     let target = Target::start(interpreter, "roots.py", &[]);
@@ -141,5 +145,99 @@ fn roots_are_what_the_target_says_and_the_rest_is_told_apart() {
             ),
         );
         if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n")) }
+    });
+}
+
+/// A structure that nothing else holds any part of: what is promised is what the interpreter says it takes, and what is
+/// free once it is gone.
+#[test]
+fn what_is_promised_is_what_goes() {
+    on_every_interpreter(|interpreter| {
+        let (target, facts, heap) = start(interpreter);
+        let progress = Progress::default();
+        let tree = heap.dominators(&progress).unwrap();
+        let mut wrong = Vec::new();
+        let exclusive = of_kind(&facts, "exclusive").next().expect("roots.py tells of one");
+        let id = object(&heap, &exclusive["id"]);
+        let node = Node::Object(id);
+        let promised = tree.retained(node);
+        if (Some(promised), Some(u64::from(tree.retained_count(node))))
+            != (exclusive["bytes"].as_u64(), exclusive["objects"].as_u64())
+        {
+            wrong.push(format!("{exclusive}: {promised} bytes of {} objects are promised", tree.retained_count(node)));
+        }
+        let found = paths(&heap, id, 3, &progress).unwrap();
+        if found.text.first().map(String::as_str) != Some("sys.modules['__main__'].CACHE → dict") {
+            wrong.push(format!("the path to CACHE is {:?}", found.text));
+        }
+        for path in &found.paths {
+            for pair in path.windows(2) {
+                let [holder, held] = [&pair[0], &pair[1]].map(|s| heap.objects().object_at(s.address).unwrap());
+                if !heap.edges(&progress).unwrap().referents(&heap, holder).contains(&held) {
+                    wrong.push(format!("{pair:?} is no reference"));
+                }
+            }
+        }
+        let suspects = leaks(&heap, &progress).unwrap().suspects;
+        let first = suspects
+            .first()
+            .map(|s| (s.name.as_deref(), s.accumulates.as_ref().map(|a| (a.type_name.as_str(), a.count))));
+        if first != Some((Some("__main__.CACHE"), Some(("tuple", 3000)))) {
+            wrong.push(format!(
+                "the first suspect is {first:?}: {:?}",
+                suspects.first().map(|s| (&s.reason, s.address, &s.path))
+            ));
+        }
+        let types = types_retained(&heap, &progress).unwrap();
+        let sum: u64 = types.types.iter().filter(|t| t.row.name == "__main__.Slotted").map(|t| t.retained_bytes).sum();
+        let each = |(id, _, ty): (ObjectId, Addr, _)| {
+            (heap.types().get(ty).name == "__main__.Slotted").then(|| tree.retained(Node::Object(id)))
+        };
+        if sum != heap.objects().iter().filter_map(each).sum::<u64>() {
+            wrong.push(format!("all Slotted retain {sum}"));
+        }
+        let before = tree.retained(Node::All);
+        let after = gone(&target);
+        let freed = before as f64 - after as f64;
+        if (freed - promised as f64).abs() > promised as f64 / 100.0 {
+            wrong.push(format!("{promised} bytes are promised, {freed} are free afterwards"));
+        }
+        println!("{}: {promised} bytes are promised, {freed} are free afterwards", interpreter.name);
+        if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n")) }
+    });
+}
+
+/// Lets the target drop what it accumulated; the bytes of its whole heap afterwards.
+fn gone(target: &Target) -> u64 {
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(target.pid), nix::sys::signal::SIGUSR1).expect("the target runs");
+    let done = target.path("zoo.done");
+    for _ in 0..1000 {
+        if done.exists() {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    assert!(done.exists(), "the target did not let go");
+    let heap = Heap::index(Arc::new(target.capture()), &Progress::default()).expect("the heap is indexed");
+    heap.dominators(&Progress::default()).unwrap().retained(Node::All)
+}
+
+/// The bundled program with a leak.
+#[test]
+fn the_leak_demo_is_recognised() {
+    let demo = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("demo/leak.py");
+    on_every_version(|interpreter| {
+        let (program, first) = interpreter.argv.split_first().expect("argv is not empty");
+        let mut command = std::process::Command::new(program);
+        command.args(first).arg(&demo).arg("3000").envs(&interpreter.env);
+        let target = Target::run(command, tempfile::tempdir().expect("a temporary directory"), &interpreter.name);
+        let heap = Heap::index(Arc::new(target.capture()), &Progress::default()).expect("the heap is indexed");
+        let found = leaks(&heap, &Progress::default()).unwrap();
+        let first = found.suspects.first().ok_or("nothing is suspected")?;
+        let gathers = first.accumulates.as_ref().map(|a| (a.type_name.as_str(), a.count));
+        println!("{}: {} | {}", interpreter.name, first.reason, first.path_text);
+        let named = first.name.as_deref() == Some("Client.response_futures")
+            && first.reason.contains("Client.response_futures");
+        if named && gathers == Some(("_asyncio.Future", 3000)) { Ok(()) } else { Err(format!("{first:?}")) }
     });
 }

@@ -9,6 +9,7 @@ mod diff;
 mod garbage;
 mod graph;
 mod memory;
+mod retained;
 mod tasks;
 mod threads;
 mod verdict;
@@ -21,6 +22,7 @@ pub use graph::{Graph, GraphEdge, GraphFold, GraphNode};
 pub use memory::{
     ArenaRow, Arenas, Footprint, LargeBlock, MallocHeapRow, MapPart, MapRow, MemoryFinding, MemoryRow, Share,
 };
+pub use retained::{Accumulated, Leaks, PathStep, Paths, Retained, RetainedRow, RetainedType, RetainedTypes, Suspect};
 pub use tasks::{Future, Group, Task, TaskTotals, Tasks, TreeRow, Verdict, WaitsIn};
 pub use threads::{Certainty, Frame, Local, Place, Thread, Threads, Wait};
 pub use verdict::{Aspect, Finding, Phrase, Severity, Subject};

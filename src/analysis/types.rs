@@ -1,10 +1,11 @@
 //! Types with their objects, and the objects of a type.
 
-use super::answers::{ObjectRow, Objects, RefCount, Total, TypeRow, Types};
+use super::answers::{ObjectRow, Objects, RefCount, RetainedType, RetainedTypes, Total, TypeRow, Types};
 use super::describe::{DEFAULT_WIDTH, describe};
 use crate::cpython::types::{Type, TypeId, TypeTable};
 use crate::cpython::{Count, Memory};
 use crate::heap::{Heap, ObjectId, Tally};
+use crate::progress::{Cancelled, Progress};
 use crate::snapshot::Addr;
 use rayon::prelude::*;
 
@@ -51,6 +52,17 @@ pub fn types_of(heap: &Heap, ids: &[ObjectId]) -> Types {
         all
     });
     collect(heap.types(), |id| sums[id.0 as usize])
+}
+
+/// The same with what the objects of each type keep alive together, and sorted by it. Needs dominators.
+pub fn types_retained(heap: &Heap, progress: &Progress) -> Result<RetainedTypes, Cancelled> {
+    let sums = heap.dominators(progress)?.by_type(heap, progress)?;
+    let Types { types, total } = types(heap.types(), heap.tally());
+    let retained = |row: &TypeRow| heap.types().id_of(row.address).and_then(|id| sums.get(id.0 as usize)).copied();
+    let row = |row: TypeRow| RetainedType { retained_bytes: retained(&row).unwrap_or(0), row };
+    let mut types: Vec<RetainedType> = types.into_iter().map(row).collect();
+    types.sort_by(|a, b| b.retained_bytes.cmp(&a.retained_bytes).then_with(|| a.row.name.cmp(&b.row.name)));
+    Ok(RetainedTypes { types, total })
 }
 
 /// The types that a person means: one by its address, or all that have a name; with subclasses on demand.

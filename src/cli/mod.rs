@@ -6,10 +6,12 @@
 mod diff;
 mod garbage;
 mod graph;
+mod retained;
 mod shell;
 mod split;
 mod tasks;
 
+pub use retained::{By, Path, Retained, Types};
 pub use tasks::Tasks;
 
 pub use graph::{Graph, Way};
@@ -133,13 +135,7 @@ pub enum Command {
     Capture(Capture),
     /// Count and size of the objects of every type
     #[command(visible_alias = "count-by-type")]
-    Types {
-        #[command(flatten)]
-        source: Source,
-        /// Count only objects that are like this: `size > 1MB and referrers = 1`
-        #[arg(long = "where", value_name = "QUERY")]
-        where_: Option<String>,
-    },
+    Types(Types),
     /// The objects of a type, or all
     #[command(visible_alias = "find-all-objects")]
     Objects(Objects),
@@ -165,6 +161,18 @@ pub enum Command {
         override_usage = usage!("graph", "ADDR")
     )]
     Graph(Graph),
+    /// Why an object is alive: the shortest paths to it from what the process holds
+    #[command(
+        override_usage = usage!("path", "ADDR")
+    )]
+    Path(Path),
+    /// What would go with each object: the biggest first, or what is below one
+    Retained(Retained),
+    /// What looks like a leak, with the path to it
+    Leaks {
+        #[command(flatten)]
+        source: Source,
+    },
     /// The captured memory, mapping by mapping
     Regions {
         #[command(flatten)]

@@ -15,6 +15,7 @@ pub(super) fn settle(command: &mut Option<Command>) -> Result<(), clap::Error> {
         Some(Command::Referents(args)) => at(args).map_err(|e| ("referents", e)),
         Some(Command::Referrers(args)) => at(args).map_err(|e| ("referrers", e)),
         Some(Command::Graph(graph)) => at(&mut graph.at).map_err(|e| ("graph", e)),
+        Some(Command::Path(args)) => at(&mut args.at).map_err(|e| ("path", e)),
         Some(Command::Hex(hex)) => at(&mut hex.at).map_err(|e| ("hex", e)),
         Some(Command::Find(args)) => split(&args.words, args.pid, "PATTERN")
             .and_then(|(source, word)| {

@@ -2,14 +2,15 @@
 
 use super::watch;
 use crate::analysis::answers::{
-    Direction, Edges, Graph, Hex, Hit, ModuleReport, ObjectDetail, Objects, SnapshotInfo, Strings, Tasks, Threads,
-    Types,
+    Direction, Edges, Graph, Hex, Hit, Leaks, ModuleReport, ObjectDetail, Objects, Paths, Retained, RetainedTypes,
+    SnapshotInfo, Strings, Tasks, Threads, Types,
 };
 use crate::analysis::answers::{Footprint, Waste};
 use crate::analysis::query::objects::Query;
-use crate::analysis::{detail, graph, info, links, raw, strings, tasks, threads, types};
+use crate::analysis::{detail, graph, info, leaks, links, paths, raw, retained, strings, tasks, threads, types};
 use crate::analysis::{memory, waste};
 use crate::cli::{self, Common, Module, Show, Way};
+use crate::heap::dominators::Node;
 use crate::heap::{Heap, ObjectId};
 use crate::snapshot::{Addr, Snapshot};
 use anyhow::{Context, Result, bail};
@@ -58,7 +59,7 @@ pub(super) fn raw(snapshot: Snapshot, common: &Common) -> (Option<Asked>, Snapsh
 }
 
 impl Asked {
-    fn object(&self, address: Addr) -> Result<ObjectId> {
+    pub(super) fn object(&self, address: Addr) -> Result<ObjectId> {
         if let Some(id) = self.heap.objects().object_at(address) {
             return Ok(id);
         }
@@ -76,6 +77,30 @@ pub(super) fn types(asked: &Asked, query: Option<&Query>) -> Result<Types> {
     Ok(types::types_of(&asked.heap, &narrowed(asked, None, query)?))
 }
 
+/// The same with what the objects of each type keep alive.
+pub(super) fn types_retained(asked: &Asked) -> Result<RetainedTypes> {
+    Ok(watch::cancellable("linking", asked.quiet, |progress| types::types_retained(&asked.heap, progress))?)
+}
+
+pub(super) fn paths(asked: &Asked, address: Addr, limit: u64) -> Result<Paths> {
+    let id = asked.object(address)?;
+    Ok(watch::cancellable("linking", asked.quiet, |progress| paths::paths(&asked.heap, id, limit, progress))?)
+}
+
+pub(super) fn retained(asked: &Asked, which: retained::Which, limit: u64) -> Result<Retained> {
+    let work = |progress: &_| retained::rows(&asked.heap, which, 0, limit, progress);
+    Ok(watch::cancellable("linking", asked.quiet, work)?)
+}
+
+pub(super) fn leaks(asked: &Asked) -> Result<Leaks> {
+    Ok(watch::cancellable("linking", asked.quiet, |progress| leaks::leaks(&asked.heap, progress))?)
+}
+
+/// What could not be read of the roots, when they were asked for.
+pub(super) fn roots_problems(asked: &Asked) -> Vec<String> {
+    asked.heap.built_roots().map_or_else(Vec::new, |roots| roots.problems().to_vec())
+}
+
 /// A query as it was typed.
 pub(super) fn query(text: Option<&str>) -> Result<Option<Query>> {
     text.map(Query::parse).transpose().context("--where")
@@ -83,10 +108,14 @@ pub(super) fn query(text: Option<&str>) -> Result<Option<Query>> {
 
 /// Those of some objects (of all, without `ids`) that a query means.
 fn narrowed(asked: &Asked, ids: Option<&[ObjectId]>, query: &Query) -> Result<Vec<ObjectId>> {
-    if query.needs_retained() {
-        bail!("--where: retained sizes are not worked out yet");
-    }
-    let work = |progress: &_| query.select(&asked.heap, ids, None, progress);
+    let work = |progress: &_| {
+        if !query.needs_retained() {
+            return query.select(&asked.heap, ids, None, progress);
+        }
+        let tree = asked.heap.dominators(progress)?;
+        let retained = |id| Some(tree.retained(Node::Object(id)));
+        query.select(&asked.heap, ids, Some(&retained), progress)
+    };
     Ok(watch::cancellable("looking", asked.quiet, work)?)
 }
 

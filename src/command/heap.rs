@@ -10,14 +10,8 @@ use std::io::{self, Write};
 /// Objects that are asked for at a time, when all of them are printed.
 const WINDOW: u64 = 4096;
 
-fn open(source: &Source, common: &Common) -> anyhow::Result<Asked> {
+pub(super) fn open(source: &Source, common: &Common) -> anyhow::Result<Asked> {
     ask::heap(source::open(source, common)?, common)
-}
-
-pub(super) fn types(source: &Source, query: Option<&str>, common: &Common) -> anyhow::Result<()> {
-    let query = ask::query(query)?;
-    let asked = open(source, common)?;
-    print(ask::types(&asked, query.as_ref())?, &asked.info, &asked.problems, common)
 }
 
 pub(super) fn show(args: &Show, common: &Common) -> anyhow::Result<()> {

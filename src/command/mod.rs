@@ -14,6 +14,7 @@ mod graph;
 mod heap;
 mod memory;
 mod output;
+mod retained;
 mod shell;
 mod source;
 mod watch;
@@ -41,7 +42,10 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
         None => explore::run(cli.entry, &common),
         Some(Command::Capture(args)) => capture::run(args, &common),
-        Some(Command::Types { source, where_ }) => heap::types(&source, where_.as_deref(), &common),
+        Some(Command::Types(args)) => retained::types(&args, &common),
+        Some(Command::Path(args)) => retained::path(&args, &common),
+        Some(Command::Retained(args)) => retained::retained(&args, &common),
+        Some(Command::Leaks { source }) => retained::leaks(&source, &common),
         Some(Command::Objects(args)) => heap::objects(&args, &common),
         Some(Command::Show(args)) => heap::show(&args, &common),
         Some(Command::Referents(at)) => heap::edges(&at, crate::analysis::answers::Direction::Referents, &common),

@@ -1,9 +1,10 @@
-//! Every object at once: survey, scan, index, edges, roots.
+//! Every object at once: survey, scan, index, edges, roots, dominators.
 //!
 //! A [`Heap`] is a snapshot with the index of its objects; everything that people ask is answered from it, so that no
 //! two screens disagree. Nothing here knows how an answer looks.
 
 pub mod blocks;
+pub mod dominators;
 pub mod edges;
 pub mod index;
 pub mod owners;
@@ -13,6 +14,7 @@ mod scanner;
 pub mod survey;
 pub mod usage;
 
+pub use dominators::Dominators;
 pub use edges::Edges;
 pub use index::{Index, ObjectId};
 pub use roots::Roots;
@@ -36,6 +38,7 @@ pub struct Heap {
     edges: OnceLock<Edges>,
     interned: OnceLock<Vec<ObjectId>>,
     roots: OnceLock<Roots>,
+    dominators: OnceLock<Dominators>,
 }
 
 /// So many ids of interpreters are told.
@@ -79,6 +82,7 @@ impl Heap {
             edges: OnceLock::new(),
             interned: OnceLock::new(),
             roots: OnceLock::new(),
+            dominators: OnceLock::new(),
         })
     }
 
@@ -138,6 +142,25 @@ impl Heap {
         }
         let built = Roots::build(self, progress)?;
         Ok(self.roots.get_or_init(|| built))
+    }
+
+    /// The roots, when they are found.
+    pub fn built_roots(&self) -> Option<&Roots> {
+        self.roots.get()
+    }
+
+    /// What would go with each object; worked out when first asked for.
+    pub fn dominators(&self, progress: &Progress) -> Result<&Dominators, Cancelled> {
+        if let Some(dominators) = self.dominators.get() {
+            return Ok(dominators);
+        }
+        let built = Dominators::build(self, progress)?;
+        Ok(self.dominators.get_or_init(|| built))
+    }
+
+    /// The dominators, when they are worked out.
+    pub fn built_dominators(&self) -> Option<&Dominators> {
+        self.dominators.get()
     }
 
     /// The object that the memory at an address belongs to: one that begins there, or around it.

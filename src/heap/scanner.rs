@@ -354,6 +354,8 @@ impl<'s> Scanner<'s> {
 
     fn static_makes_sense(&self, addr: Addr, ty: &Type, size: u64) -> bool {
         match ty.decoder {
+            // a word before the type's own place in a table of addresses is no count; the size is absurd then
+            DecoderName::Str if size >= 1 << 20 => false,
             DecoderName::Str => self.memory.str_at(addr).is_some_and(|s| s.compact && s.len < 1 << 16),
             DecoderName::Int | DecoderName::Bool => self.memory.int_digits(addr).is_some_and(|(n, _)| n <= 16),
             DecoderName::Float | DecoderName::Complex => false,

@@ -44,6 +44,7 @@ const SYMBOL_SIZE: u64 = 24;
 const MAX_HEADERS: u64 = 256;
 const MAX_DYNAMIC: u64 = 512;
 const MAX_CHAIN: u32 = 1 << 16;
+const MAX_NAME: usize = 256;
 
 /// Every image whose header was captured, in address order. Looks at the first bytes of each region.
 pub fn images(snapshot: &Snapshot) -> Vec<Image> {
@@ -146,7 +147,44 @@ impl Image {
     }
 }
 
+impl Image {
+    /// The exported variable that an address lies in: its name, and how far within. Looks at every symbol.
+    pub fn symbol_at(&self, reader: &Reader<'_>, address: Addr) -> Option<(String, u64)> {
+        const OBJECT: u8 = 1;
+        let dynamic = self.dynamic.as_ref()?;
+        let mut found = None;
+        for i in 0..dynamic.symbol_count(reader)? {
+            let symbol = dynamic.symbols + u64::from(i) * SYMBOL_SIZE;
+            let (value, size) = (reader.u64(symbol + 8)?, reader.u64(symbol + 16)?);
+            let within = address.0.wrapping_sub(self.bias.wrapping_add(value));
+            if within < size && reader.u8(symbol + 4)? & 15 == OBJECT && reader.u16(symbol + 6)? != 0 {
+                let name = dynamic.strings + u64::from(reader.u32(symbol)?);
+                found = Some((String::from_utf8_lossy(reader.c_string(name, MAX_NAME)?).into_owned(), within));
+            }
+        }
+        found
+    }
+}
+
 impl Dynamic {
+    /// How many symbols there are: one more than the last that the hash table leads to.
+    fn symbol_count(&self, reader: &Reader<'_>) -> Option<u32> {
+        let table = self.gnu_hash?;
+        let (buckets, first, bloom_words) = (reader.u32(table)?, reader.u32(table + 4)?, reader.u32(table + 8)?);
+        let bucket_table = table + 16 + u64::from(bloom_words) * 8;
+        let chain_table = bucket_table + u64::from(buckets) * 4;
+        let last = (0..buckets).map_while(|i| reader.u32(bucket_table + u64::from(i) * 4)).max()?;
+        let mut count = last.max(first);
+        for _ in 0..MAX_CHAIN {
+            let entry = reader.u32(chain_table + u64::from(count.checked_sub(first)?) * 4)?;
+            count = count.checked_add(1)?;
+            if entry & 1 != 0 {
+                break;
+            }
+        }
+        Some(count)
+    }
+
     fn read(reader: &Reader<'_>, bias: u64, at: u64, length: u64) -> Option<Dynamic> {
         // the loader relocates these pointers in place (glibc), or leaves them (musl, static executables)
         let pointer = |value: u64| {

@@ -72,6 +72,15 @@ impl Report for Objects {
     }
 }
 
+/// What is said of a reference that is not simply owned.
+pub(super) fn kind(kind: EdgeKind) -> &'static str {
+    match kind {
+        EdgeKind::Strong => "",
+        EdgeKind::Weak => " (weak)",
+        EdgeKind::Guessed => " (guessed)",
+    }
+}
+
 impl Report for Edges {
     const SCHEMA: &'static str = "edges/1";
 
@@ -82,12 +91,7 @@ impl Report for Edges {
     fn text(&self, page: &mut Page) -> io::Result<()> {
         let mut table = Table::new(&["ADDRESS", "EDGE", "TYPE", "VALUE"]);
         for row in &self.edges {
-            let kind = match row.kind {
-                EdgeKind::Strong => "",
-                EdgeKind::Weak => " (weak)",
-                EdgeKind::Guessed => " (guessed)",
-            };
-            let edge = format!("{}{kind}", row.edge);
+            let edge = format!("{}{}", row.edge, kind(row.kind));
             table.row([row.address.to_string(), edge, row.type_name.clone(), row.summary.clone()]);
         }
         table.print(page)

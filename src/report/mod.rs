@@ -12,6 +12,7 @@ mod graph;
 mod json;
 mod lists;
 mod memory;
+mod retained;
 mod table;
 mod tasks;
 mod threads;

@@ -21,6 +21,15 @@ impl Bits {
         Bits { words: std::iter::repeat_with(AtomicU64::default).take(objects.div_ceil(64)).collect() }
     }
 
+    /// These objects, of so many.
+    pub(in crate::heap) fn of(objects: usize, ids: impl Iterator<Item = ObjectId>) -> Bits {
+        let bits = Bits::new(objects);
+        ids.for_each(|id| {
+            bits.insert(id);
+        });
+        bits
+    }
+
     /// Adds an object; whether it was not there before.
     #[inline]
     fn insert(&self, id: ObjectId) -> bool {
