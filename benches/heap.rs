@@ -151,10 +151,14 @@ fn memory(path: &Path) {
             work();
             println!("  … {what:27}  {:6.0} ms", start.elapsed().as_secs_f64() * 1e3);
         };
-        timed("roots", &mut || drop(heap.roots(&Progress::default()).unwrap()));
+        timed("roots", &mut || {
+            heap.roots(&Progress::default()).unwrap();
+        });
         let held = anonymous();
         peak.store(0, Relaxed);
-        timed("dominators", &mut || drop(heap.dominators(&Progress::default()).unwrap()));
+        timed("dominators", &mut || {
+            heap.dominators(&Progress::default()).unwrap();
+        });
         let more = peak.load(Relaxed).max(anonymous()).saturating_sub(held) as f64;
         println!("  … memory while dominators are made {:6.0} MB  {:5.2} B an object", more / 1e6, more / objects);
         end.store(true, Relaxed);
