@@ -3,6 +3,9 @@
 use pymem_tui::{cli, command, sys};
 use std::process::ExitCode;
 
+#[global_allocator]
+static ALLOCATOR: sys::memory::OrSayIt = sys::memory::OrSayIt;
+
 fn main() -> ExitCode {
     sys::signals::file_size_limit_is_an_error();
     let cli = match cli::parse(std::env::args_os(), command::version()) {

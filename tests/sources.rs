@@ -107,13 +107,20 @@ fn every_form_of_a_stream_opens_directly() {
     assert!(answer["total"]["count"].as_u64().unwrap() >= truth.objects.len() as u64 / 2);
 }
 
-/// Asks gdb for a core file; `None` where there is no gdb, which is told, or a failure where it is required.
-fn gcore(pid: i32, folder: &Path) -> Option<PathBuf> {
+/// Asks gdb for a core file, and whether gdb could read all there is; `None` where there is no gdb, which is told, or a
+/// failure where it is required.
+fn gcore(pid: i32, folder: &Path) -> Option<(PathBuf, bool)> {
     let prefix = folder.join("gcore");
     let out = Command::new("gcore").arg("-o").arg(&prefix).arg(pid.to_string()).stdin(Stdio::null()).output();
     let path = folder.join(format!("gcore.{pid}"));
     match out {
-        Ok(out) if out.status.success() && path.exists() => Some(path),
+        Ok(out) if out.status.success() && path.exists() => {
+            // it gives up a mapping at the first page of it that may not be read, such as the guard page of a stack of
+            // glibc 2.42; the page of the kernel's old system calls cannot be read on any system
+            let said = String::from_utf8_lossy(&out.stderr).into_owned();
+            let whole = said.lines().all(|l| !l.contains("Memory read failed") || l.contains("0xffffffffff600000"));
+            Some((path, whole))
+        }
         failed => {
             let required = std::env::var("PYMEM_TUI_REQUIRE").is_ok_and(|r| !r.is_empty());
             assert!(!required, "gcore is required: {failed:?}");
@@ -123,7 +130,7 @@ fn gcore(pid: i32, folder: &Path) -> Option<PathBuf> {
     }
 }
 
-fn check_core(path: &Path, truth: &Truth, live: &[String]) -> Result<(), String> {
+fn check_core(path: &Path, truth: &Truth, live: Option<Vec<String>>) -> Result<(), String> {
     let snapshot = Snapshot::open(path).map_err(|e| e.to_string())?;
     if snapshot.kind() != SourceKind::Core {
         return Err(format!("it is taken for {:?}", snapshot.kind()));
@@ -131,7 +138,10 @@ fn check_core(path: &Path, truth: &Truth, live: &[String]) -> Result<(), String>
     let heap = index(snapshot);
     compare(&heap, truth)?;
     let found = told(&threads::threads(&heap).threads);
-    if found == live { Ok(()) } else { Err(format!("threads are {found:#?}, not {live:#?}")) }
+    match live {
+        Some(live) if found != live => Err(format!("threads are {found:#?}, not {live:#?}")),
+        _ => Ok(()),
+    }
 }
 
 #[test]
@@ -140,8 +150,11 @@ fn core_files_of_gdb_hold_what_a_capture_holds() {
         let target = zoo(interpreter);
         let live = told(&threads::threads(&index(target.capture())).threads);
         let folder = target.path("");
-        let Some(path) = gcore(target.pid, &folder) else { return Ok(()) };
-        check_core(&path, &truth(&target), &live)
+        let Some((path, whole)) = gcore(target.pid, &folder) else { return Ok(()) };
+        if !whole {
+            println!("{}: gdb could not read all of it; threads are not compared", interpreter.name);
+        }
+        check_core(&path, &truth(&target), Some(live).filter(|_| whole))
     });
 }
 
@@ -178,7 +191,7 @@ fn core_files_of_the_kernel_hold_what_a_capture_holds() {
         let target = zoo(interpreter);
         let live = told(&threads::threads(&index(target.capture())).threads);
         let Some(path) = kernel_core(&target) else { return Ok(()) };
-        check_core(&path, &truth(&target), &live)?;
+        check_core(&path, &truth(&target), Some(live.clone()))?;
         let problems = Snapshot::open(&path).map_err(|e| e.to_string())?.problems().to_vec();
         if !problems.iter().any(|p| p.contains("SIGABRT")) {
             return Err(format!("the signal is not told: {problems:?}"));
@@ -190,7 +203,7 @@ fn core_files_of_the_kernel_hold_what_a_capture_holds() {
         let packed = target.path("core.zst");
         let out = zstd::encode_all(std::fs::File::open(&path).unwrap(), 1).unwrap();
         std::fs::write(&packed, out).unwrap();
-        check_core(&packed, &truth(&target), &live)?;
+        check_core(&packed, &truth(&target), Some(live))?;
         // cut by a full disk: what is there is read, and it is told
         let len = path.metadata().unwrap().len();
         std::fs::File::options().write(true).open(&path).unwrap().set_len(len * 2 / 3).unwrap();
@@ -215,7 +228,7 @@ fn a_core_file_without_its_program_says_what_is_missing() {
     interpreter.env.insert("PYTHONHOME".into(), String::from_utf8(home.stdout).unwrap().trim().into());
     interpreter.argv[0] = copy.to_str().unwrap().into();
     let target = zoo(&interpreter);
-    let Some(core) = gcore(target.pid, dir.path()) else { return };
+    let Some((core, _)) = gcore(target.pid, dir.path()) else { return };
     let problems = || Snapshot::open(&core).unwrap().problems().join("; ");
     let before = problems();
     assert!(!before.contains("not in the core file"), "{before}");

@@ -35,7 +35,9 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
     if matches!(cli.command, None | Some(Command::Demo { .. })) {
         pool = pool.start_handler(|_| crate::sys::priority::give_way());
     }
-    let _ = pool.build_global();
+    if let Err(error) = pool.build_global() {
+        anyhow::bail!("threads cannot be started: {error}; raise the limit (ulimit -u, ulimit -v) or give --threads 1");
+    }
     if let Some(folder) = &common.layouts {
         crate::cpython::layout::add_folder(folder)?;
     }

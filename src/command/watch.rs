@@ -18,7 +18,8 @@ pub(super) fn cancellable<T>(label: &str, quiet: bool, work: impl FnOnce(&Progre
     std::thread::scope(|scope| {
         let (done, ended) = channel::<()>();
         let (progress_seen, interrupts) = (&progress, &interrupts);
-        scope.spawn(move || {
+        // without a thread to spare (a limit of the system), work goes on unseen
+        let _ = std::thread::Builder::new().spawn_scoped(scope, move || {
             let mut line = Line::new(label);
             while ended.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
                 if interrupts.came() {

@@ -10,7 +10,7 @@ use super::{Addr, Metadata, OpenError, Snapshot, meta, region_file_name, spool};
 use nix::errno::Errno;
 use std::fs::{File, OpenOptions, Permissions};
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -26,8 +26,9 @@ pub struct Store {
 
 #[derive(Debug)]
 enum Place {
-    /// A hidden directory, and the name it gets in the end.
-    Directory { hidden: tempfile::TempDir, path: PathBuf },
+    /// A hidden directory, and the name it gets in the end. Its files are reached through `dir`: where others may write
+    /// to the folder around it, its name may come to mean another directory.
+    Directory { hidden: tempfile::TempDir, dir: File, path: PathBuf },
     /// One file without a name.
     Unnamed { file: File, folder: PathBuf },
     /// What somebody reads as it is written; `aside` is where it goes while it must not wait for the reader.
@@ -64,7 +65,9 @@ impl Store {
             .permissions(Permissions::from_mode(0o700))
             .tempdir_in(parent)
             .map_err(io_error)?;
-        Ok(Store { place: Place::Directory { hidden, path: path.to_owned() }, slots: Vec::new(), needed })
+        let flags = nix::libc::O_DIRECTORY | nix::libc::O_NOFOLLOW;
+        let dir = OpenOptions::new().read(true).custom_flags(flags).open(hidden.path()).map_err(io_error)?;
+        Ok(Store { place: Place::Directory { hidden, dir, path: path.to_owned() }, slots: Vec::new(), needed })
     }
 
     /// A file without a name, on a disk with room for `needed` bytes.
@@ -113,11 +116,9 @@ impl Store {
             offset += len.next_multiple_of(PAGE as u64);
         }
         match &self.place {
-            Place::Directory { hidden, .. } => self.slots.iter().try_for_each(|slot| {
-                let path = hidden.path().join(slot.name());
-                let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-                file.set_len(slot.len)
-            }),
+            Place::Directory { dir, .. } => {
+                self.slots.iter().try_for_each(|slot| open_in(dir, &slot.name(), true)?.set_len(slot.len))
+            }
             Place::Unnamed { file, .. } => file.set_len(offset),
             Place::Stream { out, aside } => aside
                 .iter()
@@ -136,16 +137,22 @@ impl Store {
     pub fn finish(self, metadata: Option<&Metadata>) -> Result<Stored, WriteError> {
         let needed = self.needed;
         match self.place {
-            Place::Directory { hidden, path } => {
+            Place::Directory { hidden, dir, path } => {
                 let io_error = |error| WriteError::io(&path, needed, error);
                 if let Some(metadata) = metadata {
-                    write_metadata(&hidden.path().join(meta::FILE_NAME), metadata).map_err(io_error)?;
+                    write_metadata(open_in(&dir, meta::FILE_NAME, true).map_err(io_error)?, metadata)
+                        .map_err(io_error)?;
                 }
                 rename_new(hidden.path(), &path).map_err(|error| match error.kind() {
                     io::ErrorKind::AlreadyExists => WriteError::Exists(path.clone()),
                     _ => io_error(error),
                 })?;
                 let _ = hidden.keep(); // it has its name: nothing is left to remove
+                let identity = |info: std::fs::Metadata| (info.dev(), info.ino());
+                let (ours, there) = (dir.metadata().map(identity), path.symlink_metadata().map(identity));
+                if ours.map_err(io_error)? != there.map_err(io_error)? {
+                    return Err(io_error(io::Error::other("somebody exchanged the folder while it was written")));
+                }
                 Ok(Stored::Directory(path))
             }
             Place::Unnamed { file, .. } => {
@@ -262,10 +269,9 @@ impl Writer<'_> {
                 file.write_all_at(bytes, slot.offset + offset)
             }
             Place::Stream { out, aside: None } => locked(out).memory(slot.start + offset, bytes),
-            Place::Directory { hidden, .. } => {
+            Place::Directory { dir, .. } => {
                 if self.open.as_ref().is_none_or(|(open, _)| *open != region) {
-                    let file = OpenOptions::new().write(true).open(hidden.path().join(slot.name()))?;
-                    self.open = Some((region, file));
+                    self.open = Some((region, open_in(dir, &slot.name(), false)?));
                 }
                 self.open.as_ref().map_or(Ok(()), |(_, file)| file.write_all_at(bytes, offset))
             }
@@ -317,8 +323,15 @@ fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-fn write_metadata(path: &Path, metadata: &Metadata) -> io::Result<()> {
-    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+/// A file of this directory for writing, made `new` or there already; never through a link.
+fn open_in(dir: &File, name: &str, new: bool) -> io::Result<File> {
+    use nix::fcntl::{OFlag, openat};
+    let flags = OFlag::O_WRONLY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let made = if new { OFlag::O_CREAT | OFlag::O_EXCL } else { OFlag::empty() };
+    Ok(openat(dir, name, flags | made, nix::sys::stat::Mode::from_bits_truncate(0o600))?.into())
+}
+
+fn write_metadata(file: File, metadata: &Metadata) -> io::Result<()> {
     let mut out = io::BufWriter::new(file);
     serde_json::to_writer_pretty(&mut out, metadata)?;
     io::Write::flush(&mut out)
@@ -343,7 +356,6 @@ fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::MetadataExt;
 
     #[test]
     fn a_directory_appears_whole_with_holes_and_private() {
@@ -384,6 +396,48 @@ mod tests {
         assert!(error.contains("No such file"), "{error}");
         let names: Vec<_> = std::fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
         assert_eq!(names.len(), 2, "{names:?}");
+    }
+
+    /// The folder around is another's: the hidden directory gets another name, and a link takes its place.
+    #[test]
+    fn a_directory_that_is_exchanged_leads_nowhere_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, victim) = (dir.path().join("dump"), dir.path().join("victim"));
+        std::fs::create_dir(&victim).unwrap();
+        let mut store = Store::directory(&path, 0).unwrap();
+        let Place::Directory { hidden, .. } = &store.place else { panic!("it is a directory") };
+        std::fs::rename(hidden.path(), dir.path().join("moved")).unwrap();
+        std::os::unix::fs::symlink(&victim, hidden.path()).unwrap();
+        store.lay_out([(Addr(0x1000), 0x1000)]).unwrap();
+        store.writer().write(0, 0, &[7; 0x1000]).unwrap();
+        let error = store.finish(Some(&Metadata::default())).unwrap_err().to_string();
+        assert!(error.contains("somebody exchanged the folder"), "{error}");
+        assert_eq!(std::fs::read_dir(&victim).unwrap().count(), 0, "the victim's folder is written to");
+    }
+
+    #[test]
+    fn planted_links_are_refused_and_their_ends_are_untouched() {
+        let dir = tempfile::tempdir().unwrap();
+        let (victim, link, hard) = (dir.path().join("victim"), dir.path().join("link"), dir.path().join("hard"));
+        std::fs::write(&victim, "untouched").unwrap();
+        std::os::unix::fs::symlink(&victim, &link).unwrap();
+        std::fs::hard_link(&victim, &hard).unwrap();
+        for path in [&link, &hard] {
+            assert!(matches!(Store::directory(path, 0), Err(WriteError::Exists(_))));
+        }
+        // planted while it is written
+        let late = dir.path().join("late");
+        let store = Store::directory(&late, 0).unwrap();
+        std::os::unix::fs::symlink(dir.path(), &late).unwrap();
+        assert!(matches!(store.finish(None), Err(WriteError::Exists(_))));
+        assert_eq!(std::fs::read_to_string(&victim).unwrap(), "untouched");
+        // within the hidden directory, where only we can write: an entry that is there is never followed
+        let mut store = Store::directory(&dir.path().join("inner"), 0).unwrap();
+        let Place::Directory { hidden, .. } = &store.place else { panic!("it is a directory") };
+        let name = region_file_name(Addr(0x1000), Addr(0x2000));
+        std::os::unix::fs::symlink(&victim, hidden.path().join(name)).unwrap();
+        assert!(store.lay_out([(Addr(0x1000), 0x1000)]).is_err());
+        assert_eq!(std::fs::read_to_string(&victim).unwrap(), "untouched");
     }
 
     #[test]

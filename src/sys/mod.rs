@@ -4,6 +4,7 @@
 //! that module.
 
 pub mod child;
+pub mod memory;
 pub mod pagemap;
 pub mod priority;
 pub mod signals;

@@ -1,0 +1,226 @@
+//! Damage to the memory of a real interpreter, and every question there is about what is left.
+
+#![allow(dead_code)] // each user takes its part
+
+use pymem_tui::analysis::answers::Direction;
+use pymem_tui::analysis::{detail, links, raw, strings, tasks, threads, types};
+use pymem_tui::heap::{Heap, ObjectId};
+use pymem_tui::progress::Progress;
+use pymem_tui::snapshot::{Addr, Metadata, Snapshot};
+use std::sync::Arc;
+
+/// The memory of an interpreter, and where its objects and types are.
+pub struct Memory {
+    pub name: String,
+    pub pieces: Vec<(Addr, Vec<u8>)>,
+    pub metadata: Option<Metadata>,
+    pub objects: Vec<Addr>,
+    pub types: Vec<Addr>,
+}
+
+impl Memory {
+    pub fn of(snapshot: Snapshot, name: &str) -> Result<Memory, String> {
+        let snapshot = Arc::new(snapshot);
+        let pieces = snapshot.regions().iter().map(|r| (r.start, r.bytes().to_vec())).collect();
+        let metadata = snapshot.metadata().cloned();
+        let heap = Heap::index(snapshot, &Progress::default()).map_err(|e| e.to_string())?;
+        let objects = heap.objects().iter().map(|(_, addr, _)| addr).collect();
+        let types = heap.types().iter().map(|(_, ty)| ty.address).collect();
+        Ok(Memory { name: name.to_owned(), pieces, metadata, objects, types })
+    }
+
+    /// A copy with damage, and the addresses that are worth a look.
+    pub fn damaged(&self, damages: &[Damage]) -> (Snapshot, Vec<Addr>) {
+        let mut pieces = self.pieces.clone();
+        let worth_a_look = damages.iter().filter_map(|damage| apply(self, &mut pieces, damage)).collect();
+        (Snapshot::from_memory(pieces, self.metadata.clone()), worth_a_look)
+    }
+}
+
+/// Where a value or an address comes from: numbers choose among what there is.
+#[derive(Debug, Clone)]
+pub enum Damage {
+    /// Word `word` of an object (or type) gets a value.
+    Word {
+        of_type: bool,
+        object: u32,
+        word: u64,
+        value: Value,
+    },
+    /// Bits of a word anywhere.
+    Flip {
+        region: u32,
+        at: u64,
+        bits: u64,
+    },
+    Swap {
+        region: u32,
+        one: u64,
+        other: u64,
+    },
+    Cut {
+        region: u32,
+        at: u64,
+    },
+    Double {
+        region: u32,
+        by: u64,
+    },
+    Remove {
+        region: u32,
+    },
+}
+
+#[derive(Debug, Clone)]
+pub enum Value {
+    Plain(u64),
+    Itself(u64),
+    Object { number: u32, offset: u64 },
+    Type(u32),
+}
+
+/// Damage as bytes tell it: what a fuzzer changes step by step.
+pub fn decode(bytes: &[u8]) -> Vec<Damage> {
+    let mut bytes = bytes.iter().copied();
+    let mut damages = Vec::new();
+    while damages.len() < 400 {
+        let Some(kind) = bytes.next() else { break };
+        let mut number = |len: usize| (0..len).fold(0, |n, _| n << 8 | u64::from(bytes.next().unwrap_or(0)));
+        damages.push(match kind % 16 {
+            0..=9 => {
+                let (object, word, how) = (number(3) as u32, number(1), number(1));
+                let of_type = kind & 0x80 != 0;
+                let value = match how % 8 {
+                    0 => Value::Plain(number(8)),
+                    1 => Value::Plain(u64::MAX >> number(1).min(63)),
+                    2 | 3 => Value::Plain(number(2)),
+                    4 => Value::Itself(number(1) % 9),
+                    5 => Value::Type(number(3) as u32),
+                    _ => Value::Object { number: number(3) as u32, offset: number(1) % 64 },
+                };
+                Damage::Word { of_type, object, word: word % if of_type { 60 } else { 12 }, value }
+            }
+            10 | 11 => Damage::Flip { region: number(1) as u32, at: number(4), bits: 1 << (number(1) % 64) },
+            12 => Damage::Swap { region: number(1) as u32, one: number(2), other: number(2) },
+            13 => Damage::Cut { region: number(1) as u32, at: number(4) },
+            14 => Damage::Double { region: number(1) as u32, by: number(1) },
+            _ => Damage::Remove { region: number(1) as u32 },
+        });
+    }
+    damages
+}
+
+fn pick<T: Copy>(from: &[T], number: u32) -> T {
+    from[number as usize % from.len()]
+}
+
+/// Does the damage; returns the addresses that are worth a look.
+pub fn apply(memory: &Memory, pieces: &mut Vec<(Addr, Vec<u8>)>, damage: &Damage) -> Option<Addr> {
+    let region = |number: u32, pieces: &[(Addr, Vec<u8>)]| number as usize % pieces.len().max(1);
+    if pieces.is_empty() {
+        return None;
+    }
+    match damage {
+        Damage::Word { of_type, object, word, value } => {
+            let object = if *of_type { pick(&memory.types, *object) } else { pick(&memory.objects, *object) };
+            let at = Addr(object.0 - 16 + word * 8);
+            let value = match value {
+                Value::Plain(value) => *value,
+                Value::Itself(words) => object.0 + words * 8,
+                Value::Object { number, offset } => pick(&memory.objects, *number).0 + offset,
+                Value::Type(number) => pick(&memory.types, *number).0,
+            };
+            let (start, bytes) = pieces.iter_mut().find(|(s, b)| *s <= at && at.0 + 8 <= s.0 + b.len() as u64)?;
+            bytes[(at.0 - start.0) as usize..][..8].copy_from_slice(&value.to_le_bytes());
+            return Some(object);
+        }
+        Damage::Flip { region: number, at, bits } => {
+            let i = region(*number, pieces);
+            let bytes = &mut pieces[i].1;
+            let at = (*at % (bytes.len() as u64).max(1)) as usize & !7;
+            let old = u64::from_le_bytes(bytes.get(at..at + 8)?.try_into().ok()?);
+            bytes[at..at + 8].copy_from_slice(&(old ^ bits).to_le_bytes());
+        }
+        Damage::Swap { region: number, one, other } => {
+            let i = region(*number, pieces);
+            let bytes = &mut pieces[i].1;
+            let pages = (bytes.len() >> 12) as u64;
+            let (one, other) = (one.checked_rem(pages)? as usize, other.checked_rem(pages)? as usize);
+            (0..4096).for_each(|n| bytes.swap(one * 4096 + n, other * 4096 + n));
+        }
+        Damage::Cut { region: number, at } => {
+            let i = region(*number, pieces);
+            let len = (*at % (pieces[i].1.len() as u64 + 1)) as usize;
+            pieces[i].1.truncate(len);
+        }
+        Damage::Double { region: number, by } => {
+            let (start, bytes) = pieces[region(*number, pieces)].clone();
+            let by = [4096, 16, bytes.len() as u64, 1 << 40, u64::MAX - start.0 - 100][*by as usize % 5];
+            pieces.push((Addr(start.0.wrapping_add(by)), bytes));
+        }
+        Damage::Remove { region: number } => {
+            let i = region(*number, pieces);
+            pieces.remove(i);
+        }
+    }
+    None
+}
+
+/// Asks all there is to ask. What comes out is not compared with anything: it must come.
+pub fn ask_everything(snapshot: Snapshot, worth_a_look: &[Addr]) -> Result<(), String> {
+    let snapshot = Arc::new(snapshot);
+    let progress = Progress::default();
+    for addr in worth_a_look.iter().chain([&Addr(0), &Addr(u64::MAX), &Addr(u64::MAX - 7)]) {
+        let _ = raw::hex(&snapshot, *addr, Addr(addr.0.saturating_sub(40)), 400);
+    }
+    let Ok(heap) = Heap::index(snapshot.clone(), &progress) else { return Ok(()) };
+    let most = snapshot.bytes() / 8;
+    let len = heap.objects().len() as u64;
+    if len > most {
+        return Err(format!("{len} objects in {} bytes", snapshot.bytes()));
+    }
+    let table = types::types(heap.types(), heap.tally());
+    if table.total.count != len {
+        return Err(format!("{} objects counted, {len} in the index", table.total.count));
+    }
+    let mut before = Addr(0);
+    for (id, addr, ty) in heap.objects().iter() {
+        if heap.objects().object_at(addr) != Some(id) || addr <= before || heap.objects().address(id) != addr {
+            return Err(format!("{addr} is number {id:?}, and not found again"));
+        }
+        before = addr;
+        let _ = heap.types().get(ty);
+    }
+    let all = types::select(&heap, None);
+    let rows = types::rows(&heap, &all, 0, u64::MAX);
+    if let Some(row) = rows.objects.iter().find(|r| r.summary.chars().count() > 1000 || r.type_name.len() > 10_000) {
+        return Err(format!("{} has a summary of {} bytes", row.address, row.summary.len()));
+    }
+    let edges = heap.edges(&progress).map_err(|e| e.to_string())?;
+    let (mut forth, mut back) = (0, 0);
+    for id in (0..len as u32).map(ObjectId) {
+        forth += edges.referents(&heap, id).len();
+        back += edges.referrers(id).len();
+    }
+    if forth != back || forth as u64 != edges.len() {
+        return Err(format!("{forth} references forwards, {back} backwards, {} counted", edges.len()));
+    }
+    let sample = all.iter().copied().step_by(all.len() / 50 + 1);
+    let damaged = worth_a_look.iter().filter_map(|a| heap.objects().object_at(*a));
+    for id in sample.chain(damaged) {
+        let _ = detail::object(&heap, id, detail::Depth { levels: 2, entries: 20, chars: 1000 });
+        for direction in [Direction::Referents, Direction::Referrers] {
+            let answer = links::edges(&heap, id, direction, 0, 100, &progress).map_err(|e| e.to_string())?;
+            if answer.edges.len() > 100 {
+                return Err(format!("{} rows of 100", answer.edges.len()));
+            }
+        }
+        let _ = heap.object_around(heap.objects().address(id) + 9);
+    }
+    let _ = (threads::threads(&heap), tasks::tasks(&heap, &tasks::Ask::all(true)));
+    let _ = (strings::strings(&heap, false), strings::strings(&heap, true), detail::module(&heap, "sys", None, 50));
+    if let Some(mut hex) = raw::hex(&snapshot, before, before, 256) {
+        raw::name_words(&heap, &mut hex);
+    }
+    Ok(())
+}
