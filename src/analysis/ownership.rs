@@ -107,7 +107,7 @@ fn borrows_base(heap: &Heap, memory: &Memory<'_>, address: Addr, base: Addr) -> 
 }
 
 /// The values in an instance, when its dict shows them.
-fn embedded_values(heap: &Heap, memory: &Memory<'_>, address: Addr, ty: &Type) -> Option<Addr> {
+pub(super) fn embedded_values(heap: &Heap, memory: &Memory<'_>, address: Addr, ty: &Type) -> Option<Addr> {
     use crate::cpython::edges::AttributeStore;
     let s = &memory.layout.structs;
     let embedded = s.values.embedded?;
@@ -116,4 +116,20 @@ fn embedded_values(heap: &Heap, memory: &Memory<'_>, address: Addr, ty: &Type) -
     let values = memory.reader.pointer(dict + s.dict.ma_values)?;
     let own = values == address + offset && memory.reader.u8(values + embedded)? != 0;
     (own && heap.objects().object_at(dict).is_some()).then_some(values)
+}
+
+/// Calls `visit` for each link of a bounded cache's list, newest or oldest first (`Modules/_functoolsmodule.c`). The list
+/// owns a reference to each, beside that of the cache's dict.
+pub fn cache_links(heap: &Heap, memory: &Memory<'_>, cache: Addr, mut visit: impl FnMut(ObjectId, Addr)) {
+    let (s, reader) = (&memory.layout.structs, &memory.reader);
+    let Some(next) = s.lru_elem.next else { return };
+    // the list's head is an element in the cache object
+    let root = cache + s.lru_cache.root_next - next;
+    let mut at = reader.pointer(root + next);
+    for _ in 0..heap.objects().len() {
+        let Some(link) = at.filter(|link| *link != root) else { return };
+        let Some(id) = heap.objects().object_at(link) else { return };
+        visit(id, link);
+        at = reader.pointer(link + next);
+    }
 }

@@ -338,8 +338,14 @@ impl<'s> Scanner<'s> {
                     Count::Live(_) => !immortal_only || counted(ty),
                     _ => false,
                 };
+                // within a static type: a pointer, then that to its base. An executable that is not moved about lies so
+                // low that the pointer passes for a count
+                let pointer = ty.name == "object"
+                    && matches!(count, Count::Live(n) if u64::from(n) >= self.lowest
+                        && self.memory.reader.u64(Addr(u64::from(n))).is_some());
                 if placed
                     && lives
+                    && !pointer
                     && let Some(size) = self.memory.shallow_size(at, ty)
                     && self.static_makes_sense(at, ty, size)
                 {

@@ -50,7 +50,7 @@ pub struct AuditType {
     pub objects: u64,
     /// Their references that no object, no root explains.
     pub unaccounted: u64,
-    /// Of those: to which no pointer was found at all.
+    /// Of those: of objects to which fewer pointers were found than references are left.
     pub unexplained: u64,
     /// Objects with more references found than counted.
     pub overcounted: u64,
@@ -72,7 +72,8 @@ pub struct AuditRow {
     pub unaccounted: u64,
     /// Pointers to it that may be those: in C's memory, on C stacks, in objects of unknown layout.
     pub pointers: u64,
-    /// What is left then.
+    /// All that is unaccounted for where there are fewer pointers, else none: which of them are references, and which are
+    /// borrowed or stale, cannot be told.
     pub unexplained: u64,
     /// Where such pointers are.
     pub places: Vec<String>,

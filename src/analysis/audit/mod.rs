@@ -48,6 +48,8 @@ struct Balance {
     rest: Vec<AtomicI32>,
     /// Guessed references, in order of their targets.
     guessed: Vec<ObjectId>,
+    /// Words of roots that may be references, where they do not explain all that is left.
+    presumed: HashMap<ObjectId, i32>,
     excluded: Vec<Excluded>,
 }
 
@@ -79,8 +81,10 @@ pub fn audit(heap: &Heap, limit: u64, progress: &Progress) -> Result<Audit, Audi
         };
         let from = balance.guessed.partition_point(|g| *g < id);
         let guessed = balance.guessed.iter().skip(from).take_while(|g| **g == id).count();
-        let pointers = (guessed + places.get(&id).map_or(0, Vec::len)) as u64;
-        let unexplained = unaccounted.saturating_sub(pointers);
+        let words = balance.presumed.get(&id).map_or(0, |n| n.unsigned_abs() as usize);
+        let pointers = (guessed + words + places.get(&id).map_or(0, Vec::len)) as u64;
+        // which of fewer pointers are references cannot be told
+        let unexplained = if pointers >= unaccounted { 0 } else { unaccounted };
         row.objects += 1;
         row.unaccounted += unaccounted;
         row.unexplained += unexplained;
@@ -178,6 +182,9 @@ impl Balance {
                     if ty.decoder == DecoderName::Odict {
                         memory.odict_nodes(address).filter_map(|key| index.object_at(key)).for_each(take);
                     }
+                    if ty.decoder == DecoderName::LruCache {
+                        ownership::cache_links(heap, &memory, address, |link, _| take(link));
+                    }
                 }
                 progress.advance(1);
                 Ok(guessed)
@@ -185,10 +192,12 @@ impl Balance {
             .collect();
         let mut guessed: Vec<ObjectId> = guessed?.into_iter().flatten().collect();
         guessed.sort_unstable();
+        let mut presumed: HashMap<ObjectId, i32> = HashMap::new();
         for root in roots.refs() {
             let outside = roots.group_of(root).is_some_and(|g| !matches!(g.kind, RootKind::HeldByC | RootKind::Cycles));
             match root.ownership {
-                Ownership::Owned | Ownership::Presumed if outside => take(root.target),
+                Ownership::Owned if outside => take(root.target),
+                Ownership::Presumed if outside => *presumed.entry(root.target).or_default() += 1,
                 Ownership::Borrowed
                     if outside && matches!(roots.group_of(root).map(|g| g.kind), Some(RootKind::Frame(_))) =>
                 {
@@ -197,7 +206,12 @@ impl Balance {
                 _ => {}
             }
         }
-        let mut balance = Balance { rest, guessed, excluded };
+        // words that may be references explain what is left when there are enough of them: some may be stale
+        presumed.retain(|id, words| {
+            let rest = rest.get(id.0 as usize).filter(|n| (1..=*words).contains(&n.load(Relaxed)));
+            rest.map(|n| n.store(0, Relaxed)).is_none()
+        });
+        let mut balance = Balance { rest, guessed, presumed, excluded };
         let placed = balance.forgive_placed(heap);
         balance.exclude("objects that a compiler placed with a first reference that nobody holds", placed);
         balance.exclude("references of the dict of interned strings: they are not counted", interned.len() as u64);

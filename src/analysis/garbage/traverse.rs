@@ -16,10 +16,10 @@ use crate::snapshot::Addr;
 pub(super) struct Rules {
     /// Up to 3.8 instances of C's heap types do not show their type: `tp_traverse` of classes, which do.
     subtype_traverse: Option<Addr>,
+    /// An instance of 3.13.0 does not show a dict that shows its own values, one of 3.13.5 does; releases between count as
+    /// the former, so that no garbage is invented.
+    hides_dict: bool,
 }
-
-/// A cache holds no more entries than memory holds words.
-const MAX_LINKS: u64 = 1 << 32;
 
 impl Rules {
     pub(super) fn of(heap: &Heap) -> Rules {
@@ -27,7 +27,9 @@ impl Rules {
         // frozen code makes it before anything else: a class without a base of C
         let class = || heap.types().iter().find(|(_, ty)| ty.name == "_frozen_importlib.ModuleSpec");
         let subtype_traverse = if old { class().and_then(|(_, ty)| traverse_of(&heap.memory(), ty)) } else { None };
-        Rules { subtype_traverse }
+        let patch = heap.interpreter().version.text.strip_prefix("3.13.").and_then(|p| p.parse::<u32>().ok());
+        let hides_dict = patch.is_some_and(|p| p < 5);
+        Rules { subtype_traverse, hides_dict }
     }
 
     /// Calls `see` for each reference to an object that the collector is shown.
@@ -42,6 +44,7 @@ impl Rules {
         ownership::visit(heap, memory, address, ty, |name, role, target, _| {
             let shown = match name {
                 EdgeName::Class => self.shows_class(memory, ty),
+                EdgeName::Dict if self.hides_dict => ownership::embedded_values(heap, memory, address, ty).is_none(),
                 EdgeName::Key if ty.is_metatype() => false,
                 EdgeName::Field(field) if ty.is_metatype() => {
                     !matches!(field, "tp_subclasses" | "__name__" | "__qualname__" | "__slots__")
@@ -53,8 +56,15 @@ impl Rules {
                 see(target, role);
             }
         });
+        // a bounded cache shows the keys and results of its links, which are not collected themselves
         if ty.decoder == DecoderName::LruCache {
-            let _ = links(heap, memory, address, &mut see);
+            let elem = &memory.layout.structs.lru_elem;
+            ownership::cache_links(heap, memory, address, |_, link| {
+                for offset in [elem.key, elem.result] {
+                    let target = memory.reader.pointer(link + offset);
+                    target.and_then(|t| heap.objects().object_at(t)).into_iter().for_each(|id| see(id, Role::Counted));
+                }
+            });
         }
     }
 
@@ -65,25 +75,4 @@ impl Rules {
 
 fn traverse_of(memory: &Memory<'_>, ty: &Type) -> Option<Addr> {
     memory.reader.pointer(ty.address + memory.layout.structs.type_object.tp_traverse?)
-}
-
-/// A bounded cache shows the keys and results of its links, which are not collected themselves.
-fn links(heap: &Heap, memory: &Memory<'_>, cache: Addr, see: &mut impl FnMut(ObjectId, Role)) -> Option<()> {
-    let s = &memory.layout.structs;
-    let (elem, reader) = (&s.lru_elem, &memory.reader);
-    // the list's head is an element in the cache object
-    let root = cache + s.lru_cache.root_next - elem.next?;
-    let mut link = reader.pointer(cache + s.lru_cache.root_next)?;
-    for _ in 0..MAX_LINKS.min(reader.words()) {
-        if link == root || link.is_null() || heap.objects().object_at(link).is_none() {
-            break;
-        }
-        for offset in [elem.key, elem.result] {
-            if let Some(id) = reader.pointer(link + offset).and_then(|t| heap.objects().object_at(t)) {
-                see(id, Role::Counted);
-            }
-        }
-        link = reader.pointer(link + elem.next?)?;
-    }
-    Some(())
 }

@@ -72,6 +72,11 @@ fn structure(
         if skip.iter().any(|f| f.contains(offset)) {
             continue;
         }
+        // what a free list's array names beyond its length was taken off it and lives: that is held by others
+        let free = |f: &NamedWords| f.contains(offset) && (f.0.contains("free_list") || f.0.contains("freelist"));
+        if names.iter().any(free) {
+            continue;
+        }
         let slot = field(found, names, at, start);
         let ownership = if matches!(slot, Slot::Word(_)) { Ownership::Presumed } else { Ownership::Owned };
         found.add(group, id, slot, ownership);
