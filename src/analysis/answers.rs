@@ -111,6 +111,9 @@ pub struct ObjectRow {
     pub refcount: RefCount,
     /// `sys.getsizeof`.
     pub shallow_bytes: u64,
+    /// Bytes that would go with it, where dominators are known already.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retained_bytes: Option<u64>,
     /// Whether that size is an estimate (a user's `__sizeof__` or an unknown C type decides).
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub estimated: bool,

@@ -4,6 +4,7 @@ use super::answers::{ObjectRow, Objects, RefCount, RetainedType, RetainedTypes, 
 use super::describe::{DEFAULT_WIDTH, describe};
 use crate::cpython::types::{Type, TypeId, TypeTable};
 use crate::cpython::{Count, Memory};
+use crate::heap::dominators::Node;
 use crate::heap::{Heap, ObjectId, Tally};
 use crate::progress::{Cancelled, Progress};
 use crate::snapshot::Addr;
@@ -120,6 +121,7 @@ pub fn object_row(heap: &Heap, memory: &Memory<'_>, id: ObjectId) -> Option<Obje
         type_address: ty.address,
         refcount: refcount(memory, address),
         shallow_bytes: memory.shallow_size(address, ty).unwrap_or(0),
+        retained_bytes: heap.built_dominators().map(|tree| tree.retained(Node::Object(id))),
         estimated: is_estimate(heap, ty),
         summary: describe(memory, heap.types(), address, ty, DEFAULT_WIDTH),
     })

@@ -4,7 +4,9 @@
 //! of it. What is sure is said as sure, what is a guess as a guess. Who shows the sentences, and where they lead, is
 //! the reader's business.
 
-use super::answers::{Aspect, Finding, Footprint, Phrase, Severity, Subject, Task, Tasks, Thread, Threads, Types};
+use super::answers::{
+    Aspect, Finding, Footprint, Leaks, Phrase, Severity, Subject, Task, Tasks, Thread, Threads, Types,
+};
 use crate::snapshot::Addr;
 use crate::text;
 use std::collections::HashMap;
@@ -19,6 +21,9 @@ const THRONG: u64 = 1_000;
 /// A type with at least this share of all bytes is worth a sentence, in per cent.
 const BIG: u64 = 20;
 
+/// Suspects that are told, and the share of the heap from which on one is a warning, in per cent.
+const SUSPECTS: usize = 5;
+const LEAK: u64 = 20;
 /// So much of the resident memory for one of the usual causes is a warning, in per cent.
 const MUCH: u64 = 25;
 
@@ -202,6 +207,23 @@ fn crowds(tasks: &Tasks, by_address: &HashMap<Addr, &Task>) -> Vec<Finding> {
         }
         let severity = if group.count >= THRONG { Severity::Warning } else { Severity::Note };
         found.push(sentence.finding(severity, Aspect::Tasks, first.map(Subject::Task)));
+    }
+    found
+}
+
+/// What looks like a leak, the most bytes first.
+pub fn leaks(leaks: &Leaks) -> Vec<Finding> {
+    let mut found = Vec::new();
+    for suspect in leaks.suspects.iter().take(SUSPECTS) {
+        let big = suspect.retained_bytes.saturating_mul(100) >= leaks.heap_bytes.saturating_mul(LEAK);
+        let severity = if big { Severity::Warning } else { Severity::Note };
+        // its name stands out where the sentence has it
+        let name = suspect.name.as_deref().filter(|name| !name.is_empty());
+        let sentence = match name.and_then(|name| suspect.reason.split_once(name).map(|around| (around, name))) {
+            Some(((before, after), name)) => Sentence::default().words(before).name(name).words(after),
+            None => Sentence::default().words(&suspect.reason),
+        };
+        found.push(sentence.finding(severity, Aspect::Leaks, Some(Subject::Retained(suspect.address))));
     }
     found
 }

@@ -106,6 +106,7 @@ fn a_value_in_json_is_exact_and_inert() {
 #[test]
 fn streamed_objects_are_the_same_json() {
     let row = |i: u64| ObjectRow {
+        retained_bytes: None,
         address: Addr(i),
         type_name: "int".into(),
         type_address: Addr(9),

@@ -126,6 +126,7 @@ fn row(kind: u64, index: u64) -> ObjectRow {
         type_row(kind).unwrap_or(TypeRow { name: "type".into(), address: Addr(TYPES), count: 1, shallow_bytes: 1096 });
     let address = if kind == u64::MAX { Addr(TYPES + index * 0x400) } else { object(kind, index) };
     ObjectRow {
+        retained_bytes: None,
         address,
         type_name: of.name,
         type_address: of.address,
@@ -294,6 +295,9 @@ pub fn reply(ticket: Ticket, request: &Request) -> Update {
         Request::Find { pattern, from, backwards } => Answer::Found(search(pattern, *from, *backwards)),
         Request::Threads => Answer::Threads(Arc::new(waits::threads())),
         Request::Tasks => Answer::Tasks(Arc::new(waits::tasks())),
+        Request::Retained { by, offset, limit } => Answer::Retained(waits::retained(*by, *offset, *limit)),
+        Request::RetainedTypes => Answer::RetainedTypes(Arc::default()),
+        Request::Paths { address, .. } => Answer::Paths(Box::new(waits::paths(*address))),
         Request::Memory => Answer::Memory(Arc::new(waits::footprint())),
         Request::Locals { generator } => Answer::Locals(waits::locals(*generator)),
         Request::Findings(aspect) => Answer::Findings(*aspect, waits::findings(*aspect)),

@@ -45,6 +45,7 @@ pub enum Action {
     Problems,
     Cancel,
     Again,
+    Paths,
     Accept,
     Abandon,
     Complete,
@@ -68,15 +69,23 @@ impl Context {
     pub const OVERVIEW: Context = Context(256);
     pub const TASKS: Context = Context(512);
     pub const MEMORY: Context = Context(1024);
+    pub const RETAINED: Context = Context(2048);
+    pub const PATHS: Context = Context(4096);
     const INPUTS: Context = Context::FILTER.or(Context::PALETTE);
     const TABLES: Context = Context::TYPES.or(Context::OBJECTS);
-    const LISTS: Context = Context::TABLES.or(Context::OVERVIEW);
+    const LISTS: Context = Context::TABLES.or(Context::OVERVIEW).or(Context::RETAINED);
     const SORTED: Context = Context::TABLES.or(Context::TASKS);
-    const FOLDS: Context = Context::TREE.or(Context::THREADS).or(Context::TASKS).or(Context::MEMORY);
-    const ROWS: Context = Context::LISTS.or(Context::THREADS).or(Context::TASKS).or(Context::MEMORY);
+    const FOLDS: Context = Context::TREE.or(Context::THREADS).or(Context::TASKS).or(Context::MEMORY).or(Context::PATHS);
+    const ROWS: Context = Context::LISTS.or(Context::THREADS).or(Context::TASKS).or(Context::MEMORY).or(Context::PATHS);
     const PANES: Context = Context::ROWS.or(Context::TREE).or(Context::HEX);
+    const OTHERS: Context = Context::PANES.but(Context::TREE).but(Context::OBJECTS);
     const SCROLLS: Context = Context::PANES.or(Context::OVERLAY);
     const EVERYWHERE: Context = Context::SCROLLS.or(Context::INPUTS);
+
+    /// What of the first set is not in the second.
+    const fn but(self, other: Context) -> Context {
+        Context(self.0 & !other.0)
+    }
 
     /// Both sets together.
     const fn or(self, other: Context) -> Context {
@@ -175,6 +184,8 @@ pub static KEYS: &[Binding] = &[
     bind(&[code(K::Enter)], A::Open, C::HEX, "follow", "follow the address under the cursor"),
     bind(&[code(K::Enter)], A::Open, C::THREADS, "into", "unfold; on a variable: what it holds"),
     bind(&[code(K::Enter)], A::Open, C::TASKS, "what it holds", "what it holds; a crowd, a frame: unfold"),
+    bind(&[code(K::Enter), code(K::Right), ch('l')], A::Open, C::RETAINED, "into", "what goes with it, one level down"),
+    bind(&[code(K::Enter)], A::Open, C::PATHS, "what it holds", "unfold; on a step: what it holds"),
     bind(&[code(K::Enter)], A::Open, C::MEMORY, "open", "unfold; on an address: what is there"),
     bind(&[code(K::Enter), code(K::Right), ch('l')], A::Open, C::OVERVIEW, "open", "where this line leads"),
     bind(&[code(K::Right), ch('l')], A::Right, C::FOLDS, "unfold", "unfold, then to the first child"),
@@ -182,7 +193,9 @@ pub static KEYS: &[Binding] = &[
     bind(&[ch(' ')], A::Toggle, C::FOLDS, "", "fold or unfold"),
     bind(&[ch('r')], A::TurnRound, C::TREE, "turn round", "who holds it; again: what it holds"),
     bind(&[ch('r')], A::TurnRound, C::ROWS.or(C::HEX), "", "who holds it"),
-    bind(&[ch('t')], A::Tree, C::HEX, "what it holds", "what the object there holds"),
+    bind(&[ch('t')], A::Tree, C::HEX.or(C::RETAINED), "what it holds", "what the object there holds"),
+    bind(&[ch('p')], A::Paths, C::TREE.or(C::OBJECTS), "paths", "why it is alive: paths from roots"),
+    bind(&[ch('p')], A::Paths, C::OTHERS, "", "why it is alive: paths from roots"),
     bind(&[ch('/')], A::Filter, C::TASKS, "filter", "filter by name, coroutine, state (! inverts)"),
     bind(&[ch('/')], A::Filter, C::THREADS, "filter", "filter by name, function, file (! inverts)"),
     bind(&[ch('/')], A::Filter, C::TYPES, "filter", "fuzzy filter (upper case is exact, ! inverts)"),
@@ -196,10 +209,13 @@ pub static KEYS: &[Binding] = &[
     bind(&[code(K::Tab)], A::NextPointer, C::HEX, "next address", "next word that is an object's address"),
     bind(&[code(K::BackTab)], A::PreviousPointer, C::HEX, "", "previous word that is an object's address"),
     bind(&[ch('>')], A::SortRight, C::TABLES, "sort", "sort by the column to the right"),
+    bind(&[ch('>')], A::SortRight, C::RETAINED, "group", "by type, module, thread, frame, variable, task"),
+    bind(&[ch('<')], A::SortLeft, C::RETAINED, "", "the grouping before"),
     bind(&[ch('>')], A::SortRight, C::TASKS, "", "sort by name, coroutine, place or state"),
     bind(&[ch('<')], A::SortLeft, C::SORTED, "", "sort by the column before"),
     bind(&[ch('o')], A::Reverse, C::SORTED, "", "reverse the order"),
-    bind(&[ch('x')], A::Hex, C::ROWS.or(C::TREE), "hex", "its memory"),
+    bind(&[ch('x')], A::Hex, C::TREE.or(C::OBJECTS), "", "its memory"),
+    bind(&[ch('x')], A::Hex, C::OTHERS.but(C::HEX), "hex", "its memory"),
     bind(&[code(K::Up), ch('k')], A::Up, C::SCROLLS, "", "up"),
     bind(&[code(K::Down), ch('j')], A::Down, C::SCROLLS, "", "down"),
     bind(&[code(K::PageUp), ctrl('b')], A::PageUp, C::SCROLLS, "", "a page up"),
@@ -220,6 +236,7 @@ pub static KEYS: &[Binding] = &[
     bind(&[ch('2')], A::Pane(2), C::PANES, "", "Types"),
     bind(&[ch('3')], A::Pane(3), C::PANES, "", "Tasks"),
     bind(&[ch('4')], A::Pane(4), C::PANES, "", "Threads"),
+    bind(&[ch('5')], A::Pane(5), C::PANES, "", "Retained: what keeps how much alive"),
     bind(&[ch('6')], A::Pane(6), C::PANES, "", "Memory: where it went"),
     bind(&[ch('8')], A::Pane(8), C::PANES, "", "Hex"),
     bind(&[ch('R')], A::Again, C::PANES, "", "begin what was cancelled anew"),
@@ -258,7 +275,7 @@ pub fn footer(context: Context) -> impl Iterator<Item = &'static Binding> {
 mod tests {
     use super::*;
 
-    const PLACES: [Context; 11] = [
+    const PLACES: [Context; 13] = [
         C::TYPES,
         C::OBJECTS,
         C::TREE,
@@ -270,6 +287,8 @@ mod tests {
         C::FILTER,
         C::PALETTE,
         C::OVERLAY,
+        C::RETAINED,
+        C::PATHS,
     ];
 
     #[test]

@@ -9,17 +9,19 @@ use crate::snapshot::Addr;
 use std::path::PathBuf;
 
 /// How many completions are offered.
-pub const OFFERED: usize = 12;
+pub const OFFERED: usize = 14;
 
 /// Type names are looked through this far down the table (biggest first), so that a key press stays quick.
 const LOOKED_AT: usize = 20_000;
 
 /// Name, argument, and help of every command.
-pub const COMMANDS: [(&str, &str, &str); 12] = [
+pub const COMMANDS: [(&str, &str, &str); 14] = [
     ("overview", "", "what stands out"),
     ("types", "", "the type table"),
     ("tasks", "", "tasks and who awaits whom"),
     ("threads", "", "threads and their stacks"),
+    ("retained", "[ADDR]", "what keeps how much alive; what goes with an object"),
+    ("paths", "ADDR", "why an object is alive"),
     ("memory", "", "where the memory went"),
     ("objects", "[TYPE]", "the objects of a type, or all of them"),
     ("referents", "ADDR", "what an object holds"),
@@ -39,6 +41,10 @@ pub enum Command {
     Types,
     /// Tasks.
     Tasks,
+    /// What keeps how much alive, or what goes with an object.
+    Retained(Option<Addr>),
+    /// Why an object is alive.
+    Paths(Addr),
     /// Where the memory went.
     Memory,
     /// Threads and their stacks.
@@ -77,6 +83,9 @@ pub fn parse(line: &str) -> Result<Command, String> {
         "types" => none(Command::Types),
         "tasks" => none(Command::Tasks),
         "memory" => none(Command::Memory),
+        "retained" if rest.is_empty() => Ok(Command::Retained(None)),
+        "retained" => address().map(|address| Command::Retained(Some(address))),
+        "paths" => address().map(Command::Paths),
         "threads" => none(Command::Threads),
         "objects" => Ok(Command::Objects((!rest.is_empty()).then(|| rest.to_owned()))),
         "referents" => address().map(Command::Referents),
@@ -150,7 +159,7 @@ fn complete(line: &str, types: &Types, here: Option<Addr>) -> Vec<String> {
             let names = types.types.iter().take(LOOKED_AT).map(|row| &row.name).filter(|name| contains(name, rest));
             names.take(OFFERED).map(|name| format!("objects {name}")).collect()
         }
-        "referents" | "referrers" | "hex" => {
+        "referents" | "referrers" | "hex" | "retained" | "paths" => {
             here.into_iter().map(|a| format!("{name} {a}")).filter(|offer| offer.starts_with(line.trim_end())).collect()
         }
         _ => Vec::new(),

@@ -1,11 +1,12 @@
 //! What each request is answered with, and which of them take long.
 
 use super::known::Known;
-use super::protocol::{Answer, ObjectOrder, Request, Stage, Ticket, Update};
+use super::protocol::{Answer, ObjectOrder, Request, RetainedBy, Stage, Ticket, Update};
 use crate::analysis::answers::{Aspect, Direction, RefCount};
 use crate::analysis::describe::{DEFAULT_WIDTH, describe};
-use crate::analysis::{detail, links, raw as raw_memory, types, variables};
+use crate::analysis::{detail, links, paths, raw as raw_memory, retained, types, variables};
 use crate::cpython::Memory;
+use crate::heap::roots::GroupId;
 use crate::heap::{Heap, ObjectId};
 use crate::progress::{Cancelled, Progress};
 use crate::snapshot::{Addr, Snapshot, save};
@@ -84,6 +85,8 @@ pub(super) fn stage(request: &Request) -> Stage {
         Request::Save { .. } => Stage::Saving,
         Request::Threads | Request::Findings(Aspect::Threads) => Stage::ReadingThreads,
         Request::Tasks | Request::Findings(Aspect::Tasks) => Stage::ReadingTasks,
+        Request::Retained { .. } | Request::Findings(Aspect::Leaks) => Stage::Dominating,
+        Request::Paths { .. } => Stage::Following,
         Request::Memory | Request::Findings(Aspect::Memory) => Stage::AddingUp,
         _ => Stage::Searching,
     }
@@ -144,6 +147,17 @@ impl Context {
             }
             Request::Threads => self.known.threads_if_read().map(|t| Outcome::of(Answer::Threads(t))),
             Request::Tasks => self.known.tasks_if_read().map(|t| Outcome::of(Answer::Tasks(t))),
+            Request::RetainedTypes => Some(match self.known.retained_types_if_known() {
+                Some(types) => Outcome::of(Answer::RetainedTypes(types)),
+                None => Outcome::Refused("what types keep alive is not worked out yet".into()),
+            }),
+            // of these a window costs a pass over an array
+            Request::Retained { by: RetainedBy::Object(_) | RetainedBy::Objects | RetainedBy::Group(_), .. }
+                if heap.built_dominators().is_some() =>
+            {
+                Some(self.long(ticket, request, &idle))
+            }
+            Request::Retained { .. } | Request::Paths { .. } => None,
             Request::Memory => self.known.memory_if_added_up().map(|m| Outcome::of(Answer::Memory(m))),
             Request::Scan => Some(Outcome::Dropped), // it is indexed
             Request::Find { .. } | Request::Findings(_) | Request::Save { .. } => None,
@@ -154,7 +168,28 @@ impl Context {
     pub(super) fn long(&self, ticket: Ticket, request: &Request, progress: &Progress) -> Outcome {
         let heap = &*self.heap;
         match request {
-            Request::Edges { .. } => self.edges(request, progress),
+            Request::Edges { .. } => match self.known.references(heap, progress) {
+                Ok(()) => self.edges(request, progress),
+                Err(_) => Outcome::Refused("building the references was cancelled; ask again to start it anew".into()),
+            },
+            Request::Retained { by, offset, limit } => {
+                let rows = self.known.dominators(heap, progress).and_then(|()| {
+                    which(heap, *by).map(|which| retained::rows(heap, which, *offset, *limit, progress)).transpose()
+                });
+                match rows {
+                    Ok(Some(rows)) => Outcome::of(Answer::Retained(rows)),
+                    Ok(None) => Outcome::Refused("no object begins there".into()),
+                    Err(_) => Outcome::Refused("this was cancelled; R asks again".into()),
+                }
+            }
+            Request::Paths { address, limit } => match heap.object_at(*address) {
+                Some((id, _)) => {
+                    let found =
+                        self.known.roots(heap, progress).and_then(|()| paths::paths(heap, id, *limit, progress));
+                    Outcome::unless(found, |paths| Answer::Paths(Box::new(paths)))
+                }
+                None => Outcome::Refused(format!("no object begins at {address}")),
+            },
             Request::Objects { type_address, order, filter, offset, limit } => {
                 let key = ListKey { type_address: *type_address, order: *order, filter: filter.clone() };
                 let Some(list) = self.list(ticket, &key, *offset, *limit, progress) else {
@@ -295,6 +330,23 @@ impl Filter {
         let found = if self.exact { line.contains(&self.text) } else { line.to_lowercase().contains(&self.text) };
         found != self.inverse
     }
+}
+
+/// The rows of the dominator tree that are meant; `None`: of what is no object.
+fn which(heap: &Heap, by: RetainedBy) -> Option<retained::Which> {
+    use retained::Which;
+    Some(match by {
+        RetainedBy::Objects => Which::Top,
+        RetainedBy::Types => Which::Types,
+        RetainedBy::Modules => Which::Modules,
+        RetainedBy::Threads => Which::Threads,
+        RetainedBy::Frames => Which::Frames,
+        RetainedBy::Locals => Which::Locals,
+        RetainedBy::Tasks => Which::Tasks,
+        RetainedBy::Roots => Which::Roots,
+        RetainedBy::Object(address) => Which::Object(heap.object_at(address)?.0),
+        RetainedBy::Group(group) => Which::Group(GroupId(group)),
+    })
 }
 
 /// What a list is sorted by.

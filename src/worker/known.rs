@@ -2,8 +2,8 @@
 //!
 //! Two jobs that want the same wait for the same answer, and each can still be cancelled by itself.
 
-use crate::analysis::answers::{Aspect, Finding, Footprint, Tasks, Threads};
-use crate::analysis::{memory, tasks, threads, types, verdict};
+use crate::analysis::answers::{Aspect, Finding, Footprint, Leaks, RetainedTypes, Tasks, Threads};
+use crate::analysis::{leaks, memory, tasks, threads, types, verdict};
 use crate::heap::Heap;
 use crate::progress::{Cancelled, Progress};
 use std::sync::{Arc, Mutex, OnceLock, TryLockError};
@@ -74,6 +74,11 @@ pub(super) struct Known {
     threads: Once<Threads>,
     tasks: Once<Tasks>,
     memory: Once<Footprint>,
+    leaks: Once<Leaks>,
+    retained_types: Once<RetainedTypes>,
+    linking: Gate,
+    rooting: Gate,
+    dominating: Gate,
 }
 
 impl Known {
@@ -101,12 +106,46 @@ impl Known {
         self.memory.get()
     }
 
+    /// Builds the references, unless they are built.
+    pub(super) fn references(&self, heap: &Heap, progress: &Progress) -> Result<(), Cancelled> {
+        self.linking.pass(progress, || heap.edges(progress).map(drop))
+    }
+
+    /// The same with the roots, without which there are no paths.
+    pub(super) fn roots(&self, heap: &Heap, progress: &Progress) -> Result<(), Cancelled> {
+        self.references(heap, progress)?;
+        self.rooting.pass(progress, || heap.roots(progress).map(drop))
+    }
+
+    /// The same with the dominators, without which nothing is known of what goes with what.
+    pub(super) fn dominators(&self, heap: &Heap, progress: &Progress) -> Result<(), Cancelled> {
+        self.roots(heap, progress)?;
+        self.dominating.pass(progress, || heap.dominators(progress).map(drop))
+    }
+
+    fn leaks(&self, heap: &Heap, progress: &Progress) -> Result<Arc<Leaks>, Cancelled> {
+        self.dominators(heap, progress)?;
+        // worked out here, so that whoever is told of leaks can be shown the types as well
+        self.retained_types(heap, progress)?;
+        self.leaks.get_or_make(progress, || leaks::leaks(heap, progress))
+    }
+
+    /// What each type keeps alive.
+    pub(super) fn retained_types(&self, heap: &Heap, progress: &Progress) -> Result<Arc<RetainedTypes>, Cancelled> {
+        self.retained_types.get_or_make(progress, || types::types_retained(heap, progress))
+    }
+
+    pub(super) fn retained_types_if_known(&self) -> Option<Arc<RetainedTypes>> {
+        self.retained_types.get()
+    }
+
     /// What stands out, seen from one side; more important findings first.
     pub(super) fn findings(&self, heap: &Heap, aspect: Aspect, progress: &Progress) -> Result<Vec<Finding>, Cancelled> {
         let mut found = match aspect {
             Aspect::Types => verdict::types(&types::types(heap.types(), heap.tally())),
             Aspect::Threads => verdict::threads(&*self.threads(heap, progress)?),
             Aspect::Tasks => verdict::tasks(&*self.tasks(heap, progress)?, &*self.threads(heap, progress)?),
+            Aspect::Leaks => verdict::leaks(&*self.leaks(heap, progress)?),
             Aspect::Memory => verdict::memory(&*self.memory(heap, progress)?),
         };
         found.sort_by_key(|finding| finding.severity);

@@ -108,9 +108,11 @@ impl Lanes {
         self.jobs.iter().all(Option::is_none)
     }
 
-    /// What the status line tells of: the job that somebody waits for, else the other.
+    /// What the status line tells of: the job that somebody waits for, else the other; also when the first one waits for
+    /// what the other one builds.
     pub(super) fn watched(&self) -> Option<&Watched> {
-        self.jobs.iter().flatten().next().map(|job| &job.watched)
+        let begun = self.jobs.iter().flatten().find(|job| job.watched.progress.read().total > 0);
+        begun.or(self.jobs.iter().flatten().next()).map(|job| &job.watched)
     }
 
     pub(super) fn job(&self, lane: Lane) -> Option<&Job> {

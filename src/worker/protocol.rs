@@ -5,8 +5,8 @@
 //! place. A newer request for the same place makes the worker drop the older one before or between chunks.
 
 use crate::analysis::answers::{
-    Aspect, Direction, Edges, Finding, Footprint, Hex, Local, ObjectDetail, Objects, SnapshotInfo, Tasks, Threads,
-    Types,
+    Aspect, Direction, Edges, Finding, Footprint, Hex, Local, ObjectDetail, Objects, Paths, Retained, RetainedTypes,
+    SnapshotInfo, Tasks, Threads, Types,
 };
 use crate::progress::Reading;
 use crate::snapshot::Addr;
@@ -44,6 +44,31 @@ pub enum ObjectOrder {
         /// Highest first.
         descending: bool,
     },
+}
+
+/// Which rows of the dominator tree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum RetainedBy {
+    /// Objects that no other object dominates.
+    Objects,
+    /// One row a type.
+    Types,
+    /// One row a module.
+    Modules,
+    /// One row a thread.
+    Threads,
+    /// One row a frame of a thread.
+    Frames,
+    /// One row a variable of a frame.
+    Locals,
+    /// One row a task.
+    Tasks,
+    /// Groups of roots.
+    Roots,
+    /// What an object immediately dominates.
+    Object(Addr),
+    /// What a group of roots immediately dominates.
+    Group(u32),
 }
 
 /// What the explorer asks for.
@@ -105,6 +130,25 @@ pub enum Request {
     Tasks,
     /// Where the resident memory went.
     Memory,
+    /// A window of what keeps how much alive, biggest first. The first one works out the dominators of the whole heap,
+    /// with progress.
+    Retained {
+        /// Of what.
+        by: RetainedBy,
+        /// First row.
+        offset: u64,
+        /// At most so many rows.
+        limit: u64,
+    },
+    /// What each type's objects keep alive; refused as long as dominators are not known.
+    RetainedTypes,
+    /// Why an object is alive: paths from roots. The first one builds the references of the whole heap, with progress.
+    Paths {
+        /// The object.
+        address: Addr,
+        /// At most so many paths.
+        limit: u64,
+    },
     /// The variables of a suspended generator or coroutine.
     Locals {
         /// The generator.
@@ -130,8 +174,10 @@ impl Request {
     /// Whether this request, once asked, makes the answer to an `older` one of the same source useless. Both sides
     /// decide with it: the explorer what it need not send, the worker what it may drop.
     pub fn supersedes(&self, older: &Request) -> bool {
-        use Request::{Edges, Find, Hex, Objects};
+        use Request::{Edges, Find, Hex, Objects, Paths, Retained};
         match (self, older) {
+            (Paths { .. }, Paths { .. }) => true,
+            (Retained { by: a, .. }, Retained { by: b, .. }) => a == b,
             (Objects { .. }, Objects { .. }) | (Hex { .. }, Hex { .. }) | (Find { .. }, Find { .. }) => true,
             (Edges { address: a, direction: x, .. }, Edges { address: b, direction: y, .. }) => a == b && x == y,
             (new, old) => new == old,
@@ -161,6 +207,12 @@ pub enum Answer {
     Threads(Arc<Threads>),
     /// To [`Request::Tasks`].
     Tasks(Arc<Tasks>),
+    /// To [`Request::Retained`].
+    Retained(Retained),
+    /// To [`Request::RetainedTypes`].
+    RetainedTypes(Arc<RetainedTypes>),
+    /// To [`Request::Paths`].
+    Paths(Box<Paths>),
     /// To [`Request::Memory`].
     Memory(Arc<Footprint>),
     /// To [`Request::Locals`].
@@ -184,6 +236,10 @@ pub enum Stage {
     ReadingThreads,
     /// Reading tasks and who awaits whom.
     ReadingTasks,
+    /// Working out what keeps what alive.
+    Dominating,
+    /// Looking for paths from roots.
+    Following,
     /// Adding up where the memory went.
     AddingUp,
     /// Looking through lines or bytes.

@@ -35,6 +35,8 @@ pub enum Aspect {
     Threads,
     /// Tasks, and the threads that run their loops.
     Tasks,
+    /// What looks like a leak.
+    Leaks,
     /// Where the resident memory went.
     Memory,
     /// Types and their sizes.
@@ -43,7 +45,7 @@ pub enum Aspect {
 
 impl Aspect {
     /// All, in the order in which they are worth asking: the quickest first.
-    pub const ALL: [Aspect; 4] = [Aspect::Types, Aspect::Threads, Aspect::Tasks, Aspect::Memory];
+    pub const ALL: [Aspect; 5] = [Aspect::Types, Aspect::Threads, Aspect::Tasks, Aspect::Memory, Aspect::Leaks];
 }
 
 /// A part of a sentence, by what it names.
@@ -77,6 +79,8 @@ impl Phrase {
 pub enum Subject {
     /// An object.
     Object(Addr),
+    /// An object, and what it keeps alive.
+    Retained(Addr),
     /// A type, by its type object.
     Type(Addr),
     /// A task.

@@ -1,11 +1,9 @@
 //! Threads and tasks that wait, as the fake worker tells of them.
 
 use super::{CLIENT, DICT, FUTURE, object, row, types};
-use crate::analysis::answers::{
-    Aspect, Certainty, Finding, Footprint, Frame, Group, LargeBlock, Local, MemoryFinding, MemoryRow, Place, Severity,
-    Share, Task, Tasks, Thread, Threads, TreeRow, Verdict, Wait, WaitsIn,
-};
+use crate::analysis::answers::*;
 use crate::snapshot::Addr;
+use crate::worker::protocol::RetainedBy;
 
 fn local(name: &str, kind: u64, index: u64) -> Local {
     let row = row(kind, index);
@@ -174,6 +172,90 @@ pub fn locals(_: Addr) -> Vec<Local> {
     vec![local("self", CLIENT, 0), local("name", 4, 7)]
 }
 
+/// The dict of futures is the suspect.
+fn leaks() -> Leaks {
+    let suspect = Suspect {
+        kind: "accumulation",
+        address: object(DICT, 0),
+        type_name: "dict".into(),
+        name: Some("Client.response_futures".into()),
+        retained_bytes: 824_400_000,
+        retained_count: 200_001,
+        reason: "Client.response_futures keeps 100,000 _asyncio.Future alive: 824 MB (79% of the heap)".into(),
+        path: vec![],
+        path_text: String::new(),
+        accumulates: None,
+    };
+    Leaks { suspects: vec![suspect], heap_bytes: 1_040_000_000 }
+}
+
+/// The dict below the client, the futures below the dict.
+pub fn retained(by: RetainedBy, offset: u64, limit: u64) -> Retained {
+    let one = |kind: u64, index: u64, bytes, count| {
+        let row = row(kind, index);
+        RetainedRow {
+            address: Some(row.address),
+            type_name: row.type_name,
+            shallow_bytes: row.shallow_bytes,
+            retained_bytes: bytes,
+            retained_count: count,
+            summary: row.summary,
+            group: None,
+        }
+    };
+    let group = |kind: &str, name: &str, bytes| RetainedRow {
+        address: None,
+        type_name: kind.into(),
+        shallow_bytes: 0,
+        retained_bytes: bytes,
+        retained_count: 9_000,
+        summary: name.into(),
+        group: Some(3),
+    };
+    let dict = object(DICT, 0);
+    let all: Vec<RetainedRow> = match by {
+        RetainedBy::Object(at) if at == object(CLIENT, 0) => vec![one(DICT, 0, 824_400_000, 200_001)],
+        RetainedBy::Object(at) if at == dict => (0..100_000).map(|i| one(FUTURE, i, 8_200, 2)).collect(),
+        RetainedBy::Object(_) => vec![one(0, 5, 8_100, 1)],
+        RetainedBy::Threads => vec![group("thread", "thread 4242", 830_000_000)],
+        RetainedBy::Group(_) => vec![one(CLIENT, 0, 824_500_000, 200_002)],
+        _ => vec![one(CLIENT, 0, 824_500_000, 200_002), one(8, 0, 3_100_000, 12_000), one(5, 7, 56, 1)],
+    };
+    let total = all.len() as u64;
+    let objects = all.into_iter().skip(offset as usize).take(limit as usize).collect();
+    Retained { objects, total, heap_bytes: 1_040_000_000, offset }
+}
+
+/// A module holds a client, which holds the rest.
+pub fn paths(address: Addr) -> Paths {
+    let step = |kind: u64, index: u64, edge: &str| {
+        let row = row(kind, index);
+        PathStep {
+            address: row.address,
+            type_name: row.type_name,
+            edge: edge.into(),
+            kind: EdgeKind::Strong,
+            summary: row.summary,
+        }
+    };
+    let short = vec![
+        step(CLIENT, 0, "sys.modules['__main__'].client"),
+        step(DICT, 0, ".response_futures"),
+        PathStep { address, ..step(FUTURE, 2, "[2]") },
+    ];
+    let long = vec![step(3, 9, "thread 4242: main() local job"), PathStep { address, ..step(FUTURE, 2, "._future") }];
+    Paths {
+        paths: vec![short, long],
+        text: vec![
+            "sys.modules['__main__'].client.response_futures[2] → _asyncio.Future".into(),
+            "thread 4242: main() local job._future → _asyncio.Future".into(),
+        ],
+        weak: vec![],
+        weak_total: 0,
+        retained_bytes: Some(8_200),
+    }
+}
+
 /// Where the memory of this process went.
 pub fn footprint() -> Footprint {
     let part = |name: &str, count, bytes| Share { name: name.into(), count, resident_bytes: Some(bytes), bytes };
@@ -221,6 +303,7 @@ pub fn findings(aspect: Aspect) -> Vec<Finding> {
     use crate::analysis::verdict;
     let mut found = match aspect {
         Aspect::Types => verdict::types(&types(100)),
+        Aspect::Leaks => verdict::leaks(&leaks()),
         Aspect::Memory => verdict::memory(&footprint()),
         Aspect::Threads => verdict::threads(&threads()),
         Aspect::Tasks => verdict::tasks(&tasks(), &threads()),

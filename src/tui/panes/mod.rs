@@ -8,6 +8,8 @@ pub mod hex;
 pub mod memory;
 pub mod objects;
 pub mod overview;
+pub mod paths;
+pub mod retained;
 mod scroll;
 pub mod task_lines;
 pub mod tasks;
@@ -101,6 +103,10 @@ pub enum Pane {
     Tasks(Box<tasks::TasksPane>),
     /// Threads and their stacks.
     Threads(Box<threads::ThreadsPane>),
+    /// What keeps how much alive.
+    Retained(Box<retained::RetainedPane>),
+    /// Why an object is alive.
+    Paths(Box<paths::PathsPane>),
     /// Where the memory went.
     Memory(Box<memory::MemoryPane>),
     /// Raw memory.
@@ -119,6 +125,8 @@ impl Deref for Pane {
             Pane::Tree(pane) => &**pane,
             Pane::Tasks(pane) => &**pane,
             Pane::Threads(pane) => &**pane,
+            Pane::Retained(pane) => &**pane,
+            Pane::Paths(pane) => &**pane,
             Pane::Memory(pane) => &**pane,
             Pane::Hex(pane) => &**pane,
         }
@@ -134,6 +142,8 @@ impl DerefMut for Pane {
             Pane::Tree(pane) => &mut **pane,
             Pane::Tasks(pane) => &mut **pane,
             Pane::Threads(pane) => &mut **pane,
+            Pane::Retained(pane) => &mut **pane,
+            Pane::Paths(pane) => &mut **pane,
             Pane::Memory(pane) => &mut **pane,
             Pane::Hex(pane) => &mut **pane,
         }
@@ -141,17 +151,18 @@ impl DerefMut for Pane {
 }
 
 /// Panes with a number key, from left to right. A number stays with its pane when others join.
-pub const TABS: [(u8, &str); 6] =
-    [(1, "Overview"), (2, "Types"), (3, "Tasks"), (4, "Threads"), (6, "Memory"), (8, "Hex")];
+pub const TABS: [(u8, &str); 7] =
+    [(1, "Overview"), (2, "Types"), (3, "Tasks"), (4, "Threads"), (5, "Retained"), (6, "Memory"), (8, "Hex")];
 
 impl Pane {
     /// The tab that a pane belongs to.
     pub fn tab(&self) -> u8 {
         match self {
             Pane::Overview(_) => 1,
-            Pane::Types(_) | Pane::Objects(_) | Pane::Tree(_) => 2,
+            Pane::Types(_) | Pane::Objects(_) | Pane::Tree(_) | Pane::Paths(_) => 2,
             Pane::Tasks(_) => 3,
             Pane::Threads(_) => 4,
+            Pane::Retained(_) => 5,
             Pane::Memory(_) => 6,
             Pane::Hex(_) => 8,
         }

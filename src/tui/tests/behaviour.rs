@@ -245,7 +245,7 @@ fn the_mouse_selects_opens_sorts_and_can_be_switched_off() {
     assert!(robot.screen().contains("size ▼"));
     robot.click(35, 3);
     assert!(robot.screen().contains("size ▲"));
-    robot.click(60, 1);
+    robot.click(72, 1);
     assert!(robot.screen().contains("[8 Hex]"));
     robot.click(15, 1);
     assert!(robot.screen().contains("[2 Types]"));
@@ -259,7 +259,7 @@ fn the_mouse_selects_opens_sorts_and_can_be_switched_off() {
 
 #[test]
 fn problems_are_marked_and_can_be_read() {
-    let mut robot = Robot::new(80, 24);
+    let mut robot = Robot::new(100, 24);
     robot.press("!");
     assert!(robot.screen().contains("nothing was wrong"));
     robot.told(Update::Types {
@@ -268,7 +268,7 @@ fn problems_are_marked_and_can_be_read() {
         complete: true,
         problems: vec!["mem.1.2.bin is shorter than its name says".into()],
     });
-    assert!(robot.screen().contains("▲1 (!)"));
+    assert!(robot.screen().contains("▲ 1 problem (!)"));
     robot.press("!");
     assert!(robot.screen().contains("▲ mem.1.2.bin is shorter than its name says"));
     robot.press("q");

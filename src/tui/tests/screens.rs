@@ -96,6 +96,18 @@ fn tasks_by_name() {
 }
 
 #[test]
+fn retained() {
+    everywhere("retained", "5j");
+    everywhere("retained_below", "5<Enter><Enter>");
+    everywhere("retained_threads", "5>>>");
+}
+
+#[test]
+fn paths() {
+    everywhere("paths", "j<Enter>jjp");
+}
+
+#[test]
 fn memory() {
     everywhere("memory", "6jl");
     everywhere("memory_blocks", "6Glj");
@@ -141,6 +153,8 @@ fn help() {
     everywhere("help_overview", "1?");
     everywhere("help_tasks", "3?");
     everywhere("help_memory", "6?");
+    everywhere("help_retained", "5?");
+    everywhere("help_paths", "j<Enter>p?");
 }
 
 #[test]

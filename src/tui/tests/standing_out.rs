@@ -186,3 +186,55 @@ fn a_sentence_about_memory_leads_to_it() {
     }
     panic!("no sentence about memory:\n{}", robot.screen());
 }
+
+#[test]
+fn retained_goes_in_comes_out_and_groups() {
+    let mut robot = Robot::started(120, 40);
+    robot.press("5");
+    assert!(robot.selected().contains("app.client.Client"), "{}", robot.selected());
+    let top = robot.screen();
+    robot.press("<Enter>");
+    assert!(robot.line("┌").contains("goes with app.client.Client"), "{}", robot.line("┌"));
+    robot.press("<Enter>G");
+    assert!(robot.line("┌").contains("goes with dict 0x760200000000 · 100,000"), "{}", robot.line("┌"));
+    assert!(robot.selected().contains("payload 99999"), "{}", robot.selected());
+    robot.press("t");
+    assert!(robot.line("┌").contains("holds"));
+    robot.press("<Esc><Esc><Esc>");
+    assert_eq!(robot.screen(), top);
+    robot.press(">>>");
+    assert!(robot.line("┌").contains("Retained by thread"));
+    robot.press("<Enter>");
+    assert!(robot.selected().contains("app.client.Client"), "a group has a level as well");
+    robot.press("5");
+    assert!(robot.line("┌").contains("Retained by thread"), "the tab leads out to the top");
+}
+
+#[test]
+fn paths_from_roots_are_one_key_away_in_every_pane() {
+    let mut robot = Robot::started(120, 40);
+    for keys in ["2", "2<Enter>", "2<Enter><Enter>", "3j", "5", "8", "1G"] {
+        robot.press("1").press(keys).press("p");
+        assert!(robot.line("┌").contains("why "), "after {keys}: {}", robot.line("┌"));
+        assert!(robot.line("▾ sys.modules['__main__'].client").contains("response_futures"));
+    }
+    robot.press("jj<Enter>");
+    assert!(robot.line("┌").contains("holds"), "a step is an object");
+}
+
+#[test]
+fn a_leak_is_the_first_sentence_but_for_deadlocks_and_leads_to_what_it_keeps() {
+    let mut robot = Robot::started(120, 40);
+    let said = |robot: &mut Robot| robot.line("Client.response_futures keeps 100,000 _asyncio.Future alive");
+    assert!(said(&mut robot).contains('▲'));
+    let screen = robot.screen();
+    let at = |text: &str| screen.lines().position(|l| l.contains(text)).unwrap();
+    assert!(
+        at("will never finish") < at("Client.response_futures") && at("Client.response_futures") < at("is free in")
+    );
+    while !robot.screen().lines().any(|l| l.contains("▌▲ Client.response_futures")) {
+        robot.press("j");
+    }
+    robot.press("<Enter>");
+    assert!(robot.line("┌").contains("goes with 0x760200000000 · 100,000"), "{}", robot.line("┌"));
+}

@@ -1,7 +1,7 @@
 //! Going places: into rows, back and forward, by tab and by command.
 
 use super::Left;
-use crate::analysis::answers::{Direction, Subject, TypeRow};
+use crate::analysis::answers::{Direction, RetainedRow, Subject, TypeRow};
 use crate::snapshot::Addr;
 use crate::tui::app::{App, Overlay};
 use crate::tui::event::Effect;
@@ -10,13 +10,15 @@ use crate::tui::panes::Pane;
 use crate::tui::panes::hex::HexPane;
 use crate::tui::panes::memory::MemoryPane;
 use crate::tui::panes::objects::ObjectsPane;
+use crate::tui::panes::paths::{self, PathsPane};
+use crate::tui::panes::retained::RetainedPane;
 use crate::tui::panes::task_lines;
 use crate::tui::panes::tasks::TasksPane;
 use crate::tui::panes::threads::{Row, ThreadsPane};
 use crate::tui::panes::tree::TreePane;
 use crate::tui::panes::types::TypesPane;
 use crate::tui::panes::{State, TABS};
-use crate::worker::protocol::{Answer, Request, Ticket};
+use crate::worker::protocol::{Answer, Request, RetainedBy, Ticket};
 use std::path::{Path, PathBuf};
 
 /// Enter.
@@ -66,6 +68,27 @@ pub fn open(app: &mut App) {
                 _ => {}
             }
         }
+        Pane::Retained(pane) => {
+            let Some(row) = pane.current().cloned() else { return };
+            match (pane.below(), pane.by, row.address) {
+                (Some(by), ..) => {
+                    let crumb = row.address.map_or_else(|| row.summary.clone(), |_| row.type_name.clone());
+                    app.history.drill(Pane::Retained(RetainedPane::new(by, Some(row)).into()), crumb);
+                }
+                (None, RetainedBy::Types, Some(address)) => follow(app, Subject::Type(address)),
+                (None, _, Some(address)) => tree(app, address, Direction::Referents, None),
+                _ => app.say("nothing goes with it"),
+            }
+        }
+        Pane::Paths(pane) => match pane.current() {
+            Some(row @ paths::Row::Path(_)) => pane.toggle(row),
+            Some(paths::Row::Weak) | None => {}
+            Some(_) => {
+                if let Some(subject) = pane.subject() {
+                    tree(app, subject.address, Direction::Referents, Some(subject.name));
+                }
+            }
+        },
         Pane::Memory(pane) => match (pane.current(), pane.object(), pane.place()) {
             (_, Some(object), _) => tree(app, object, Direction::Referents, None),
             (_, None, Some(place)) => hex(app, place, true),
@@ -88,6 +111,7 @@ fn objects_of(app: &mut App, row: &TypeRow) {
 fn follow(app: &mut App, subject: Subject) {
     match subject {
         Subject::Object(address) => tree(app, address, Direction::Referents, None),
+        Subject::Retained(address) => retained(app, address),
         Subject::Type(address) => {
             if let Some(row) = app.types.types.iter().find(|row| row.address == address).cloned() {
                 objects_of(app, &row);
@@ -145,6 +169,32 @@ pub fn tree_of_subject(app: &mut App) {
     }
 }
 
+/// `p`: why the selected object is alive.
+pub fn paths_of_subject(app: &mut App) {
+    match app.pane().subject() {
+        Some(subject) => {
+            let crumb = format!("why {}", subject.name);
+            app.history.drill(Pane::Paths(PathsPane::new(subject.address, subject.name).into()), crumb);
+        }
+        None => app.say("no object is selected"),
+    }
+}
+
+/// What goes with an object, under its own line.
+fn retained(app: &mut App, address: Addr) {
+    let above = RetainedRow {
+        address: Some(address),
+        type_name: String::new(),
+        shallow_bytes: 0,
+        retained_bytes: 0,
+        retained_count: 0,
+        summary: address.to_string(),
+        group: None,
+    };
+    let pane = RetainedPane::new(RetainedBy::Object(address), Some(above));
+    app.history.drill(Pane::Retained(pane.into()), format!("retained by {address}"));
+}
+
 /// `r`: who holds the selected object; in a tree the other way round.
 pub fn turn_round(app: &mut App) {
     let Some(subject) = app.pane().subject() else {
@@ -186,7 +236,11 @@ pub fn tab(app: &mut App, number: u8) {
         };
     }
     // lists of objects and trees belong to a tab, but are not its own pane
-    let own = |pane: &Pane| pane.tab() == number && !matches!(pane, Pane::Objects(_) | Pane::Tree(_));
+    let own = |pane: &Pane| match pane {
+        Pane::Objects(_) | Pane::Tree(_) | Pane::Paths(_) => false,
+        Pane::Retained(pane) => number == 5 && pane.is_top(),
+        pane => pane.tab() == number,
+    };
     if own(app.pane()) {
         return;
     }
@@ -195,6 +249,7 @@ pub fn tab(app: &mut App, number: u8) {
             1 => Pane::Overview(Default::default()),
             2 => Pane::Types(TypesPane::new()),
             3 => Pane::Tasks(Box::<TasksPane>::default()),
+            5 => Pane::Retained(RetainedPane::new(RetainedBy::Objects, None).into()),
             4 => Pane::Threads(Box::<ThreadsPane>::default()),
             _ => Pane::Memory(Box::<MemoryPane>::default()),
         };
@@ -234,6 +289,12 @@ pub fn run(app: &mut App, line: &str) {
         Command::Tasks => tab(app, 3),
         Command::Threads => tab(app, 4),
         Command::Memory => tab(app, 6),
+        Command::Retained(None) => tab(app, 5),
+        Command::Retained(Some(address)) => retained(app, address),
+        Command::Paths(address) => {
+            let pane = PathsPane::new(address, address.to_string());
+            app.history.jump(Pane::Paths(pane.into()), format!("why {address}"));
+        }
         Command::Objects(name) => objects(app, name),
         Command::Referents(address) => jump_tree(app, address, Direction::Referents),
         Command::Referrers(address) => jump_tree(app, address, Direction::Referrers),

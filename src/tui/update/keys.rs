@@ -154,6 +154,7 @@ fn in_pane(app: &mut App, action: Action) {
         Action::Reverse => sort(app, 0),
         Action::TurnRound => go::turn_round(app),
         Action::Tree => go::tree_of_subject(app),
+        Action::Paths => go::paths_of_subject(app),
         Action::Hex => go::hex_of_subject(app),
         Action::CopyAddress => match app.pane().subject() {
             Some(subject) => copy(app, subject.address.to_string()),

@@ -76,9 +76,10 @@ pub(super) fn tabs(buffer: &mut Buffer, area: Rect, app: &App) {
         let n = app.problems.len();
         let said = format!("▲ {n} problem{} (!) ", if n == 1 { "" } else { "s" });
         let tabs: usize = tab_texts(app).map(|(_, text, _)| text.width()).sum();
-        // where the tabs need the room, the number has to do
-        let fits = tabs + said.width() + 2 <= usize::from(area.width);
-        let said = if fits { said } else { format!(" ▲{n} (!) ") };
+        // where the tabs need the room, less has to do
+        let room = usize::from(area.width).saturating_sub(tabs + 2);
+        let shorter = [said, format!(" ▲{n} (!) "), "▲!".into()];
+        let said = shorter.iter().find(|said| said.width() <= room).or(shorter.last()).cloned().unwrap_or_default();
         let width = said.width() as u16;
         if width < area.width {
             let at = Rect { x: area.right() - width, width, ..area };
@@ -152,6 +153,8 @@ fn progress(work: Work, escape: bool) -> String {
         Stage::Linking => "linking references",
         Stage::ReadingThreads => "reading threads",
         Stage::ReadingTasks => "reading tasks",
+        Stage::Dominating => "working out what keeps what alive",
+        Stage::Following => "looking for paths",
         Stage::AddingUp => "adding up memory",
         Stage::Searching => "searching",
         Stage::Saving => "saving",

@@ -70,6 +70,14 @@ fn sentences(context: Context) -> &'static str {
         "Every thread and its stack, from the innermost frame out; what the kernel said of it before the stop, who holds \
          the GIL, what a thread waits for. Deadlocks stand first. A frame unfolds to its variables, each of which can \
          be entered; threads without Python state come last."
+    } else if context.meets(Context::RETAINED) {
+        "Retained is what would go if nothing held the object any more: everything to which no way leads but through it, \
+         itself included. Biggest first; ↵ goes in, to what it alone keeps, Esc comes out. At the top the same can be \
+         grouped by type, module, thread, frame, variable, task or root."
+    } else if context.meets(Context::PATHS) {
+        "The shortest path from a root to the object, then others that differ; each unfolds to its steps, with the name \
+         of each reference as in Python. Whoever wants the object gone has to break all of them. Weak references keep \
+         nothing alive and come last."
     } else if context.meets(Context::MEMORY) {
         "Every resident page by what uses it: the rows add up to the resident set. A row unfolds to what it consists of; \
          below are the largest blocks with their owners, arenas, heaps and mappings, each of which can be entered."

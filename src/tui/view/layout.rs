@@ -52,7 +52,7 @@ impl Layout {
         let middle = Rect { x: 0, y: 2.min(rows), width: columns, height: rows.saturating_sub(5) };
         let hex = pane.meets(Context::HEX);
         let roomy = match pane {
-            Context::TASKS => columns >= ROOMY_FOR_TASKS,
+            Context::TASKS | Context::PATHS | Context::RETAINED => columns >= ROOMY_FOR_TASKS,
             Context::HEX => columns >= ROOMY_FOR_HEX,
             Context::TREE => columns >= ROOMY_FOR_TREE,
             _ => columns >= ROOMY,
@@ -79,7 +79,7 @@ impl Layout {
             width: body.width.saturating_sub(2),
             height: body.height.saturating_sub(2),
         };
-        let has_header = pane.meets(Context::TYPES) || pane.meets(Context::OBJECTS);
+        let has_header = pane.meets(Context::TYPES) || pane.meets(Context::OBJECTS) || pane.meets(Context::RETAINED);
         let above = u16::from(has_header).min(inner.height);
         let below = if hex { 3.min(inner.height) } else { 0 };
         let content = Rect { y: inner.y + above, height: inner.height.saturating_sub(above + below), ..inner };

@@ -10,6 +10,8 @@ pub mod layout;
 mod memory;
 mod objects;
 mod overview;
+mod paths;
+mod retained;
 mod side;
 mod tasks;
 mod threads;
@@ -56,6 +58,8 @@ pub fn draw(frame: &mut Frame, app: &App) {
             Pane::Tree(pane) => tree::draw(buffer, &layout, app, pane),
             Pane::Tasks(pane) => tasks::draw(buffer, &layout, app, pane),
             Pane::Threads(pane) => threads::draw(buffer, &layout, app, pane),
+            Pane::Retained(pane) => retained::draw(buffer, &layout, app, pane),
+            Pane::Paths(pane) => paths::draw(buffer, &layout, app, pane),
             Pane::Memory(pane) => memory::draw(buffer, &layout, app, pane),
             Pane::Hex(pane) => hex::draw(buffer, &layout, app, pane),
         }
@@ -146,6 +150,8 @@ pub fn line_text(app: &App) -> Option<String> {
         }
         Pane::Tree(pane) => tree::line_text(pane)?,
         Pane::Threads(pane) => threads::line_text(pane)?,
+        Pane::Retained(pane) => retained::line_text(pane)?,
+        Pane::Paths(pane) => paths::line_text(pane)?,
         Pane::Memory(pane) => memory::line_text(pane)?,
         Pane::Hex(pane) => hex::line_text(pane)?,
     };

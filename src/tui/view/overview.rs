@@ -137,6 +137,7 @@ fn lines(app: &App, pane: &OverviewPane, width: usize) -> Vec<(Option<usize>, Li
             Aspect::Tasks => "tasks",
             Aspect::Types => "types",
             Aspect::Memory => "memory",
+            Aspect::Leaks => "what looks like a leak",
         };
         match refusal {
             Some(reason) => say(&format!("{what}: {reason}; R asks again")),

@@ -38,6 +38,8 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, app: &App) {
             (title, lines, false)
         }
         Pane::Threads(pane) => about(&pane.detail, &app.theme, width),
+        Pane::Retained(pane) => about(&pane.detail, &app.theme, width),
+        Pane::Paths(pane) => about(&pane.detail, &app.theme, width),
         Pane::Memory(pane) if pane.object().is_none() => {
             let (title, lines) = super::memory::about(pane, &app.theme, width);
             (title, lines, false)
