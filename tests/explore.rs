@@ -151,6 +151,22 @@ fn the_deadlock_of_threads_is_one_key_away() {
 }
 
 #[test]
+fn the_leak_is_the_first_sentence_and_leads_to_what_it_keeps() {
+    let mut terminal = Terminal::start(&["demo", "leak", "20000"], (100, 30));
+    let page = terminal.wait("the suspect", |s| s.contains("Client.response_futures"));
+    let first = page.lines().skip_while(|l| !l.contains("What stands out")).nth(1).unwrap();
+    assert!(first.contains("▲ ") && first.contains("Client.response_futures"), "the first sentence: {page}");
+    terminal.keys("g");
+    terminal.keys(ENTER);
+    let kept = terminal.wait("what it keeps", |s| s.contains("[5 Retained]") && s.contains("_asyncio.Future"));
+    assert!(line_with(&kept, &["goes with", "20,000"]).is_some(), "{kept}");
+    terminal.keys("p");
+    terminal.wait("the path", |s| s.contains("is alive") && s.contains("response_futures"));
+    terminal.keys("q");
+    assert_eq!(terminal.ended(), 0);
+}
+
+#[test]
 fn told_to_end_it_gives_the_terminal_back_and_leaves_nothing() {
     for signal in [Signal::SIGTERM, Signal::SIGHUP] {
         let (mut terminal, demo) = leak(&["demo", "leak", "500"], (80, 24));

@@ -2,6 +2,7 @@
 //!
 //! It changes only in [`update`](super::update). It holds answers and wishes, no terminal and no thread.
 
+use super::arrange::RetainedByType;
 use super::ask::{Desk, Slot};
 use super::history::History;
 use super::input::Input;
@@ -15,6 +16,7 @@ use super::view::layout::Layout;
 use crate::analysis::answers::{Aspect, Finding, Footprint, Severity, SnapshotInfo, Types};
 use crate::progress::Reading;
 use crate::worker::protocol::{Answer, Request, SourceId, Stage, Ticket};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -97,6 +99,10 @@ pub struct App {
     pub footprint: Option<Arc<Footprint>>,
     /// Waits for it.
     pub adding_up: Slot,
+    /// What types keep alive, once it is known.
+    pub retained: RetainedByType,
+    /// Waits for it.
+    pub dominating: Slot,
     /// Wait for the findings of each aspect.
     pub asked: [Slot; Aspect::ALL.len()],
     /// What the worker does now.
@@ -147,6 +153,8 @@ impl App {
             findings: Vec::new(),
             footprint: None,
             adding_up: Slot::default(),
+            retained: RetainedByType::default(),
+            dominating: Slot::default(),
             asked: Default::default(),
             work: None,
             history: History::new(Pane::Overview(OverviewPane::default()), "Overview"),
@@ -233,9 +241,18 @@ impl App {
                 self.refresh();
                 return None;
             }
+            Answer::RetainedTypes(types) if self.dominating.accept(ticket, true).is_some() => {
+                let bytes = types.types.iter().map(|of| (of.row.address, of.retained_bytes));
+                self.retained = bytes.collect::<HashMap<_, _>>().into();
+                self.refresh();
+                return None;
+            }
             other => return Some(other),
         };
         if self.asked.iter_mut().any(|slot| slot.accept(ticket, true).is_some()) {
+            if aspect == Aspect::Leaks {
+                self.dominating.want(Request::RetainedTypes, &mut self.desk); // likewise
+            }
             if aspect == Aspect::Memory {
                 self.adding_up.want(Request::Memory, &mut self.desk); // it is there now
             }
@@ -256,7 +273,7 @@ impl App {
     /// Gives the pane the newest of what belongs to the explorer as a whole.
     pub fn refresh(&mut self) {
         match self.history.here_mut() {
-            Pane::Types(pane) => pane.replace(&self.types, &mut self.desk),
+            Pane::Types(pane) => pane.replace(&self.types, &self.retained, &mut self.desk),
             Pane::Overview(pane) => {
                 pane.replace(&self.findings, &self.types);
                 pane.footprint.clone_from(&self.footprint);

@@ -7,6 +7,7 @@ use crate::analysis::answers::Types;
 use crate::snapshot::Addr;
 use fuzzy_matcher::FuzzyMatcher;
 use fuzzy_matcher::skim::SkimMatcherV2;
+use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
 
 /// Up to so many types are arranged between a key press and its picture.
@@ -21,16 +22,22 @@ pub enum TypeColumn {
     Count,
     /// The sum of their sizes.
     Size,
+    /// What would go with them.
+    Retained,
 }
+
+/// What the objects of each type keep alive, by type object; empty as long as it is not known.
+pub type RetainedByType = Arc<HashMap<Addr, u64>>;
 
 impl TypeColumn {
     /// Left to right, as on the screen.
-    pub const ALL: [TypeColumn; 3] = [TypeColumn::Name, TypeColumn::Count, TypeColumn::Size];
+    pub const ALL: [TypeColumn; 4] = [TypeColumn::Name, TypeColumn::Count, TypeColumn::Size, TypeColumn::Retained];
 
-    /// The column so many places to the right, round the edge.
-    pub fn step(self, by: isize) -> TypeColumn {
+    /// The column so many places to the right, round the edge; `shown` of them are on the screen.
+    pub fn step(self, by: isize, shown: usize) -> TypeColumn {
         let at = Self::ALL.iter().position(|c| *c == self).unwrap_or(0) as isize;
-        Self::ALL[(at + by).rem_euclid(Self::ALL.len() as isize) as usize]
+        let next = (at + by).rem_euclid(shown.clamp(1, Self::ALL.len()) as isize) as usize;
+        Self::ALL.get(next).copied().unwrap_or(TypeColumn::Size)
     }
 }
 
@@ -47,6 +54,8 @@ pub struct Job {
     pub descending: bool,
     /// See [`Pattern`].
     pub filter: String,
+    /// What types keep alive.
+    pub retained: RetainedByType,
     /// The type the cursor should stay on.
     pub selected: Option<Addr>,
 }
@@ -87,6 +96,7 @@ impl Job {
                 TypeColumn::Name => x.name.cmp(&y.name),
                 TypeColumn::Count => x.count.cmp(&y.count),
                 TypeColumn::Size => x.shallow_bytes.cmp(&y.shallow_bytes),
+                TypeColumn::Retained => self.retained.get(&x.address).cmp(&self.retained.get(&y.address)),
             };
             let order = if self.descending { order.reverse() } else { order };
             order.then_with(|| x.name.cmp(&y.name))
@@ -167,8 +177,15 @@ mod tests {
     }
 
     fn rows(column: TypeColumn, descending: bool, filter: &str) -> Vec<u32> {
-        let job =
-            Job { generation: 1, types: table(), column, descending, filter: filter.into(), selected: Some(Addr(700)) };
+        let job = Job {
+            generation: 1,
+            types: table(),
+            column,
+            descending,
+            filter: filter.into(),
+            retained: Arc::new(HashMap::from([(Addr(700), 9), (Addr(800), 5)])),
+            selected: Some(Addr(700)),
+        };
         job.run(|| false).unwrap().rows.to_vec()
     }
 
@@ -178,6 +195,7 @@ mod tests {
         assert_eq!(rows(TypeColumn::Count, true, ""), [1, 0, 2]);
         assert_eq!(rows(TypeColumn::Count, false, ""), [2, 0, 1]);
         assert_eq!(rows(TypeColumn::Name, false, ""), [1, 2, 0]);
+        assert_eq!(rows(TypeColumn::Retained, true, ""), [2, 1, 0]);
     }
 
     #[test]
@@ -201,6 +219,7 @@ mod tests {
             column: TypeColumn::Name,
             descending: false,
             filter: String::new(),
+            retained: Arc::default(),
             selected: None,
         };
         assert!(job.run(|| true).is_none());

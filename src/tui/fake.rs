@@ -296,7 +296,7 @@ pub fn reply(ticket: Ticket, request: &Request) -> Update {
         Request::Threads => Answer::Threads(Arc::new(waits::threads())),
         Request::Tasks => Answer::Tasks(Arc::new(waits::tasks())),
         Request::Retained { by, offset, limit } => Answer::Retained(waits::retained(*by, *offset, *limit)),
-        Request::RetainedTypes => Answer::RetainedTypes(Arc::default()),
+        Request::RetainedTypes => Answer::RetainedTypes(Arc::new(waits::retained_types())),
         Request::Paths { address, .. } => Answer::Paths(Box::new(waits::paths(*address))),
         Request::Memory => Answer::Memory(Arc::new(waits::footprint())),
         Request::Locals { generator } => Answer::Locals(waits::locals(*generator)),

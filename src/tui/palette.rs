@@ -187,11 +187,11 @@ mod tests {
         let row = TypeRow { name: "app.User".into(), address: Addr(1), count: 1, shallow_bytes: 1 };
         let types = Types { types: vec![row], total: Total::default() };
         assert_eq!(complete("", &types, None).len(), COMMANDS.len());
-        assert_eq!(complete("re", &types, None), ["referents ", "referrers "]);
+        assert_eq!(complete("refe", &types, None), ["referents ", "referrers "]);
         assert_eq!(complete("objects us", &types, None), ["objects app.User"]);
         assert_eq!(complete("hex ", &types, Some(Addr(0x10))), ["hex 0x10"]);
 
-        let mut palette = Palette { input: Input::new("re"), ..Palette::default() };
+        let mut palette = Palette { input: Input::new("refe"), ..Palette::default() };
         palette.typed(&types, None);
         for expected in ["referents ", "referrers ", "referents "] {
             palette.complete();

@@ -6,7 +6,7 @@
 use super::{Detail, Motion, Scroll, Sight, State, Subject};
 use crate::analysis::answers::{TypeRow, Types};
 use crate::snapshot::Addr;
-use crate::tui::arrange::{AT_ONCE, Arrangement, Job, TypeColumn};
+use crate::tui::arrange::{AT_ONCE, Arrangement, Job, RetainedByType, TypeColumn};
 use crate::tui::ask::Desk;
 use crate::tui::event::Effect;
 use crate::tui::keymap::{Action, Context};
@@ -28,6 +28,8 @@ pub struct TypesPane {
     pub types: Arc<Types>,
     /// The rows shown, in order.
     pub rows: Arc<Vec<u32>>,
+    /// What types keep alive, once it is known.
+    pub retained: RetainedByType,
     /// About the selected type.
     pub detail: Detail,
     /// The type the cursor sticks to, once the person moved it; before that it stays at the top.
@@ -46,6 +48,7 @@ impl TypesPane {
             scroll: Scroll::default(),
             types: Arc::default(),
             rows: Arc::default(),
+            retained: Arc::default(),
             detail: Detail::default(),
             selected: None,
             wanted: 0,
@@ -64,13 +67,19 @@ impl TypesPane {
         self.row(self.scroll.row)
     }
 
+    /// How many columns it can be sorted by.
+    pub fn columns(&self) -> usize {
+        TypeColumn::ALL.len() - usize::from(self.retained.is_empty())
+    }
+
     /// Whether a newer arrangement is under way.
     pub fn is_stale(&self) -> bool {
         self.wanted != self.shown
     }
 
     /// Shows another table, keeping order, filter and the selected type.
-    pub fn replace(&mut self, types: &Arc<Types>, desk: &mut Desk) {
+    pub fn replace(&mut self, types: &Arc<Types>, retained: &RetainedByType, desk: &mut Desk) {
+        self.retained.clone_from(retained);
         self.arrange(types.clone(), desk);
     }
 
@@ -89,6 +98,7 @@ impl TypesPane {
             column: self.column,
             descending: self.descending,
             filter: self.filter.clone(),
+            retained: self.retained.clone(),
             selected: self.selected,
             types,
         };
@@ -153,7 +163,7 @@ impl State for TypesPane {
     }
 
     fn sort(&mut self, by: isize, desk: &mut Desk) {
-        self.sort_by(self.column.step(by), desk);
+        self.sort_by(self.column.step(by, self.columns()), desk);
     }
 
     fn subject(&self) -> Option<Subject> {

@@ -89,6 +89,7 @@ fn told(app: &mut App, update: Update) {
             }
             let asked = app.going.refuse(ticket, &reason)
                 || app.adding_up.refuse(ticket, &reason)
+                || app.dominating.refuse(ticket, &reason)
                 || app.saving.refuse(ticket, &reason);
             if asked || app.history.here_mut().refuse(ticket, &reason) {
                 app.warn(reason);

@@ -76,7 +76,7 @@ fn click(app: &mut App, x: u16, y: u16) {
 fn sort_at(app: &mut App, x: u16) {
     let Some(column) = view::column_at(app, x) else { return };
     match app.history.here_mut() {
-        Pane::Types(pane) => pane.sort_by(TypeColumn::ALL[column.min(2)], &mut app.desk),
+        Pane::Types(pane) => pane.sort_by(TypeColumn::ALL[column.min(pane.columns() - 1)], &mut app.desk),
         Pane::Objects(pane) => pane.sort_by(ObjectColumn::ALL[column.min(2)]),
         _ => {}
     }

@@ -58,7 +58,8 @@ fn sentences(context: Context) -> &'static str {
          their variables. A filter or another order lists tasks one by one, finished ones too."
     } else if context.meets(Context::TYPES) {
         "Every type that has live objects: how many there are of exactly this type, and the sum of their own sizes \
-         as sys.getsizeof would say, without what they hold. The bar is a type's share of the size of all objects."
+         as sys.getsizeof would say, without what they hold. Retained, once it is worked out, is what would go with all \
+         of them. The bar is a type's share of the size of all objects."
     } else if context.meets(Context::OBJECTS) {
         "Where each object is, how many references it counts (immortal: none are counted), its own size without what \
          it holds (~: estimated), and its value in a line. The list is in the order of the column with the arrow."

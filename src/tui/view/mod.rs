@@ -168,7 +168,10 @@ pub fn column_at(app: &App, x: u16) -> Option<usize> {
         places.iter().position(|(start, width)| (*start..start + width + 1).contains(&x))
     };
     match app.pane() {
-        Pane::Types(_) => Some(at(&types::columns(area.width))?.min(2)),
+        Pane::Types(pane) => {
+            let last = pane.columns() - 1; // the share is of the sizes
+            Some(at(&types::columns(area.width, !pane.retained.is_empty()))?.min(last))
+        }
         Pane::Objects(pane) => at(&objects::columns(pane, area.width)).filter(|i| *i < 3),
         _ => None,
     }

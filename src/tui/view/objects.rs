@@ -12,12 +12,20 @@ use crate::tui::widgets::{line, row_of};
 use ratatui::buffer::Buffer;
 use ratatui::text::{Line, Span};
 
+/// Whether what objects keep alive is known.
+fn has_retained(pane: &ObjectsPane) -> bool {
+    pane.window.iter().any(|row| row.retained_bytes.is_some())
+}
+
 pub(super) fn columns(pane: &ObjectsPane, width: u16) -> Vec<Column> {
     let mut columns = vec![
         Column { title: "address", width: Some(14), right: false },
         Column { title: "refs", width: Some(9), right: true },
         Column { title: "size", width: Some(9), right: true },
     ];
+    if has_retained(pane) {
+        columns.push(Column { title: "retained", width: Some(9), right: true });
+    }
     if pane.type_address.is_none() {
         columns.push(Column { title: "type", width: Some((width / 5).clamp(12, 40)), right: false });
     }
@@ -50,7 +58,7 @@ pub(super) fn draw(buffer: &mut Buffer, layout: &Layout, app: &App, pane: &Objec
             break;
         }
         let cells = match pane.row(index) {
-            Some(row) => cells(row, &places, app, pane.type_address.is_none()),
+            Some(row) => cells(pane, row, &places, app),
             None => vec![Line::from(Span::styled("…", DIM))],
         };
         let look = Look::of(index == pane.scroll.row, !pane.fresh);
@@ -58,7 +66,7 @@ pub(super) fn draw(buffer: &mut Buffer, layout: &Layout, app: &App, pane: &Objec
     }
 }
 
-fn cells(row: &ObjectRow, places: &[(u16, u16)], app: &App, with_type: bool) -> Vec<Line<'static>> {
+fn cells(pane: &ObjectsPane, row: &ObjectRow, places: &[(u16, u16)], app: &App) -> Vec<Line<'static>> {
     let theme = &app.theme;
     let width = |column: usize| places.get(column).map_or(0, |(_, width)| usize::from(*width));
     let mut cells = vec![
@@ -66,8 +74,13 @@ fn cells(row: &ObjectRow, places: &[(u16, u16)], app: &App, with_type: bool) -> 
         Line::from(Span::styled(references(row.refcount), theme.numbers)),
         Line::from(Span::styled(size(row.shallow_bytes, row.estimated), theme.numbers)),
     ];
-    if with_type {
-        cells.push(Line::from(Span::styled(foreign_end(&row.type_name, width(3)), theme.types)));
+    if has_retained(pane) {
+        let bytes = row.retained_bytes.map(text::size).unwrap_or_default();
+        cells.push(Line::from(Span::styled(bytes, theme.numbers)));
+    }
+    if pane.type_address.is_none() {
+        let name = foreign_end(&row.type_name, width(cells.len()));
+        cells.push(Line::from(Span::styled(name, theme.types)));
     }
     let value = foreign(&row.summary, width(cells.len()));
     let style = theme.value(&value);

@@ -80,14 +80,14 @@ pub(super) fn draw(buffer: &mut Buffer, layout: &Layout, app: &App, pane: &Overv
     }
     let so_far = if app.complete { "" } else { " so far" };
     let inner = boxed(buffer, page.types, &format!("Types by size{so_far}"));
-    let columns = types::columns(inner.width);
+    let columns = types::columns(inner.width, false);
     table::header(buffer, row_of(inner, 0), &columns, Some((2, true)));
     let places = table::places(&columns, inner.width);
     let total = pane.types.total.shallow_bytes;
     for at in 1..inner.height {
         let index = page.first + usize::from(at) - 1;
         let Some(row) = pane.types.types.get(index).filter(|_| index < pane.types_shown()) else { break };
-        let cells = types::cells(row, total, Pattern::new(""), &places, &app.theme);
+        let cells = types::cells(row, None, total, Pattern::new(""), &places, &app.theme);
         let selected = pane.current() == Some(Item::Type(index));
         table::row(buffer, row_of(inner, at), &columns, &cells, Look::of(selected, false));
     }

@@ -20,22 +20,28 @@ const NARROW: u16 = 56;
 /// Columns of the figure behind a share bar.
 const PERCENT: u16 = 5;
 
-pub(super) fn columns(width: u16) -> [Column; 4] {
+/// `retained`: with what types keep alive.
+pub(super) fn columns(width: u16, retained: bool) -> Vec<Column> {
     let narrow = width < NARROW; // names matter more than bars
     let share = if narrow { PERCENT } else { (width / 6).clamp(8, 30) + PERCENT };
     let count = if narrow { 10 } else { 12 };
-    [
+    let mut columns = vec![
         Column { title: "type", width: None, right: false },
         Column { title: "count", width: Some(count), right: true },
         Column { title: "size", width: Some(9), right: true },
         Column { title: "share", width: Some(share), right: false },
-    ]
+    ];
+    if retained {
+        columns.insert(3, Column { title: "retained", width: Some(10), right: true });
+    }
+    columns
 }
 
 pub(super) fn draw(buffer: &mut Buffer, layout: &Layout, app: &App, pane: &TypesPane) {
     boxed(buffer, layout.body, &title(app, pane));
     let area = layout.content;
-    let columns = columns(area.width);
+    let retained = !pane.retained.is_empty();
+    let columns = columns(area.width, retained);
     let sorted = TypeColumn::ALL.iter().position(|c| *c == pane.column).map(|at| (at, pane.descending));
     if let Some(header) = layout.header {
         table::header(buffer, header, &columns, sorted);
@@ -55,7 +61,8 @@ pub(super) fn draw(buffer: &mut Buffer, layout: &Layout, app: &App, pane: &Types
     for at in 0..area.height {
         let index = pane.scroll.top + u64::from(at);
         let Some(row) = pane.row(index) else { break };
-        let cells = cells(row, total, pattern, &places, &app.theme);
+        let retained = retained.then(|| pane.retained.get(&row.address).copied().unwrap_or(0));
+        let cells = cells(row, retained, total, pattern, &places, &app.theme);
         let look = Look::of(index == pane.scroll.row, pane.is_stale());
         table::row(buffer, row_of(area, at), &columns, &cells, look);
     }
@@ -64,20 +71,23 @@ pub(super) fn draw(buffer: &mut Buffer, layout: &Layout, app: &App, pane: &Types
 /// A row's cells, as wide as their columns; `total`: the bytes of all types.
 pub(super) fn cells(
     row: &TypeRow,
+    retained: Option<u64>,
     total: u64,
     pattern: Pattern<'_>,
     places: &[(u16, u16)],
     theme: &Theme,
-) -> [Line<'static>; 4] {
+) -> Vec<Line<'static>> {
     let width = |at: usize| places.get(at).map_or(0, |place| place.1);
     let share = row.shallow_bytes as f64 / total.max(1) as f64;
-    let bar = bar(share, usize::from(width(3).saturating_sub(PERCENT)), false);
-    [
+    let bar = bar(share, usize::from(width(places.len().saturating_sub(1)).saturating_sub(PERCENT)), false);
+    let mut cells = vec![
         name(&row.name, usize::from(width(0)), pattern, theme),
         Line::from(Span::styled(text::count(row.count), theme.numbers)),
         Line::from(Span::styled(text::size(row.shallow_bytes), theme.numbers)),
-        Line::from(format!("{bar}{:>5}", percent(row.shallow_bytes, total))),
-    ]
+    ];
+    cells.extend(retained.map(|bytes| Line::from(Span::styled(text::size(bytes), theme.numbers))));
+    cells.push(Line::from(format!("{bar}{:>5}", percent(row.shallow_bytes, total))));
+    cells
 }
 
 /// A row as text.
