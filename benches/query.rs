@@ -41,7 +41,7 @@ fn main() {
         |what: &str, (time, ratio): (f64, f64)| println!("  {what:46} {:7.0} ms  {ratio:5.2} × limit", time * 1e3);
     for text in QUERIES {
         let query = Query::parse(text).expect("a query");
-        let select = |heap: &Heap| query.select(heap, None, None, &Progress::default()).map_or(0, |found| found.len());
+        let select = |heap: &Heap| query.select(heap, None, &Progress::default()).map_or(0, |found| found.len());
         tell(text, paired(&heap, select));
     }
     let memory =

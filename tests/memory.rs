@@ -32,9 +32,7 @@ struct Case {
 /// Runs `memory.py HOW` and checks what must be true of any process.
 fn case(interpreter: &Interpreter, how: &str, env: &[(&str, &str)]) -> Result<Case, String> {
     let target = Target::start_with(interpreter, "memory.py", &[how, &megabytes()], env);
-    let before = rss(target.pid);
-    let snapshot = target.capture();
-    let after = rss(target.pid);
+    let (before, snapshot, after) = captured(&target);
     let said = target.said.iter().filter_map(|line| {
         let mut words = line.splitn(3, ' ');
         let (who, number, what) = (words.next()?, words.next()?, words.next()?);
@@ -68,6 +66,22 @@ fn case(interpreter: &Interpreter, how: &str, env: &[(&str, &str)]) -> Result<Ca
         return Err(format!("{how}: {unexplained} of {resident} are unexplained"));
     }
     Ok(Case { answer, said })
+}
+
+/// A snapshot, and the resident set before and after. A page that the kernel moves just then (compaction) is resident and
+/// not present: then once more.
+fn captured(target: &Target) -> (u64, Snapshot, u64) {
+    let mut tries = 0;
+    loop {
+        let (before, snapshot, after) = (rss(target.pid), target.capture(), rss(target.pid));
+        let mappings = snapshot.metadata().into_iter().flat_map(|m| &m.regions);
+        let counted = mappings.filter(|m| m.file.as_deref().is_none_or(|f| !f.starts_with("[vvar")));
+        let present: u64 = counted.filter_map(|m| m.resident_bytes).sum();
+        tries += 1;
+        if tries == 3 || (before.min(after)..=before.max(after)).contains(&present) {
+            return (before, snapshot, after);
+        }
+    }
 }
 
 /// `Rss` of `smaps_rollup`, which the kernel counts page by page.

@@ -10,7 +10,6 @@ use crate::analysis::query::objects::Query;
 use crate::analysis::{detail, graph, info, leaks, links, paths, raw, retained, strings, tasks, threads, types};
 use crate::analysis::{memory, waste};
 use crate::cli::{self, Common, Module, Show, Way};
-use crate::heap::dominators::Node;
 use crate::heap::{Heap, ObjectId};
 use crate::snapshot::{Addr, Snapshot};
 use anyhow::{Context, Result, bail};
@@ -108,14 +107,7 @@ pub(super) fn query(text: Option<&str>) -> Result<Option<Query>> {
 
 /// Those of some objects (of all, without `ids`) that a query means.
 fn narrowed(asked: &Asked, ids: Option<&[ObjectId]>, query: &Query) -> Result<Vec<ObjectId>> {
-    let work = |progress: &_| {
-        if !query.needs_retained() {
-            return query.select(&asked.heap, ids, None, progress);
-        }
-        let tree = asked.heap.dominators(progress)?;
-        let retained = |id| Some(tree.retained(Node::Object(id)));
-        query.select(&asked.heap, ids, Some(&retained), progress)
-    };
+    let work = |progress: &_| query.select(&asked.heap, ids, progress);
     Ok(watch::cancellable("looking", asked.quiet, work)?)
 }
 

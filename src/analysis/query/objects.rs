@@ -8,6 +8,7 @@ use crate::analysis::describe::{DEFAULT_WIDTH, describe};
 use crate::cpython::layout::{DecoderName, SizeRule};
 use crate::cpython::types::{Type, TypeId};
 use crate::cpython::{Count, Kind, Limits, Memory, Value};
+use crate::heap::dominators::{Dominators, Node};
 use crate::heap::{Edges, Heap, ObjectId};
 use crate::progress::{Cancelled, Progress};
 use crate::snapshot::Addr;
@@ -52,9 +53,6 @@ const COLUMNS: [Column; OBJECT_FIELDS.len()] = [
     Column::Address,
 ];
 
-/// Where retained sizes come from: one number an object.
-pub type Retained<'r> = &'r (dyn Fn(ObjectId) -> Option<u64> + Sync);
-
 /// A query over objects, read and checked.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Query {
@@ -97,21 +95,21 @@ impl Query {
     }
 
     /// The objects that it means: of all (`among` is `None`), in address order, or of those, in their order. Builds the
-    /// references when it asks for them. `retained` answers for retained sizes, where they are known.
+    /// references and the dominators when it asks for them.
     pub fn select(
         &self,
         heap: &Heap,
         among: Option<&[ObjectId]>,
-        retained: Option<Retained<'_>>,
         progress: &Progress,
     ) -> Result<Vec<ObjectId>, Cancelled> {
         let edges = if self.needs_edges() { Some(heap.edges(progress)?) } else { None };
+        let dominators = if self.needs_retained() { Some(heap.dominators(progress)?) } else { None };
         let rest = self.by_type(heap);
         let index = heap.objects();
         let is_meant = |memory: &Memory<'_>, id: ObjectId, addr: Addr, ty: TypeId| match rest.get(ty.0 as usize) {
             Some(Rest::All) => true,
             Some(Rest::Some(expr)) => {
-                let row = Row { heap, memory, edges, retained, id, addr, ty: heap.types().get(ty) };
+                let row = Row { heap, memory, edges, dominators, id, addr, ty: heap.types().get(ty) };
                 expr.matches(&|field| row.cell(field))
             }
             _ => false,
@@ -216,7 +214,7 @@ struct Row<'r, 's> {
     heap: &'r Heap,
     memory: &'r Memory<'s>,
     edges: Option<&'r Edges>,
-    retained: Option<Retained<'r>>,
+    dominators: Option<&'r Dominators>,
     id: ObjectId,
     addr: Addr,
     ty: &'r Type,
@@ -230,7 +228,7 @@ impl Row<'_, '_> {
             Column::Type => Cell::Text(self.ty.name.clone().into()),
             Column::Module => self.module().map_or(Cell::Missing, |name| Cell::Text(name.into())),
             Column::Size => number(self.memory.shallow_size(self.addr, self.ty)),
-            Column::Retained => number(self.retained.and_then(|of| of(self.id))),
+            Column::Retained => number(self.dominators.map(|tree| tree.retained(Node::Object(self.id)))),
             Column::Native => number(self.memory.native_bytes(self.addr, self.ty, self.heap.types())),
             Column::RefCount => match self.memory.count(self.addr) {
                 Some(Count::Live(n)) => Cell::Int(n.into()),
@@ -320,10 +318,12 @@ impl Row<'_, '_> {
     }
 }
 
-/// Whether one object is meant, with nothing decided beforehand: what the selection is compared with.
-pub fn is_meant(heap: &Heap, query: &Query, id: ObjectId, edges: Option<&Edges>) -> bool {
+/// Whether one object is meant, with nothing decided beforehand: what the selection is compared with. References and
+/// dominators are those that are built.
+pub fn is_meant(heap: &Heap, query: &Query, id: ObjectId) -> bool {
     let memory = heap.memory();
     let Some((_, ty)) = heap.type_of(id) else { return false };
-    let row = Row { heap, memory: &memory, edges, retained: None, id, addr: heap.objects().address(id), ty };
+    let (edges, dominators) = (heap.built_edges(), heap.built_dominators());
+    let row = Row { heap, memory: &memory, edges, dominators, id, addr: heap.objects().address(id), ty };
     query.expr.matches(&|field| row.cell(field))
 }
