@@ -1,10 +1,13 @@
 """What .ci/wheel does with the installed program: it is the first `pymem-tui` on PATH."""
+import fcntl
 import json
 import os
 import pty
 import select
+import struct
 import subprocess
 import sys
+import termios
 import time
 
 PATIENCE = 120  # seconds, for a machine that is busy
@@ -23,7 +26,7 @@ def the_version_is_told(commit):
 
 
 def a_live_process_is_read():
-    script = "class Marker: pass\nheld = [Marker() for _ in range(4321)]\nprint('ready', flush=True)\ninput()"
+    script = "class Marker: pass\nheld = [Marker() for _ in range(4321)]\nimport sys\nprint('ready', flush=True)\nsys.stdin.read()"
     with subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
         assert child.stdout.readline() == b"ready\n"
         answer = json.loads(run("types", "--pid", str(child.pid), "--json"))
@@ -38,6 +41,7 @@ def a_demo_is_explored():
     """In a terminal of its own, until the leak's type is on the screen; then `q`."""
     pid, terminal = pty.fork()
     if pid == 0:
+        fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
         os.execvp("pymem-tui", ["pymem-tui", "demo", "leak", "2000"])
     seen, until = b"", time.monotonic() + PATIENCE
     while b"Future" not in seen and time.monotonic() < until:

@@ -6,6 +6,7 @@
 
 mod audit;
 mod diff;
+mod export;
 mod garbage;
 mod graph;
 mod memory;
@@ -17,6 +18,7 @@ mod waste;
 
 pub use audit::{Audit, AuditRow, AuditType, Excluded};
 pub use diff::{Change, ChangedObject, Diff, Survivors, TypeChange, Which};
+pub use export::{Batch, Values};
 pub use garbage::{CycleType, Garbage, GarbageCycle, GarbageObject, GarbageType, Round};
 pub use graph::{Graph, GraphEdge, GraphFold, GraphNode};
 pub use memory::{

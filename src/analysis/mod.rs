@@ -8,6 +8,7 @@ pub mod audit;
 pub mod describe;
 pub mod detail;
 pub mod diff;
+pub mod export;
 mod frames;
 pub mod garbage;
 pub mod graph;

@@ -4,6 +4,7 @@
 //! is opened or run.
 
 mod diff;
+mod export;
 mod garbage;
 mod graph;
 mod retained;
@@ -14,6 +15,7 @@ mod tasks;
 pub use retained::{By, Path, Retained, Types};
 pub use tasks::Tasks;
 
+pub use export::{Export, Format as ExportFormat, TableName};
 pub use graph::{Graph, Way};
 pub use shell::{Completions, Man};
 
@@ -248,6 +250,8 @@ pub enum Command {
         /// How big, for those that take a number
         size: Option<String>,
     },
+    /// The whole heap for other tools: Parquet, CSV, JSON, or a heap snapshot for Chrome's DevTools
+    Export(Export),
     /// A script that makes a shell complete commands and options
     Completions(Completions),
     /// The manual page, as roff

@@ -1,5 +1,9 @@
 //! The seam to `heap` and `analysis`: what each command asks, in one place.
 
+mod export;
+
+pub(super) use export::{Class, Label, all_tasks, export_edges, export_objects, subgraph};
+
 use super::watch;
 use crate::analysis::answers::{
     Direction, Edges, Graph, Hex, Hit, Leaks, ModuleReport, ObjectDetail, Objects, Paths, Retained, RetainedTypes,

@@ -22,7 +22,7 @@ pub(super) fn regions(source: &Source, all: bool, common: &Common) -> anyhow::Re
     print(list(&snapshot, all), &info::info(&snapshot, None), &problems, common)
 }
 
-fn list(snapshot: &Snapshot, all: bool) -> Regions {
+pub(super) fn list(snapshot: &Snapshot, all: bool) -> Regions {
     let mappings = snapshot.metadata().map_or(&[][..], |m| &m.regions);
     let executable = |m: &&crate::snapshot::meta::Mapping| m.permissions.as_bytes().get(2) == Some(&b'x');
     let images: HashSet<&str> = mappings.iter().filter(executable).filter_map(|m| m.file.as_deref()).collect();

@@ -8,6 +8,7 @@ mod capture;
 mod demo;
 mod diff;
 mod explore;
+mod export;
 mod footprint;
 mod garbage;
 mod graph;
@@ -67,6 +68,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
         Some(Command::Audit { source }) => garbage::audit(&source, &common),
         Some(Command::Garbage(args)) => garbage::run(&args, &common),
         Some(Command::Demo { name, size }) => demo::run(name.as_deref(), size.as_deref(), &common),
+        Some(Command::Export(args)) => export::run(&args, &common),
         Some(Command::Completions(args)) => shell::completions(args.shell),
         Some(Command::Man(args)) => shell::man(args.command.as_deref()),
     }

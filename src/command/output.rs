@@ -6,7 +6,8 @@
 use anyhow::{Context, bail};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
-use tempfile::NamedTempFile;
+use tempfile::{NamedTempFile, TempDir};
+use crate::snapshot::store::rename_new;
 
 /// The file; gone when this is dropped before [`Output::finish`].
 pub(super) struct Output {
@@ -16,10 +17,7 @@ pub(super) struct Output {
 
 impl Output {
     pub(super) fn new(path: &Path) -> anyhow::Result<Output> {
-        if path.symlink_metadata().is_ok() {
-            bail!("{} exists already; remove it or name another file", path.display());
-        }
-        let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let folder = free_place(path)?;
         let file = tempfile::Builder::new().prefix(".pymem-tui-").tempfile_in(folder);
         let file = file.with_context(|| format!("nothing can be written in {}", folder.display()))?;
         Ok(Output { file: BufWriter::with_capacity(1 << 18, file), path: path.to_owned() })
@@ -50,6 +48,41 @@ impl Write for Output {
     fn flush(&mut self) -> io::Result<()> {
         self.file.flush()
     }
+}
+
+/// A directory in the same way: private, and there under its name only when it is whole.
+pub(super) struct Folder {
+    folder: TempDir,
+    path: PathBuf,
+}
+
+impl Folder {
+    pub(super) fn new(path: &Path) -> anyhow::Result<Folder> {
+        let within = free_place(path)?;
+        let folder = tempfile::Builder::new().prefix(".pymem-tui-").tempdir_in(within);
+        let folder = folder.with_context(|| format!("nothing can be written in {}", within.display()))?;
+        Ok(Folder { folder, path: path.to_owned() })
+    }
+
+    /// Where its files go until then.
+    pub(super) fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Gives it its name.
+    pub(super) fn finish(self) -> anyhow::Result<()> {
+        rename_new(self.folder.path(), &self.path).with_context(|| format!("{} cannot be made", self.path.display()))?;
+        let _ = self.folder.keep(); // it is not where it was
+        Ok(())
+    }
+}
+
+/// The folder that a new file or directory goes into.
+fn free_place(path: &Path) -> anyhow::Result<&Path> {
+    if path.symlink_metadata().is_ok() {
+        bail!("{} exists already; remove it or name another", path.display());
+    }
+    Ok(path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new(".")))
 }
 
 #[cfg(test)]

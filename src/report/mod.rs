@@ -6,6 +6,7 @@
 mod audit;
 mod detail;
 mod diff;
+pub mod export;
 mod footprint;
 mod garbage;
 mod graph;

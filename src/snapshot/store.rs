@@ -338,7 +338,7 @@ fn write_metadata(file: File, metadata: &Metadata) -> io::Result<()> {
 }
 
 /// Renames, but never onto something that came into being meanwhile (rename(2) replaces an empty directory).
-fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
+pub fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
     #[cfg(target_env = "gnu")]
     {
         use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};

@@ -1,0 +1,114 @@
+//! `export --format F -o PATH`: the whole heap for other tools, streamed.
+
+use super::output::{Folder, Output};
+use super::{ask, memory, source, warn};
+use crate::analysis::answers::Batch;
+use crate::analysis::export::ExportError;
+use crate::cli::{self, Common, ExportFormat, TableName};
+use crate::report::export::{self, Format, GraphEdge, HeapSnapshot, NodeType};
+use crate::text;
+use ask::{Asked, Class, Label};
+use anyhow::bail;
+use std::path::Path;
+
+const ALL: [TableName; 7] = [
+    TableName::Snapshot,
+    TableName::Types,
+    TableName::Objects,
+    TableName::Edges,
+    TableName::Tasks,
+    TableName::Frames,
+    TableName::Regions,
+];
+
+pub(super) fn run(args: &cli::Export, common: &Common) -> anyhow::Result<()> {
+    let format = match args.format {
+        ExportFormat::Heapsnapshot => return heapsnapshot(args, common),
+        ExportFormat::Parquet => Format::Parquet,
+        ExportFormat::Csv => Format::Csv,
+        ExportFormat::Json => Format::Json,
+    };
+    if !format.is_built_in() {
+        bail!("this pymem-tui was built without Parquet (cargo's feature `parquet`); csv and json are there");
+    }
+    if args.from.is_some() {
+        bail!("--from is for --format heapsnapshot; tables hold the whole heap");
+    }
+    let folder = Folder::new(&args.output)?;
+    let asked = ask::heap(source::open(&args.source, common)?, common)?;
+    warn(&asked.problems, common);
+    let wanted = if args.tables.is_empty() { &ALL[..] } else { &args.tables };
+    for table in ALL.iter().filter(|t| wanted.contains(t)) {
+        write_table(args, format, *table, &asked, folder.path())?;
+    }
+    folder.finish()
+}
+
+fn write_table(
+    args: &cli::Export,
+    format: Format,
+    table: TableName,
+    asked: &Asked,
+    folder: &Path,
+) -> anyhow::Result<()> {
+    let name = match table {
+        TableName::Snapshot => "snapshot",
+        TableName::Types => "types",
+        TableName::Objects => "objects",
+        TableName::Edges => "edges",
+        TableName::Tasks => "tasks",
+        TableName::Frames => "frames",
+        TableName::Regions => "regions",
+    };
+    let mut out = Output::new(&folder.join(format!("{name}.{}", format.extension())))?;
+    let mut writer = export::writer(format, name, &mut out)?;
+    let mut sink = |batch: Batch| writer.rows(&batch);
+    match table {
+        TableName::Objects => ask::export_objects(asked, args.summaries, &mut sink)?,
+        TableName::Edges => ask::export_edges(asked, args.edge_names, &mut sink)?,
+        TableName::Snapshot => sink(export::snapshot(&asked.info, &super::harmless(&asked.problems)))?,
+        TableName::Types => sink(export::types(&ask::types(asked)))?,
+        TableName::Tasks => sink(export::tasks(&ask::all_tasks(asked)))?,
+        TableName::Frames => sink(export::frames(&ask::threads(asked), &ask::all_tasks(asked)))?,
+        TableName::Regions => sink(export::regions(&memory::list(asked.snapshot(), true)))?,
+    }
+    writer.end()?;
+    out.finish()
+}
+
+fn heapsnapshot(args: &cli::Export, common: &Common) -> anyhow::Result<()> {
+    let mut out = Output::new(&args.output)?;
+    let asked = ask::heap(source::open(&args.source, common)?, common)?;
+    warn(&asked.problems, common);
+    let left_out = ask::subgraph(&asked, args.from, args.max_objects, |graph| -> Result<u64, ExportError> {
+        let (mut nodes, mut edges) = (0, 0);
+        for node in graph.nodes() {
+            nodes += 1;
+            edges += node.edges;
+        }
+        let mut file = HeapSnapshot::begin(&mut out, nodes, edges)?;
+        for node in graph.nodes() {
+            let of = match node.class {
+                Class::Group => NodeType::Synthetic,
+                Class::Text => NodeType::String,
+                Class::Number => NodeType::Number,
+                Class::Closure => NodeType::Closure,
+                Class::Code => NodeType::Code,
+                Class::Object => NodeType::Object,
+            };
+            file.node(of, &node.name, node.bytes, node.edges)?;
+        }
+        file.begin_edges()?;
+        graph.edges(|label, to| match &label {
+            Label::Index(i) => file.edge(&GraphEdge::Element(*i), to.into()),
+            Label::Name(name) => file.edge(&GraphEdge::Property(name), to.into()),
+            Label::Weak(name) => file.edge(&GraphEdge::Weak(name), to.into()),
+        })?;
+        file.end()?;
+        Ok(graph.left_out)
+    })?;
+    if left_out > 0 && !common.quiet {
+        eprintln!("pymem-tui: {} objects are not in it (--max-objects N)", text::count(left_out));
+    }
+    out.finish()
+}
