@@ -7,6 +7,7 @@ mod diff;
 mod export;
 mod garbage;
 mod graph;
+mod report;
 mod retained;
 mod shell;
 mod split;
@@ -17,6 +18,7 @@ pub use tasks::Tasks;
 
 pub use export::{Export, Format as ExportFormat, TableName};
 pub use graph::{Graph, Way};
+pub use report::Report;
 pub use shell::{Completions, Man};
 
 use crate::snapshot::Addr;
@@ -252,6 +254,8 @@ pub enum Command {
     },
     /// The whole heap for other tools: Parquet, CSV, JSON, or a heap snapshot for Chrome's DevTools
     Export(Export),
+    /// One HTML page to attach to a ticket: what stands out, types, deadlocks, stacks, memory
+    Report(Report),
     /// A script that makes a shell complete commands and options
     Completions(Completions),
     /// The manual page, as roff

@@ -1,8 +1,10 @@
 //! The seam to `heap` and `analysis`: what each command asks, in one place.
 
 mod export;
+mod report;
 
 pub(super) use export::{Class, Label, all_tasks, export_edges, export_objects, subgraph};
+pub(super) use report::findings;
 
 use super::watch;
 use crate::analysis::answers::{

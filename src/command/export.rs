@@ -67,7 +67,7 @@ fn write_table(
         TableName::Objects => ask::export_objects(asked, args.summaries, &mut sink)?,
         TableName::Edges => ask::export_edges(asked, args.edge_names, &mut sink)?,
         TableName::Snapshot => sink(export::snapshot(&asked.info, &super::harmless(&asked.problems)))?,
-        TableName::Types => sink(export::types(&ask::types(asked)))?,
+        TableName::Types => sink(export::types(&ask::types(asked, None)?))?,
         TableName::Tasks => sink(export::tasks(&ask::all_tasks(asked)))?,
         TableName::Frames => sink(export::frames(&ask::threads(asked), &ask::all_tasks(asked)))?,
         TableName::Regions => sink(export::regions(&memory::list(asked.snapshot(), true)))?,

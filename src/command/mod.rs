@@ -15,6 +15,7 @@ mod graph;
 mod heap;
 mod memory;
 mod output;
+mod report;
 mod retained;
 mod shell;
 mod source;
@@ -24,7 +25,7 @@ pub use shell::version;
 
 use crate::analysis::answers::SnapshotInfo;
 use crate::cli::{Cli, ColorWhen, Command, Common};
-use crate::report::{self, Report};
+use crate::report::Report;
 use crate::text;
 use std::io::{self, IsTerminal, Write};
 
@@ -69,6 +70,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
         Some(Command::Garbage(args)) => garbage::run(&args, &common),
         Some(Command::Demo { name, size }) => demo::run(name.as_deref(), size.as_deref(), &common),
         Some(Command::Export(args)) => export::run(&args, &common),
+        Some(Command::Report(args)) => report::run(&args, &common),
         Some(Command::Completions(args)) => shell::completions(args.shell),
         Some(Command::Man(args)) => shell::man(args.command.as_deref()),
     }
@@ -89,7 +91,7 @@ pub fn one_sentence(error: &anyhow::Error) -> String {
 fn print<R: Report>(answer: R, info: &SnapshotInfo, problems: &[String], common: &Common) -> anyhow::Result<()> {
     warn(problems, common);
     let mut out = io::BufWriter::new(io::stdout().lock());
-    report::print(answer, info, &harmless(problems), report_options(common), &mut out)?;
+    crate::report::print(answer, info, &harmless(problems), report_options(common), &mut out)?;
     Ok(out.flush()?)
 }
 
@@ -109,7 +111,7 @@ fn warn(problems: &[String], common: &Common) {
     }
 }
 
-fn report_options(common: &Common) -> report::Options {
+fn report_options(common: &Common) -> crate::report::Options {
     let variable = |name| std::env::var_os(name).filter(|v| !v.is_empty());
     let color = match common.color {
         ColorWhen::Always => true,
@@ -120,5 +122,5 @@ fn report_options(common: &Common) -> report::Options {
                 && variable("TERM").is_some_and(|term| term != "dumb")
         }
     };
-    report::Options { json: common.json, limit: common.limit, color }
+    crate::report::Options { json: common.json, limit: common.limit, color }
 }

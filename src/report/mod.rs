@@ -10,6 +10,7 @@ pub mod export;
 mod footprint;
 mod garbage;
 mod graph;
+pub mod html;
 mod json;
 mod lists;
 mod memory;

@@ -7,10 +7,11 @@
 use crate::analysis::describe::{describe, edge_name};
 use crate::cpython::types::Type;
 use crate::cpython::{EdgeKind, EdgeName, Kind, Memory};
+use crate::heap::roots::RootKind;
 use crate::heap::{Heap, ObjectId};
 use crate::progress::{Cancelled, Progress};
 use crate::snapshot::Addr;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 /// Columns of the value of a str.
 const WIDTH: usize = 100;
@@ -56,8 +57,17 @@ pub enum Label {
     Weak(String),
 }
 
-/// Where everything begins: these stand before all objects.
-const GROUPS: [&str; 5] = ["", "(modules)", "(types)", "(not held by an object)", "(not reached from these)"];
+/// Where everything begins: these stand before all objects. The first holds the others.
+const GROUPS: [&str; 8] = [
+    "",
+    "(asked for)",
+    "(interpreters)",
+    "(threads)",
+    "(static objects)",
+    "(C variables)",
+    "(held by C)",
+    "(held by cycles only)",
+];
 const ROOT: u32 = 0;
 const NONE: u32 = u32::MAX;
 
@@ -76,8 +86,8 @@ pub struct Subgraph<'h> {
 }
 
 impl<'h> Subgraph<'h> {
-    /// What `from` reaches, or everything from the modules on, as far as `limit` objects. 5 bytes an object of the heap,
-    /// and the edges both ways when there is no `from`.
+    /// What `from` reaches, or everything from the roots on, as far as `limit` objects. 4 bytes an object of the heap, 4 an
+    /// object that is chosen, and the roots when there is no `from`.
     pub fn choose(heap: &'h Heap, from: Option<ObjectId>, limit: usize, progress: &Progress) -> Result<Self, Cancelled> {
         let len = heap.objects().len();
         let mut graph = Subgraph {
@@ -89,28 +99,16 @@ impl<'h> Subgraph<'h> {
             left_out: 0,
         };
         let groups = match from {
-            Some(id) => [vec![id], Vec::new(), Vec::new(), Vec::new()],
-            None => {
-                let [modules, types, free] = graph.beginnings(progress)?;
-                [Vec::new(), modules, types, free]
-            }
+            Some(id) => std::iter::once((1, id)).collect(),
+            None => beginnings(heap, progress)?,
         };
         let limit = limit.min(NONE as usize - GROUPS.len());
         let mut waiting = VecDeque::new();
-        for id in groups.iter().flatten() {
+        for (_, id) in &groups {
             graph.take(*id, limit, &mut waiting);
         }
         graph.spread(&mut waiting, limit, progress)?;
-        let mut unreached = Vec::new();
         if from.is_none() {
-            // cycles that nothing holds: each is entered at its first object
-            for id in (0..len as u32).map(ObjectId) {
-                if graph.numbers.get(id.0 as usize) == Some(&NONE) && graph.chosen.len() < limit {
-                    unreached.push(id);
-                    graph.take(id, limit, &mut waiting);
-                    graph.spread(&mut waiting, limit, progress)?;
-                }
-            }
             graph.left_out = (len - graph.chosen.len()) as u64;
         }
         graph.chosen.sort_unstable();
@@ -119,31 +117,17 @@ impl<'h> Subgraph<'h> {
                 *slot = (number + GROUPS.len()) as u32;
             }
         }
-        let all = groups.iter().chain([&unreached]).enumerate();
-        let held = all.map(|(group, ids)| (group, ids.iter().filter_map(|id| graph.number(*id)).collect::<Vec<_>>()));
-        for (group, numbers) in held.collect::<Vec<_>>() {
-            graph.held[group].extend(numbers);
+        for (group, id) in groups {
+            let number = graph.number(id);
+            if let Some(held) = graph.held.get_mut(group) {
+                held.extend(number);
+            }
         }
-        let used = (1..GROUPS.len() as u32).filter(|g| !graph.held[*g as usize].is_empty()).collect::<Vec<_>>();
-        graph.held[ROOT as usize].extend(used);
+        let used = (1..GROUPS.len() as u32).filter(|g| !graph.held.get(*g as usize).is_some_and(|held| !held.is_empty())).collect::<Vec<_>>();
+        if let Some(root) = graph.held.first_mut() {
+            root.extend(used);
+        }
         Ok(graph)
-    }
-
-    /// Modules, types, and what no object holds.
-    fn beginnings(&self, progress: &Progress) -> Result<[Vec<ObjectId>; 3], Cancelled> {
-        let edges = self.heap.edges(progress)?;
-        let mut found: [Vec<ObjectId>; 3] = Default::default();
-        for (id, _, ty) in self.heap.objects().iter() {
-            let ty = self.heap.types().get(ty);
-            let group = match self.heap.types().kind(ty, self.memory.layout) {
-                Kind::Module => 0,
-                _ if ty.is_metatype() => 1,
-                _ if edges.referrers(id).is_empty() => 2,
-                _ => continue,
-            };
-            found[group].push(id);
-        }
-        Ok(found)
     }
 
     fn take(&mut self, id: ObjectId, limit: usize, waiting: &mut VecDeque<ObjectId>) {
@@ -268,4 +252,18 @@ impl<'h> Subgraph<'h> {
         let plain = text.strip_prefix('.').map(str::to_owned).unwrap_or(text);
         if kind == EdgeKind::Weak { Label::Weak(plain) } else { Label::Name(plain) }
     }
+}
+
+/// What the roots hold, by group, each object once in a group.
+fn beginnings(heap: &Heap, progress: &Progress) -> Result<BTreeSet<(usize, ObjectId)>, Cancelled> {
+    let roots = heap.roots(progress)?;
+    let group = |root| match roots.group_of(root).map(|g| g.kind) {
+        Some(RootKind::Interpreter(_) | RootKind::Runtime) => 2,
+        Some(RootKind::Thread(_) | RootKind::Frame(_)) => 3,
+        Some(RootKind::StaticTypes | RootKind::Immortal) => 4,
+        Some(RootKind::Globals(_)) => 5,
+        Some(RootKind::HeldByC) => 6,
+        Some(RootKind::Cycles) | None => 7,
+    };
+    Ok(roots.refs().iter().map(|root| (group(root), root.target)).collect())
 }

@@ -71,6 +71,9 @@ fn is_deadlocked(tasks: &Tasks, cycle: Option<usize>) -> bool {
     cycle.and_then(|c| tasks.verdicts.get(c)).is_some_and(|v| v.deadlock)
 }
 
+/// Thread, its or the task's name, task, depth, frame.
+type FrameRow<'a> = (Option<u64>, Option<&'a str>, Option<Addr>, usize, &'a Frame);
+
 /// One row a frame: of a thread (`task` is missing) or of a task (`thread` is missing); depth 0 is the innermost.
 pub fn frames(threads: &Threads, tasks: &Tasks) -> Batch {
     let of_threads = threads.threads.iter().flat_map(|t| {
@@ -81,7 +84,7 @@ pub fn frames(threads: &Threads, tasks: &Tasks) -> Batch {
         let rows = t.stack.iter().rev().enumerate();
         rows.map(move |(depth, f)| (None, t.name.as_deref(), Some(t.address), depth, f))
     });
-    let rows: Vec<(Option<u64>, Option<&str>, Option<Addr>, usize, &Frame)> = of_threads.chain(of_tasks).collect();
+    let rows: Vec<FrameRow<'_>> = of_threads.chain(of_tasks).collect();
     Batch {
         columns: vec![
             ("thread", Values::MaybeInt(rows.iter().map(|r| r.0.map(signed)).collect())),

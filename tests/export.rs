@@ -1,0 +1,247 @@
+//! `export` and `report`: programs of others read what was written, and find what `types` and `regions` say.
+//!
+//! DuckDB reads the tables, the code of Chrome's DevTools the heap snapshot (`.ci/tools` installs both into
+//! `target/tools`; without them their part is skipped, unless PYMEM_TUI_REQUIRE_TOOLS names `duckdb` or `devtools`).
+//! The queries of docs/export.md are run as they stand there.
+
+#[path = "contract/ask.rs"]
+mod ask;
+mod support;
+
+use ask::{Zoo, ask, hex, refused, run, zoo};
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// A program that `.ci/tools` installs, if it did.
+fn installed(name: &str, path: &str) -> Option<PathBuf> {
+    let path = root().join("target/tools").join(path);
+    let required = std::env::var("PYMEM_TUI_REQUIRE_TOOLS").unwrap_or_default();
+    assert!(path.exists() || !required.split(',').any(|r| r == name), "{name} is required: run .ci/tools");
+    if !path.exists() {
+        println!("{name} is not installed: skipped");
+    }
+    path.exists().then_some(path)
+}
+
+fn export(zoo: &Zoo, to: &Path, options: &[&str]) {
+    let out = run(&[&["export", &zoo.path, "-o", to.to_str().unwrap()], options].concat());
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    assert!(out.stdout.is_empty());
+}
+
+/// Name, count and bytes of each type, by its address.
+fn told_by_types(zoo: &Zoo) -> BTreeMap<String, Value> {
+    let types = ask(&["types", &zoo.path]);
+    let rows = types["types"].as_array().unwrap().iter();
+    rows.map(|t| (t["address"].as_str().unwrap().to_owned(), json!([t["name"], t["count"], t["shallow_bytes"]]))).collect()
+}
+
+#[test]
+fn duckdb_reads_the_same_counts_and_sums_from_every_format() {
+    let Some(python) = installed("duckdb", "duckdb/bin/python") else { return };
+    let zoo = zoo();
+    let folder = tempfile::tempdir().unwrap();
+    let types = told_by_types(zoo);
+    let regions = ask(&["regions", &zoo.path, "--all"]);
+    let regions = regions["regions"].as_array().unwrap();
+    let bytes: u64 = regions.iter().map(|r| r["bytes"].as_u64().unwrap()).sum();
+    let stacks = ask(&["stacks", &zoo.path]);
+    let tasks = ask(&["tasks", &zoo.path]);
+    let frames = |list: &Value, name: &str| -> usize {
+        list.as_array().unwrap().iter().map(|t| t[name].as_array().unwrap().len()).sum()
+    };
+    let mut edges = BTreeSet::new();
+    let mut formats = vec![("csv", "csv"), ("json", "jsonl")];
+    if cfg!(feature = "parquet") {
+        formats.push(("parquet", "parquet"));
+    }
+    for (format, extension) in formats {
+        let to = folder.path().join("exports/pod=zoo").join(format);
+        std::fs::create_dir_all(to.parent().unwrap()).unwrap();
+        // the queries are written for exports/pod=…/objects.parquet
+        let to = if format == "parquet" { folder.path().join("exports/pod=parquet") } else { to };
+        export(zoo, &to, &["--format", format]);
+        let mut asked = Command::new(&python);
+        asked.arg(root().join("tests/export/tables.py")).arg(&to).arg(extension);
+        if format == "parquet" {
+            asked.arg(root().join("docs/export.md"));
+        }
+        let out = asked.output().unwrap();
+        assert!(out.status.success(), "{format}: {}", String::from_utf8_lossy(&out.stderr));
+        let answer: Value = serde_json::from_slice(&out.stdout).unwrap();
+        let read = |name: &str| answer[name].as_object().unwrap().clone().into_iter().collect::<BTreeMap<_, _>>();
+        assert_eq!(read("objects"), types, "{format}: objects by type");
+        assert_eq!(read("types"), types, "{format}: types");
+        assert_eq!(answer["dangling"], 0, "{format}: every reference is between two objects");
+        assert_eq!(answer["regions"], json!([regions.len(), bytes]), "{format}");
+        assert_eq!(answer["tasks"], tasks["tasks"].as_array().unwrap().len(), "{format}");
+        assert_eq!(answer["frames"], frames(&stacks["threads"], "frames") + frames(&tasks["tasks"], "stack"), "{format}");
+        assert_eq!(answer["snapshot"], json!([zoo.pid, stacks["snapshot"]["python"]]), "{format}");
+        edges.insert(answer["edges"].as_u64().unwrap());
+        if format == "parquet" {
+            let queries = answer["queries"].as_array().unwrap();
+            assert!(queries.len() >= 4 && queries.iter().all(|rows| rows.as_u64() > Some(0)), "{queries:?}");
+        }
+    }
+    assert_eq!(edges.len(), 1, "all formats have as many references: {edges:?}");
+    assert!(edges.first() > Some(&100_000));
+}
+
+/// The rows of a JSON export.
+fn lines(path: &Path) -> Vec<Value> {
+    let text = std::fs::read_to_string(path).unwrap();
+    text.lines().map(|l| serde_json::from_str(l).unwrap_or_else(|e| panic!("{l}: {e}"))).collect()
+}
+
+#[test]
+fn rows_are_what_objects_and_referents_say() {
+    let zoo = zoo();
+    let folder = tempfile::tempdir().unwrap();
+    let to = folder.path().join("out");
+    export(zoo, &to, &["--format", "json", "--tables", "objects,edges", "--edge-names", "--summaries"]);
+    let mut names: Vec<_> = std::fs::read_dir(&to).unwrap().map(|e| e.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(names, ["edges.jsonl", "objects.jsonl"]);
+    let objects = lines(&to.join("objects.jsonl"));
+    let told = ask(&["objects", &zoo.path]);
+    assert_eq!(objects.len() as u64, told["total"].as_u64().unwrap());
+    for (row, told) in objects.iter().zip(told["objects"].as_array().unwrap()) {
+        for field in ["address", "type", "type_address", "refcount", "shallow_bytes", "summary"] {
+            assert_eq!(row[field], told[field], "{row} {told}");
+        }
+    }
+    let mut by_holder: BTreeMap<String, Vec<Value>> = BTreeMap::new();
+    for edge in lines(&to.join("edges.jsonl")) {
+        let holder = edge["from"].as_str().unwrap().to_owned();
+        by_holder.entry(holder).or_default().push(json!([edge["to"], edge["kind"], edge["name"]]));
+    }
+    for kind in ["dict", "instance", "list", "function"] {
+        let object = hex(zoo.of_kind(kind, |e| e.value.as_array().is_none_or(|v| v.len() > 1)).id);
+        let told = ask(&["referents", &zoo.path, &object]);
+        let told = told["edges"].as_array().unwrap().iter();
+        let told: Vec<_> = told.map(|e| json!([e["address"], e["kind"], e["edge"]])).collect();
+        assert_eq!(by_holder.get(&object).cloned().unwrap_or_default(), told, "{kind} {object}");
+    }
+}
+
+#[test]
+fn devtools_read_the_same_graph() {
+    let Some(module) = installed("devtools", "devtools/node_modules/heap-snapshot-toolkit/index.js") else { return };
+    let zoo = zoo();
+    let folder = tempfile::tempdir().unwrap();
+    let read = |name: &str, options: &[&str]| -> Value {
+        let to = folder.path().join(name);
+        export(zoo, &to, &[&["--format", "heapsnapshot"], options].concat());
+        let mut node = Command::new("node");
+        let out = node.arg(root().join("tests/export/devtools.mjs")).arg(&module).arg(&to).output().unwrap();
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        serde_json::from_slice(&out.stdout).unwrap()
+    };
+    let whole = read("whole.heapsnapshot", &[]);
+    let types = ask(&["types", &zoo.path]);
+    const GROUPS: u64 = 8;
+    assert_eq!(whole["nodes"].as_u64().unwrap(), types["total"]["count"].as_u64().unwrap() + GROUPS, "every object is a node");
+    // what objects own beside their shallow size comes on top
+    assert!(whole["bytes"].as_u64() >= types["total"]["shallow_bytes"].as_u64());
+    assert_eq!(whole["retained"], whole["bytes"], "the root retains everything");
+    let out = folder.path().join("edges");
+    export(zoo, &out, &["--format", "csv", "--tables", "edges"]);
+    let edges = std::fs::read_to_string(out.join("edges.csv")).unwrap().lines().count() as u64 - 1;
+    let beyond = whole["edges"].as_u64().unwrap().checked_sub(edges).expect("no edge is missing");
+    assert!(beyond > 0 && beyond < edges, "the groups' own edges come on top: {beyond}");
+    let dicts = types["types"].as_array().unwrap().iter().find(|t| t["name"] == "dict").unwrap();
+    assert_eq!(whole["names"]["dict"], dicts["count"]);
+
+    let part = read("part.heapsnapshot", &["--max-objects", "1000"]);
+    assert_eq!(part["nodes"], 1000 + GROUPS);
+    let list = hex(zoo.of_kind("list", |e| e.value.as_array().is_some_and(|v| v.len() > 1)).id);
+    let below = read("below.heapsnapshot", &["--from", &list]);
+    assert!(below["nodes"].as_u64() > Some(GROUPS + 1) && below["nodes"].as_u64() <= whole["nodes"].as_u64());
+}
+
+#[test]
+fn what_cannot_be_written_is_said_before_the_work() {
+    let zoo = zoo();
+    let folder = tempfile::tempdir().unwrap();
+    let taken = folder.path().to_str().unwrap();
+    for command in [&["export", &zoo.path, "--format", "csv", "-o", taken][..], &["report", &zoo.path, "-o", taken]] {
+        assert!(refused(command).contains("exists already"), "{command:?}");
+    }
+    let nowhere = folder.path().join("none/out");
+    let error = refused(&["export", &zoo.path, "--format", "csv", "-o", nowhere.to_str().unwrap()]);
+    assert!(error.contains("nothing can be written in"), "{error}");
+    let error = refused(&["export", &zoo.path, "--format", "csv", "--from", "1", "-o", &format!("{taken}/x")]);
+    assert!(error.contains("heapsnapshot"), "{error}");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "nothing is left");
+}
+
+/// Python's HTML parser goes through the page: tags, what they refer to, and the text of each element.
+const PARSE: &str = r#"
+import html.parser, json, sys
+class Parser(html.parser.HTMLParser):
+    open, tags, attributes, text, problems = [], set(), set(), [], []
+    def handle_starttag(self, tag, attributes):
+        self.tags.add(tag)
+        self.attributes.update(name for name, _ in attributes)
+        if tag not in ("meta", "br"): self.open.append(tag)
+    def handle_startendtag(self, tag, attributes):
+        self.tags.add(tag)
+        self.attributes.update(name for name, _ in attributes)
+    def handle_endtag(self, tag):
+        if not self.open or self.open.pop() != tag: self.problems.append("</%s>" % tag)
+    def handle_data(self, data):
+        if "style" not in self.open: self.text.append(data)
+parser = Parser()
+parser.feed(open(sys.argv[1], encoding="utf-8").read())
+parser.close()
+print(json.dumps({"tags": sorted(parser.tags), "attributes": sorted(parser.attributes), "left": parser.open,
+                  "problems": parser.problems, "text": "".join(parser.text)}))
+"#;
+
+#[test]
+fn a_report_is_one_page_that_runs_nothing_and_says_what_the_commands_say() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut interpreters = support::interpreters();
+    let at = interpreters.iter().position(|i| i.name.starts_with("3.12")).unwrap_or(0);
+    let interpreter = interpreters.swap_remove(at);
+    let target = support::Target::start(&interpreter, "graph.py", &[]);
+    let dump = folder.path().join("<b>dump & \"x\"");
+    ask(&["capture", "--pid", &target.pid.to_string(), "-o", dump.to_str().unwrap()]);
+    let page = folder.path().join("report.html");
+    let out = run(&["report", dump.to_str().unwrap(), "-o", page.to_str().unwrap(), "--locals"]);
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    let script = folder.path().join("parse.py");
+    std::fs::write(&script, PARSE).unwrap();
+    let (program, first) = interpreter.argv.split_first().unwrap();
+    let mut python = Command::new(program);
+    let out = python.args(first).arg(&script).arg(&page).envs(&interpreter.env).output().unwrap();
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    let read: Value = serde_json::from_slice(&out.stdout).unwrap();
+    assert_eq!((&read["problems"], &read["left"]), (&json!([]), &json!([])), "every tag is closed");
+    let tags: Vec<_> = read["tags"].as_array().unwrap().iter().map(|t| t.as_str().unwrap()).collect();
+    for tag in &tags {
+        const KNOWN: &str = " html head meta title style body h1 h2 h3 p ul li span table tr th td svg rect text pre ";
+        assert!(KNOWN.contains(&format!(" {tag} ")), "{tag} is none of ours");
+    }
+    for attribute in read["attributes"].as_array().unwrap() {
+        let name = attribute.as_str().unwrap();
+        assert!(!name.starts_with("on") && !["src", "href", "srcset", "action"].contains(&name), "{name}");
+    }
+    let text = read["text"].as_str().unwrap();
+    // a class whose name is full of markup reads as it is called
+    assert!(text.contains(r#"Odd "quoted\\N" &amp; <b>"#) || text.contains(r#"Odd "quoted\N" &amp; <b>"#), "{text}");
+    assert!(text.contains("<script>\"];x[label="), "the variable of a frame: {text}");
+    let types = ask(&["types", dump.to_str().unwrap()]);
+    for row in types["types"].as_array().unwrap().iter().take(20) {
+        assert!(text.contains(row["name"].as_str().unwrap()), "{row}");
+    }
+    for part in ["What stands out", "Types", "Deadlocks", "Memory", "Threads", &format!("pid {}", target.pid)] {
+        assert!(text.contains(part), "{part}");
+    }
+}
