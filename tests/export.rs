@@ -39,7 +39,8 @@ fn export(zoo: &Zoo, to: &Path, options: &[&str]) {
 fn told_by_types(zoo: &Zoo) -> BTreeMap<String, Value> {
     let types = ask(&["types", &zoo.path]);
     let rows = types["types"].as_array().unwrap().iter();
-    rows.map(|t| (t["address"].as_str().unwrap().to_owned(), json!([t["name"], t["count"], t["shallow_bytes"]]))).collect()
+    rows.map(|t| (t["address"].as_str().unwrap().to_owned(), json!([t["name"], t["count"], t["shallow_bytes"]])))
+        .collect()
 }
 
 #[test]
@@ -81,7 +82,11 @@ fn duckdb_reads_the_same_counts_and_sums_from_every_format() {
         assert_eq!(answer["dangling"], 0, "{format}: every reference is between two objects");
         assert_eq!(answer["regions"], json!([regions.len(), bytes]), "{format}");
         assert_eq!(answer["tasks"], tasks["tasks"].as_array().unwrap().len(), "{format}");
-        assert_eq!(answer["frames"], frames(&stacks["threads"], "frames") + frames(&tasks["tasks"], "stack"), "{format}");
+        assert_eq!(
+            answer["frames"],
+            frames(&stacks["threads"], "frames") + frames(&tasks["tasks"], "stack"),
+            "{format}"
+        );
         assert_eq!(answer["snapshot"], json!([zoo.pid, stacks["snapshot"]["python"]]), "{format}");
         edges.insert(answer["edges"].as_u64().unwrap());
         if format == "parquet" {
@@ -146,7 +151,11 @@ fn devtools_read_the_same_graph() {
     let whole = read("whole.heapsnapshot", &[]);
     let types = ask(&["types", &zoo.path]);
     const GROUPS: u64 = 8;
-    assert_eq!(whole["nodes"].as_u64().unwrap(), types["total"]["count"].as_u64().unwrap() + GROUPS, "every object is a node");
+    assert_eq!(
+        whole["nodes"].as_u64().unwrap(),
+        types["total"]["count"].as_u64().unwrap() + GROUPS,
+        "every object is a node"
+    );
     // what objects own beside their shallow size comes on top
     assert!(whole["bytes"].as_u64() >= types["total"]["shallow_bytes"].as_u64());
     assert_eq!(whole["retained"], whole["bytes"], "the root retains everything");
