@@ -7,8 +7,8 @@ use crate::analysis::export::ExportError;
 use crate::cli::{self, Common, ExportFormat, TableName};
 use crate::report::export::{self, Format, GraphEdge, HeapSnapshot, NodeType};
 use crate::text;
-use ask::{Asked, Class, Label};
 use anyhow::bail;
+use ask::{Asked, Class, Label};
 use std::path::Path;
 
 const ALL: [TableName; 7] = [

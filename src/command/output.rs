@@ -3,11 +3,11 @@
 //! It is written under another name in the same folder, readable for its owner alone, because it holds what the
 //! process's memory held. A name that is taken, by a link too, is refused.
 
+use crate::snapshot::store::rename_new;
 use anyhow::{Context, bail};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use tempfile::{NamedTempFile, TempDir};
-use crate::snapshot::store::rename_new;
 
 /// The file; gone when this is dropped before [`Output::finish`].
 pub(super) struct Output {
@@ -71,7 +71,8 @@ impl Folder {
 
     /// Gives it its name.
     pub(super) fn finish(self) -> anyhow::Result<()> {
-        rename_new(self.folder.path(), &self.path).with_context(|| format!("{} cannot be made", self.path.display()))?;
+        rename_new(self.folder.path(), &self.path)
+            .with_context(|| format!("{} cannot be made", self.path.display()))?;
         let _ = self.folder.keep(); // it is not where it was
         Ok(())
     }

@@ -88,7 +88,12 @@ pub struct Subgraph<'h> {
 impl<'h> Subgraph<'h> {
     /// What `from` reaches, or everything from the roots on, as far as `limit` objects. 4 bytes an object of the heap, 4 an
     /// object that is chosen, and the roots when there is no `from`.
-    pub fn choose(heap: &'h Heap, from: Option<ObjectId>, limit: usize, progress: &Progress) -> Result<Self, Cancelled> {
+    pub fn choose(
+        heap: &'h Heap,
+        from: Option<ObjectId>,
+        limit: usize,
+        progress: &Progress,
+    ) -> Result<Self, Cancelled> {
         let len = heap.objects().len();
         let mut graph = Subgraph {
             heap,
@@ -123,7 +128,9 @@ impl<'h> Subgraph<'h> {
                 held.extend(number);
             }
         }
-        let used = (1..GROUPS.len() as u32).filter(|g| !graph.held.get(*g as usize).is_some_and(|held| !held.is_empty())).collect::<Vec<_>>();
+        let used = (1..GROUPS.len() as u32)
+            .filter(|g| !graph.held.get(*g as usize).is_some_and(|held| !held.is_empty()))
+            .collect::<Vec<_>>();
         if let Some(root) = graph.held.first_mut() {
             root.extend(used);
         }

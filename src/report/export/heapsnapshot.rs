@@ -50,8 +50,21 @@ struct Meta {
 }
 
 const NODE_TYPES: &[&str] = &[
-    "hidden", "array", "string", "object", "code", "closure", "regexp", "number", "native", "synthetic",
-    "concatenated string", "sliced string", "symbol", "bigint", "object shape",
+    "hidden",
+    "array",
+    "string",
+    "object",
+    "code",
+    "closure",
+    "regexp",
+    "number",
+    "native",
+    "synthetic",
+    "concatenated string",
+    "sliced string",
+    "symbol",
+    "bigint",
+    "object shape",
 ];
 const EDGE_TYPES: &[&str] = &["context", "element", "property", "internal", "hidden", "shortcut", "weak"];
 
@@ -130,7 +143,9 @@ impl<W: Write> HeapSnapshot<W> {
 
     /// The texts, and the end.
     pub fn end(mut self) -> io::Result<()> {
-        self.out.write_all(b"],\n\"trace_function_infos\":[],\"trace_tree\":[],\"samples\":[],\"locations\":[],\n\"strings\":[")?;
+        self.out.write_all(
+            b"],\n\"trace_function_infos\":[],\"trace_tree\":[],\"samples\":[],\"locations\":[],\n\"strings\":[",
+        )?;
         for (i, text) in self.texts.iter().enumerate() {
             if i > 0 {
                 self.out.write_all(b",\n")?;

@@ -51,7 +51,11 @@ pub trait TableWriter {
 }
 
 /// A writer of the table `name` in a format that is built in.
-pub fn writer<'w>(format: Format, name: &'static str, out: impl Write + Send + 'w) -> io::Result<Box<dyn TableWriter + 'w>> {
+pub fn writer<'w>(
+    format: Format,
+    name: &'static str,
+    out: impl Write + Send + 'w,
+) -> io::Result<Box<dyn TableWriter + 'w>> {
     match format {
         Format::Csv => Ok(Box::new(text::Csv::new(out))),
         Format::Json => Ok(Box::new(text::Lines::new(out))),

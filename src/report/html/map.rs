@@ -21,16 +21,24 @@ const LINE: f64 = 16.0;
 
 pub(super) fn memory(html: &mut Html<'_>, memory: &Footprint) -> io::Result<()> {
     html.heading("Memory")?;
-    let resident = memory.resident_bytes.map(|bytes| format!("{} of memory were resident when the process was stopped.", size(bytes)));
-    html.paragraph(&resident.unwrap_or_else(|| "How much was resident is not known; these are bytes of address space.".to_owned()))?;
-    let of = |resident: Option<u64>, bytes: u64| if memory.resident_bytes.is_some() { resident.unwrap_or(0) } else { bytes };
+    let resident = memory
+        .resident_bytes
+        .map(|bytes| format!("{} of memory were resident when the process was stopped.", size(bytes)));
+    html.paragraph(
+        &resident.unwrap_or_else(|| "How much was resident is not known; these are bytes of address space.".to_owned()),
+    )?;
+    let of =
+        |resident: Option<u64>, bytes: u64| if memory.resident_bytes.is_some() { resident.unwrap_or(0) } else { bytes };
     let rows: Vec<_> = memory.rows.iter().map(|r| (r.kind, of(r.resident_bytes, r.bytes))).collect();
     html.raw("<svg viewBox=\"0 0 1000 24\" role=\"img\" aria-label=\"where the memory went\">")?;
     bar(html, memory, &rows, (0.0, WIDTH), (0.0, 24.0), rows.iter().map(|(_, b)| *b).sum())?;
     html.raw("</svg>\n")?;
     html.table(&["", "WHAT", ">RESIDENT", ">ADDRESS SPACE", ">COUNT", "MOST OF IT"])?;
     for row in &memory.rows {
-        html.raw(&format!("<tr><td><span class=\"key\" style=\"background:{}\"></span></td>", colour(memory, row.kind)))?;
+        html.raw(&format!(
+            "<tr><td><span class=\"key\" style=\"background:{}\"></span></td>",
+            colour(memory, row.kind)
+        ))?;
         html.element("td", "", row.label)?;
         html.number(maybe_size(row.resident_bytes))?;
         html.number(size(row.bytes))?;
@@ -85,7 +93,9 @@ fn bar(
             continue; // no printer shows it
         }
         let fill = colour(memory, kind);
-        html.raw(&format!("<rect x=\"{at:.2}\" y=\"{top}\" width=\"{width:.2}\" height=\"{height}\" fill=\"{fill}\"><title>"))?;
+        html.raw(&format!(
+            "<rect x=\"{at:.2}\" y=\"{top}\" width=\"{width:.2}\" height=\"{height}\" fill=\"{fill}\"><title>"
+        ))?;
         let label = memory.rows.iter().find(|r| r.kind == *kind).map_or(*kind, |r| r.label);
         html.text(&format!("{label}: {}", size(*bytes)))?;
         html.raw("</title></rect>")?;

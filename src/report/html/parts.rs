@@ -16,17 +16,15 @@ pub(super) fn facts(html: &mut Html<'_>, page: &Page<'_>) -> io::Result<()> {
     let info = page.info;
     let mut facts = Vec::new();
     facts.extend(info.pid.map(|pid| format!("pid {pid}")));
-    facts.extend(info.python.as_ref().map(|v| {
-        format!("{} {v}{}", info.implementation, if info.free_threaded { ", free-threaded" } else { "" })
-    }));
+    facts.extend(
+        info.python
+            .as_ref()
+            .map(|v| format!("{} {v}{}", info.implementation, if info.free_threaded { ", free-threaded" } else { "" })),
+    );
     facts.extend(info.captured_at.as_ref().map(|at| format!("captured {at}")));
     facts.extend(info.pause_ms.map(|ms| format!("paused {ms:.1} ms")));
     facts.push(format!("{} captured", size(info.bytes)));
-    facts.push(format!(
-        "{} objects, {}",
-        count(page.types.total.count),
-        size(page.types.total.shallow_bytes)
-    ));
+    facts.push(format!("{} objects, {}", count(page.types.total.count), size(page.types.total.shallow_bytes)));
     html.element("p", "class=\"dim\"", &facts.join(" · "))?;
     html.raw("\n")
 }
@@ -109,7 +107,10 @@ pub(super) fn tasks(html: &mut Html<'_>, tasks: &Tasks) -> io::Result<()> {
     }
     html.heading("Tasks")?;
     let (all, pending) = (count(total.tasks), count(total.pending));
-    html.paragraph(&format!("{all} tasks of asyncio, {pending} of them not done; {} other futures.", count(total.futures)))?;
+    html.paragraph(&format!(
+        "{all} tasks of asyncio, {pending} of them not done; {} other futures.",
+        count(total.futures)
+    ))?;
     if tasks.groups.is_empty() {
         return Ok(());
     }
@@ -118,9 +119,10 @@ pub(super) fn tasks(html: &mut Html<'_>, tasks: &Tasks) -> io::Result<()> {
         html.raw("<tr>")?;
         html.number(count(group.count))?;
         html.element("td", "class=\"c\"", &group.coro)?;
-        let place = group.place.as_ref().map(|p| {
-            format!("{}() {}{}", p.function, p.file, p.line.map(|n| format!(":{n}")).unwrap_or_default())
-        });
+        let place = group
+            .place
+            .as_ref()
+            .map(|p| format!("{}() {}{}", p.function, p.file, p.line.map(|n| format!(":{n}")).unwrap_or_default()));
         html.element("td", "class=\"c\"", place.as_deref().unwrap_or(""))?;
         html.element("td", "", group.waits_in.unwrap_or(""))?;
         html.raw("</tr>\n")?;
