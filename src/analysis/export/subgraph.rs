@@ -129,7 +129,7 @@ impl<'h> Subgraph<'h> {
             }
         }
         let used = (1..GROUPS.len() as u32)
-            .filter(|g| !graph.held.get(*g as usize).is_some_and(|held| !held.is_empty()))
+            .filter(|g| graph.held.get(*g as usize).is_some_and(|held| !held.is_empty()))
             .collect::<Vec<_>>();
         if let Some(root) = graph.held.first_mut() {
             root.extend(used);
