@@ -1,0 +1,259 @@
+//! What is around us may be hostile or poor: snapshots that change while they are read, limits, closed pipes, file
+//! systems that cannot be written, a `/proc` that hides, processes in namespaces of their own.
+//!
+//! Each ends with an answer or with one sentence, never by a signal or a panic.
+
+#[path = "contract/ask.rs"]
+mod ask;
+mod support;
+
+use ask::{copy, region_files, run, zoo};
+use pymem_tui::heap::Heap;
+use pymem_tui::progress::Progress;
+use pymem_tui::snapshot::Snapshot;
+use std::ffi::OsStr;
+use std::fs::OpenOptions;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+use support::Target;
+
+const BINARY: &str = env!("CARGO_BIN_EXE_pymem-tui");
+
+fn said(out: &Output) -> String {
+    String::from_utf8_lossy(&out.stderr).into_owned()
+}
+
+/// An answer, or one sentence and exit code 1.
+#[track_caller]
+fn answer_or_sentence(out: &Output, what: &str) -> bool {
+    let error = said(out);
+    match out.status.code() {
+        Some(0) => true,
+        Some(1) => {
+            // (two threads that are without memory at the same moment say it twice)
+            let mut lines: Vec<&str> = error.lines().collect();
+            lines.dedup();
+            assert!(error.starts_with("pymem-tui: ") && lines.len() == 1, "{what}: {error}");
+            false
+        }
+        other => panic!("{what}: ended with {other:?} ({}): {error}", out.status),
+    }
+}
+
+fn cut(path: &Path, len: u64) {
+    OpenOptions::new().write(true).open(path).unwrap().set_len(len).unwrap();
+}
+
+#[test]
+fn a_snapshot_that_is_cut_while_it_is_mapped_is_told() {
+    let zoo = zoo();
+    let (_folder, path) = copy(&zoo.path);
+    let snapshot = Arc::new(Snapshot::open(&path).unwrap());
+    assert_eq!(snapshot.damage(), None);
+    for file in region_files(&path) {
+        cut(&file, file.metadata().unwrap().len() / 3);
+    }
+    // reads zeros where there was memory: whatever comes out, it comes
+    if let Ok(heap) = Heap::index(snapshot.clone(), &Progress::default()) {
+        let _ = heap.edges(&Progress::default());
+        assert!(heap.problems()[0].contains("changed while it was read"), "{:?}", heap.problems());
+    }
+    let told = snapshot.damage().expect("the damage is told");
+    assert!(told.contains("changed while it was read") && told.contains("open it again"), "{told}");
+}
+
+#[test]
+fn a_snapshot_that_is_cut_during_a_scan_is_a_sentence() {
+    let zoo = zoo();
+    let mut told = 0;
+    for round in 0..24u64 {
+        let (_folder, path) = copy(&zoo.path);
+        let mut command = Command::new(BINARY);
+        command.args(["types", path.to_str().unwrap(), "--json"]).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let asked = command.spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(round * 4)); // somewhere in the scan
+        for file in region_files(&path) {
+            cut(&file, 4096);
+        }
+        let out = asked.wait_with_output().unwrap();
+        if !answer_or_sentence(&out, &format!("round {round}")) {
+            told += usize::from(said(&out).contains("changed while it was read"));
+        }
+    }
+    assert!(told > 0, "no round came between opening and the end");
+}
+
+/// With `prlimit` before it; `None` where there is no such program.
+fn limited(limit: &str, arguments: &[&str]) -> Option<Output> {
+    let out = Command::new("prlimit").arg(limit).arg(BINARY).args(arguments).stdin(Stdio::null()).output();
+    out.ok().or_else(|| {
+        println!("not covered: there is no prlimit");
+        None
+    })
+}
+
+#[test]
+fn few_files_and_little_address_space_are_enough_or_a_sentence() {
+    let zoo = zoo();
+    let target = Target::start(&zoo.interpreter, "zoo.py", &["--free", "100"]);
+    let pid = target.pid.to_string();
+    let folder = tempfile::tempdir().unwrap();
+    let mut answered = 0;
+    let limits = [4, 8, 12, 16, 24, 32].map(|n| format!("--nofile={n}"));
+    let spaces = [24u64, 32, 48, 64, 96, 128, 192, 256, 1024].map(|n| format!("--as={}", n << 20));
+    for limit in limits.iter().chain(&spaces) {
+        let path = folder.path().join(limit.trim_start_matches('-'));
+        let questions: [&[&str]; 3] = [
+            &["types", &zoo.path, "--threads", "2"],
+            &["strings", &zoo.path, "--threads", "2"],
+            &["-q", "capture", "--pid", &pid, "-o", path.to_str().unwrap()],
+        ];
+        for question in questions {
+            let Some(out) = limited(limit, question) else { return };
+            // below this not even the loader has room: it says so, before there is a program
+            if said(&out).contains("error while loading shared libraries") {
+                continue;
+            }
+            let fine = answer_or_sentence(&out, &format!("{limit} {}", question[0]));
+            answered += usize::from(fine);
+            if question[0] == "-q" && !fine {
+                assert!(!path.exists(), "{limit}: nothing half-written has the name");
+            }
+        }
+    }
+    assert!(answered > 20, "{answered} answers");
+    let alive = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    assert!(!alive.contains("State:\tT") && !alive.contains("State:\tt"), "{alive}");
+}
+
+#[test]
+fn a_reader_that_leaves_a_stream_is_told_and_the_process_goes_on() {
+    let zoo = zoo();
+    let target = Target::start(&zoo.interpreter, "zoo.py", &["--free", "100"]);
+    for format in ["zstd", "raw", "plain"] {
+        let mut command = Command::new(BINARY);
+        command.args(["-q", "capture", "--pid", &target.pid.to_string(), "-o", "-", "--stream-format", format]);
+        let mut capture = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        drop(capture.stdout.take());
+        let out = capture.wait_with_output().unwrap();
+        // python-memtools' format is printed like any answer: whoever leaves has seen enough
+        let expected = if format == "plain" { 0 } else { 1 };
+        assert_eq!(out.status.code(), Some(expected), "{format}: {}", said(&out));
+        let full = Command::new(BINARY)
+            .args(["-q", "capture", "--pid", &target.pid.to_string(), "-o", "-", "--stream-format", format])
+            .stdout(OpenOptions::new().write(true).open("/dev/full").unwrap())
+            .output()
+            .unwrap();
+        assert!(!answer_or_sentence(&full, format));
+    }
+    let status = std::fs::read_to_string(format!("/proc/{}/status", target.pid)).unwrap();
+    assert!(status.contains("TracerPid:\t0") && status.contains("State:\tS"), "{status}");
+}
+
+#[test]
+fn names_that_are_no_utf8_and_a_locale_that_is_none_are_fine() {
+    let zoo = zoo();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(OsStr::from_bytes(b"d\xff\xfe\x1b[31m"));
+    std::os::unix::fs::symlink(&zoo.path, &path).unwrap();
+    for locale in ["C", "POSIX", "de_DE.ISO-8859-1", "no_such"] {
+        for form in [&["--json"][..], &[]] {
+            let mut command = Command::new(BINARY);
+            command.arg("types").arg(&path).args(form).env("LC_ALL", locale).env("LANG", locale);
+            let out = command.stdin(Stdio::null()).output().unwrap();
+            assert!(answer_or_sentence(&out, locale), "{}", said(&out));
+            assert!(std::str::from_utf8(&out.stdout).is_ok_and(|text| !text.contains('\x1b')));
+        }
+    }
+    let missing = Command::new(BINARY).arg("types").arg(path.join("\u{fffd}")).env("LC_ALL", "C").output().unwrap();
+    assert!(!answer_or_sentence(&missing, "a missing one"));
+}
+
+/// Runs a script in namespaces of its own; `None`, which is told, where they may not be made.
+fn apart(options: &[&str], script: &str, arguments: &[&str]) -> Option<Output> {
+    let works = Command::new("unshare").args(options).arg("true").stderr(Stdio::null()).status();
+    if !works.is_ok_and(|status| status.success()) {
+        println!("not covered: unshare {options:?} may not be used here");
+        return None;
+    }
+    let mut command = Command::new("unshare");
+    command.args(options).args(["sh", "-e", "-c", script, "sh"]).args(arguments).stdin(Stdio::null());
+    Some(command.output().unwrap())
+}
+
+#[test]
+fn a_file_system_that_is_read_only_is_said() {
+    let zoo = zoo();
+    let target = Target::start(&zoo.interpreter, "zoo.py", &["--free", "100"]);
+    let folder = tempfile::tempdir().unwrap();
+    let script = r#"mount -t tmpfs -o ro none "$1"; exec "$2" -q capture --pid "$3" -o "$1/dump""#;
+    let arguments = [folder.path().to_str().unwrap(), BINARY, &target.pid.to_string()];
+    let Some(out) = apart(&["-m"], script, &arguments) else { return };
+    assert!(!answer_or_sentence(&out, "read-only") && said(&out).contains("Read-only file system"), "{}", said(&out));
+}
+
+#[test]
+fn a_proc_that_hides_processes_is_no_riddle() {
+    let zoo = zoo();
+    let target = Target::start(&zoo.interpreter, "zoo.py", &["--free", "100"]);
+    // somebody else, who does not even see the process
+    let script = r#"mount -t proc -o hidepid=2 proc /proc
+        exec setpriv --reuid 65534 --regid 65534 --clear-groups "$1" -q capture --pid "$2" -o /tmp/nothing"#;
+    let folder = tempfile::tempdir().unwrap();
+    let program = folder.path().join("pymem-tui"); // where somebody else may run it
+    std::fs::copy(BINARY, &program).unwrap();
+    std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let Some(out) = apart(&["-m"], script, &[program.to_str().unwrap(), &target.pid.to_string()]) else { return };
+    assert!(!answer_or_sentence(&out, "hidepid") && said(&out).contains("may not be captured"), "{}", said(&out));
+}
+
+/// The last process of a chain of parents and children, by the number it has outside.
+fn innermost(pid: i32) -> i32 {
+    let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    children.split_whitespace().next().and_then(|c| c.parse().ok()).map_or(pid, innermost)
+}
+
+/// As in a container: user, mount and pid namespaces of its own, a root of its own user, pid 1.
+#[test]
+fn a_process_in_user_mount_and_pid_namespaces_is_read_with_its_threads() {
+    let zoo = zoo();
+    let options = ["-U", "-r", "-m", "-p", "-f", "--mount-proc", "--kill-child"];
+    if apart(&options, "true", &[]).is_none() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let python = zoo.interpreter.command("zoo.py");
+    let mut command = Command::new("unshare");
+    command.args(options).arg(python.get_program()).args(python.get_args());
+    command.arg(dir.path().join("zoo")).args(["--threads", "2", "--free", "100"]);
+    for (name, value) in python.get_envs() {
+        command.env(name, value.unwrap_or_default());
+    }
+    let target = Target::run(command, dir, "in namespaces");
+    let pid = innermost(target.started());
+    assert_eq!(target.pid, 1, "it is the first of its namespace");
+    let snapshot = target.capture_as(pid);
+    let process = snapshot.metadata().unwrap().process.clone();
+    assert_eq!((process.pid, process.inner_pid), (pid, Some(1)));
+    let heap = Heap::index(Arc::new(snapshot), &Progress::default()).unwrap();
+    support::compare::compare(&heap, &support::truth::Truth::read(&target.path("zoo.truth"))).unwrap();
+    let threads = pymem_tui::analysis::threads::threads(&heap).threads;
+    let names: Vec<_> = threads.iter().filter_map(|t| t.name.as_deref()).collect();
+    assert!(threads.iter().all(|t| t.ident.is_some() && t.native_id.is_some() && !t.frames.is_empty()), "{threads:?}");
+    assert!(names.contains(&"MainThread") && names.contains(&"blocked-0") && names.contains(&"blocked-1"), "{names:?}");
+    // within: from a second process of the same namespaces, as an ephemeral container with the same pid namespace is
+    let enter = ["-t", &pid.to_string(), "-U", "-m", "-p", "--preserve-credentials"].map(str::to_owned);
+    let within = Command::new("nsenter").args(enter).arg(BINARY).args(["types", "--pid", "1", "--json"]).output();
+    match within {
+        Ok(out) if out.status.success() => {
+            let answer: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap();
+            assert_eq!(answer["snapshot"]["pid"], 1);
+            assert!(answer["total"]["count"].as_u64() > Some(10_000));
+        }
+        other => panic!("from within: {other:?}"),
+    }
+    assert!(run(&["threads", "--pid", &pid.to_string()]).status.success());
+}
