@@ -41,7 +41,8 @@
 //!
 //! - Nothing points back: a module uses only those that stand above it in the table of `tests/layers.rs`.
 //! - Only `tui` names ratatui or crossterm. Only `capture` touches another process, with `sys` for the calls behind it,
-//!   and neither writes to it. `unsafe` is only in `capture`, `snapshot` and `sys`.
+//!   and only `capture::fork` writes to one: below a stopped thread's stack, and that thread's registers for as long as
+//!   it makes the calls of a fork. Nothing of Python runs, and the process goes on as it was should we be killed. `unsafe` is only in `capture`, `snapshot` and `sys`.
 //! - `tui` sees the worker's messages and plain answers, never a snapshot. Drawing reads no target memory and never
 //!   waits; every answer carries the ticket of its question, and one that nobody waits for any more is dropped.
 //! - A snapshot is hostile input. Every read is bounds-checked, every loop over the target's pointers is bounded and

@@ -78,7 +78,7 @@ fn a_stream_goes_through_a_pipe() {
     let (_python, pid, at) = python();
     let stream = run(&["capture", "--pid", &pid, "-o", "-"]);
     assert!(stream.status.success());
-    assert!(String::from_utf8_lossy(&stream.stderr).starts_with("paused "));
+    assert!(String::from_utf8_lossy(&stream.stderr).contains("paused "));
     let mut asked = Command::new(BINARY)
         .args(["hex", "-", &at, "--json", "--length", "6"])
         .stdin(Stdio::piped())
@@ -101,7 +101,7 @@ fn failures_are_one_sentence_and_tell_wrong_usage_apart() {
         (&["demo", "leak", "much"], 1, "takes a number of requests"),
         (&["regions", "-"], 1, "it is empty"),
         (&["nonsense", "x"], 2, "Usage"),
-        (&[], 2, "give a snapshot"),
+        (&[], 1, "give a snapshot"),
         (&["show", "x", "zz"], 2, "hex digits"),
     ] {
         let out = run(arguments);
@@ -119,7 +119,7 @@ fn failures_are_one_sentence_and_tell_wrong_usage_apart() {
 fn a_reader_that_leaves_ends_it_quietly() {
     let (_python, pid, _) = python();
     let mut asked = Command::new(BINARY)
-        .args(["find", "--pid", &pid, "e", "--limit", "1000000"])
+        .args(["find", "-q", "--pid", &pid, "e", "--limit", "1000000"])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()

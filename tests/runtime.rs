@@ -36,3 +36,19 @@ fn the_interpreters_own_objects_are_in_the_index() {
         }
     });
 }
+
+#[test]
+fn a_process_inside_a_garbage_collection_is_recognised() {
+    on_every_interpreter(|interpreter| {
+        for (argument, expected) in [("stay", 1), ("done", 0)] {
+            let target = Target::start(interpreter, "collecting.py", &[argument]);
+            let heap = Heap::index(Arc::new(target.capture()), &Progress::default()).map_err(|e| e.to_string())?;
+            let problems = heap.problems();
+            let told = problems.iter().filter(|p| p.contains("garbage collection")).count();
+            if told != expected {
+                return Err(format!("{argument}: {problems:?}"));
+            }
+        }
+        Ok(())
+    });
+}

@@ -10,6 +10,7 @@ mod export;
 mod garbage;
 mod graph;
 mod memory;
+mod processes;
 mod retained;
 mod tasks;
 mod threads;
@@ -24,6 +25,7 @@ pub use graph::{Graph, GraphEdge, GraphFold, GraphNode};
 pub use memory::{
     ArenaRow, Arenas, Footprint, LargeBlock, MallocHeapRow, MapPart, MapRow, MemoryFinding, MemoryRow, Share,
 };
+pub use processes::{ProcessRow, Processes};
 pub use retained::{Accumulated, Leaks, PathStep, Paths, Retained, RetainedRow, RetainedType, RetainedTypes, Suspect};
 pub use tasks::{Future, Group, Task, TaskTotals, Tasks, TreeRow, Verdict, WaitsIn};
 pub use threads::{Certainty, Frame, Local, Place, Thread, Threads, Wait};
@@ -321,20 +323,39 @@ fn as_hex<S: serde::Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S:
 /// A capture that was made.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct CaptureReport {
+    /// The process.
+    pub pid: i32,
     /// Where the snapshot lies.
     pub path: String,
-    /// How it was captured: `plain`.
+    /// How it was captured: `plain` or `fork`.
     pub mode: String,
+    /// Why it was not captured in the way that was asked for.
+    pub mode_reason: Option<String>,
     /// How long the process stood still, in milliseconds.
     pub pause_ms: Option<f64>,
+    /// How long it was expected to.
+    pub expected_pause_ms: Option<f64>,
     /// Bytes copied.
     pub bytes: u64,
+    /// Resident bytes that no other process has, before it was stopped.
+    pub private_bytes: Option<u64>,
+    /// Resident bytes that others have too: files, and pages that were not written to since a fork.
+    pub shared_bytes: Option<u64>,
     /// Pages that were never touched, and so neither read nor stored.
     pub pages_skipped: u64,
     /// How many threads the process had.
     pub threads: u64,
+    /// `all` or `keys-kept`, when payloads were zeroed.
+    pub redacted: Option<String>,
     /// What should have been copied and could not be read.
     pub unreadable: Vec<crate::snapshot::meta::Unreadable>,
+}
+
+/// Several processes that were captured.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Captures {
+    /// Each as if it had been captured alone.
+    pub captures: Vec<CaptureReport>,
 }
 
 /// One run of captured memory.

@@ -22,6 +22,7 @@ mod ownership;
 pub mod paths;
 pub mod query;
 pub mod raw;
+pub mod redact;
 pub mod retained;
 pub mod roots;
 pub mod strings;

@@ -1,10 +1,12 @@
-//! Reading the memory of a process that stands still, by several threads.
+//! Reading the memory of a process that stands still, by several threads, into memory or into a store.
 //!
 //! `process_vm_readv` first; `/proc/PID/mem` where that is forbidden or stumbles. A page that cannot be read is
 //! reported and stays zero; it does not fail the capture. A process that is gone does.
 
 use super::error::CaptureError;
-use super::pages::{Job, Piece};
+use super::pages::{JOB, Job, Piece, Region};
+use crate::progress::Progress;
+use crate::snapshot::store::Store;
 use crate::snapshot::{Addr, meta::Unreadable};
 use crate::sys::pagemap::PAGE;
 use nix::errno::Errno;
@@ -36,6 +38,11 @@ impl Memory {
             forbidden: AtomicBool::new(false),
             unreadable: Mutex::new(Vec::new()),
         }
+    }
+
+    /// The same through `/proc/PID/mem` alone, which pins no page: see [`Survey::shares`](super::survey::Survey).
+    pub(super) fn unpinned(pid: i32, via: i32) -> Memory {
+        Memory { forbidden: AtomicBool::new(true), ..Memory::new(pid, via) }
     }
 
     /// Fills `into` with the pieces of `job`, one after the other.
@@ -106,6 +113,69 @@ impl Memory {
         });
         all
     }
+}
+
+/// Memory that is copied as a whole: into a buffer or into a store.
+pub(super) struct Source<'s> {
+    pub memory: &'s Memory,
+    pub watch: &'s (dyn Fn() -> Result<(), CaptureError> + Sync),
+    pub progress: &'s Progress,
+}
+
+impl Source<'_> {
+    fn read(&self, job: &Job, into: &mut [u8]) -> Result<(), CaptureError> {
+        self.progress.check()?;
+        (self.watch)()?;
+        self.memory.read(job, into)
+    }
+
+    /// Copies into memory, where the jobs lie one after the other.
+    pub(super) fn fill(&self, jobs: &[Job], buffer: &mut [u8], threads: usize) -> Result<(), CaptureError> {
+        share(threads, parts(jobs, buffer), || {
+            |(job, into): (&Job, &mut [u8])| {
+                self.read(job, into)?;
+                self.progress.advance(job.len);
+                Ok(())
+            }
+        })
+    }
+
+    /// Copies to the store at once.
+    pub(super) fn pour(
+        &self,
+        jobs: &[Job],
+        regions: &[Region],
+        store: &Store,
+        threads: usize,
+    ) -> Result<(), CaptureError> {
+        share(threads, jobs.iter(), || {
+            let mut writer = store.writer();
+            let mut buffer = vec![0; JOB as usize];
+            move |job: &Job| {
+                self.read(job, &mut buffer)?;
+                for piece in &job.pieces {
+                    let offset = (piece.at - job.at) as usize;
+                    let bytes = buffer.get(offset..offset + piece.len as usize).unwrap_or_default();
+                    writer.write(piece.region, piece.start - regions[piece.region].start, bytes)?;
+                }
+                self.progress.advance(job.len);
+                Ok(())
+            }
+        })
+    }
+}
+
+/// Each job with its part of `buffer`.
+pub(super) fn parts<'j, 'b>(
+    jobs: &'j [Job],
+    buffer: &'b mut [u8],
+) -> impl Iterator<Item = (&'j Job, &'b mut [u8])> + use<'j, 'b> {
+    let mut rest = buffer;
+    jobs.iter().map(move |job| {
+        let (into, tail) = std::mem::take(&mut rest).split_at_mut_checked(job.len as usize).unwrap_or_default();
+        rest = tail;
+        (job, into)
+    })
 }
 
 /// The address ranges of `job` from `done` bytes on.

@@ -4,6 +4,7 @@ use super::proc;
 use crate::progress::Cancelled;
 use crate::snapshot::store::WriteError;
 use std::io;
+use std::time::Duration;
 
 /// Why a process could not be captured. The process is unharmed and running in every case but [`Exited`](Self::Exited).
 #[derive(Debug, thiserror::Error)]
@@ -66,6 +67,36 @@ pub enum CaptureError {
         what: &'static str,
         /// The system's words.
         error: io::Error,
+    },
+    /// No way that is allowed is short enough.
+    #[error(
+        "process {pid} would stand still for about {} ms, longer than --max-pause {}; allow more, or another --mode",
+        expected.as_millis(), limit.as_millis()
+    )]
+    PauseExpected {
+        /// Which.
+        pid: i32,
+        /// The shortest pause that was found.
+        expected: Duration,
+        /// What was allowed.
+        limit: Duration,
+    },
+    /// It took longer than was thought.
+    #[error("process {pid} was let go after {} ms (--max-pause) before everything was copied; nothing was kept",
+            limit.as_millis())]
+    PauseTooLong {
+        /// Which.
+        pid: i32,
+        /// What was allowed.
+        limit: Duration,
+    },
+    /// A fork is not possible, or was given up; a plain capture may be.
+    #[error("process {pid} cannot be captured through a fork: {reason}")]
+    NoFork {
+        /// Which.
+        pid: i32,
+        /// Why.
+        reason: String,
     },
     /// The snapshot could not be written.
     #[error(transparent)]
@@ -131,7 +162,7 @@ impl Us {
         }
         match (owner, self.scope) {
             (Some(owner), _) if owner != self.uid => {
-                format!("it belongs to {}; use sudo, or run as that user", user(owner))
+                format!("it belongs to user {}; use sudo, or run as that user", user_name(owner))
             }
             (_, Some(2)) => "kernel.yama.ptrace_scope is 2, which demands CAP_SYS_PTRACE; use sudo".into(),
             (_, Some(1)) => {
@@ -148,10 +179,19 @@ impl Us {
     }
 }
 
-fn user(uid: u32) -> String {
+/// Why `pid` may not be captured, as far as the kernel says without being asked to stop it; `None` when it may.
+pub(super) fn refusal(pid: i32) -> Option<CaptureError> {
+    let tracer = proc::status(pid).ok()?.get("TracerPid").is_some_and(|t| t != "0");
+    // opening it takes the right to trace
+    let opened = std::fs::File::open(format!("/proc/{pid}/mem"));
+    (tracer || opened.is_err_and(|e| e.kind() == io::ErrorKind::PermissionDenied)).then(|| denied(pid))
+}
+
+/// The user's name, or number.
+pub(super) fn user_name(uid: u32) -> String {
     match nix::unistd::User::from_uid(uid.into()) {
-        Ok(Some(user)) => format!("user {}", user.name),
-        _ => format!("user {uid}"),
+        Ok(Some(user)) => user.name,
+        _ => uid.to_string(),
     }
 }
 

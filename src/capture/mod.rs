@@ -1,37 +1,42 @@
 //! A live process → a snapshot: stop every thread, copy, let go, write.
 //!
-//! No code runs in the process and none of its memory is written; it stands still for the copy only and goes on
-//! whatever happens to us. What the copied bytes mean is not known here. Nothing but this module touches another
-//! process.
+//! There are two ways to copy ([`Mode`]): while the process stands still, or from a frozen child that is made of it.
+//! Either way it goes on whatever happens to us, and nothing of Python runs in it. What the copied bytes mean is not
+//! known here. Nothing but this module touches another process, and only its part `fork` writes to one.
 
 mod backing;
 mod copy;
 mod error;
+mod fork;
 mod pages;
 mod plain;
 mod proc;
+pub mod processes;
 mod python;
 mod room;
+mod survey;
 mod threads;
+mod way;
 
 pub use error::CaptureError;
+pub use way::{Expectation, Mode};
 
 use crate::progress::Progress;
 use crate::snapshot::store::{Store, Stored, check_absent};
 use crate::snapshot::stream::Packing;
 use crate::snapshot::{Addr, Metadata, OpenError, Snapshot, meta};
-use crate::sys::pagemap::Pagemap;
 use backing::Backings;
 use copy::share;
+use fork::Safety;
 use pages::{Job, Region};
-use plain::Taken;
 use proc::Map;
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+use survey::Survey;
+use way::{Taken, Work};
 
 /// Where a snapshot goes.
 #[derive(Debug, Clone)]
@@ -49,17 +54,53 @@ pub enum Destination {
     },
 }
 
+impl Destination {
+    /// A store with room for about `needed` bytes.
+    fn store(&self, needed: u64) -> Result<Store, CaptureError> {
+        Ok(match self {
+            Destination::Directory(path) => Store::directory(path, needed)?,
+            Destination::Temporary => Store::temporary(needed)?,
+            Destination::Stream { to, packing } => Store::stream(Box::new(to.clone()), *packing)?,
+        })
+    }
+}
+
 /// How to capture.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// Threads that copy and write.
     pub threads: usize,
+    /// Which way.
+    pub mode: Mode,
+    /// What must not be exceeded.
+    pub limits: Limits,
+}
+
+/// What a capture must not exceed.
+#[derive(Debug, Clone, Default)]
+pub struct Limits {
+    /// Bytes of memory of ours that the copy may lie in until it is written. What is larger is written in the pause.
+    pub max_buffer: Option<u64>,
+    /// How long the process may stand still.
+    pub max_pause: Option<Duration>,
+    /// Bytes of memory that the machine may lose for a while: to that buffer, or to pages that the process writes while
+    /// its frozen child is read.
+    pub max_memory: Option<u64>,
+}
+
+impl Limits {
+    /// How large a buffer may be.
+    fn buffer(&self) -> u64 {
+        let asked = self.max_buffer.unwrap_or_else(room::budget);
+        asked.min(self.max_memory.unwrap_or(u64::MAX))
+    }
 }
 
 impl Default for Options {
     fn default() -> Options {
         // more than four do not make copying faster: the memory bus is the limit
-        Options { threads: std::thread::available_parallelism().map_or(1, |n| n.get()).min(4) }
+        let threads = std::thread::available_parallelism().map_or(1, |n| n.get()).min(4);
+        Options { threads, mode: Mode::default(), limits: Limits::default() }
     }
 }
 
@@ -77,6 +118,11 @@ impl Captured {
     /// Where the snapshot lies; `None` when it is temporary.
     pub fn path(&self) -> Option<&Path> {
         self.stored.path()
+    }
+
+    /// The snapshot as it was written.
+    pub fn into_stored(self) -> Stored {
+        self.stored
     }
 
     /// Opens the snapshot.
@@ -99,8 +145,24 @@ pub fn capture(
     progress: &Progress,
 ) -> Result<Captured, CaptureError> {
     if let Destination::Directory(path) = &destination {
-        check_absent(path)?; // before the process is touched
+        check_absent(path)?; // before the process is looked at
     }
+    prepare(pid, options)?.take(destination, progress)
+}
+
+/// A process that was looked at, and nothing more.
+pub struct Prepared {
+    pid: i32,
+    process: meta::Process,
+    backings: Backings,
+    survey: Survey,
+    options: Options,
+    expectation: Expectation,
+}
+
+/// Looks at process `pid` while it runs: what there is to copy, which ways there are, and how long they would stop it.
+/// An error when it cannot be captured within the limits.
+pub fn prepare(pid: i32, options: &Options) -> Result<Prepared, CaptureError> {
     let process = examine(pid)?;
     let via = living_thread(pid)?;
     let maps = proc::maps(via).map_err(|e| CaptureError::system(pid, "its memory map", e))?;
@@ -108,26 +170,113 @@ pub fn capture(
         let name = process.command_line.first().cloned().or(process.exe).unwrap_or_default();
         return Err(CaptureError::NotPython { pid, name: crate::text::sanitize(&name).into_owned() });
     }
+    room::volunteer();
+    let options = Options { threads: options.threads.max(1), ..options.clone() };
     let backings = Backings::open(via, &maps);
-    let survey = Survey::make(via, &maps, &backings);
-    let needed = survey.bytes + survey.bytes / 16 + (16 << 20);
-    let mut store = match &destination {
-        Destination::Directory(path) => Store::directory(path, needed)?,
-        Destination::Temporary => Store::temporary(needed)?,
-        Destination::Stream { to, packing } => Store::stream(Box::new(to.clone()), *packing)?,
+    let survey = Survey::make(via, &maps, &backings, &process.rollup);
+    let plain = survey.plain_pause(options.threads, options.limits.buffer());
+    let fork = match options.mode {
+        Mode::Plain => Err("--mode plain was asked for".to_owned()),
+        Mode::Fork | Mode::Auto => Safety::of(pid, via, &survey, &options.limits).map(|s| survey.fork_pause(s.aside())),
     };
-    let threads = options.threads.max(1);
-    let taken = plain::take(pid, survey.copied_bytes, &backings, &mut store, threads, progress)?;
-    if taken.staged.is_some() {
-        store.lay_out(taken.regions.iter().map(|r| (Addr(r.start), r.len())))?;
+    let mut expectation = Expectation { bytes: survey.copied_bytes, plain, fork, forks: false };
+    expectation.choose(pid, options.mode, options.limits.max_pause)?;
+    Ok(Prepared { pid, process, backings, survey, options, expectation })
+}
+
+impl Prepared {
+    /// What to expect.
+    pub fn expectation(&self) -> &Expectation {
+        &self.expectation
     }
-    progress.begin(taken.regions.iter().map(Region::bytes).sum());
-    let metadata = describe(process, taken.pause, &taken, &survey);
-    store.announce(&metadata)?;
-    write_staged(&taken, &store, threads, progress)?;
-    write_from_files(&taken, &store, threads, progress)?;
-    let stored = store.finish(Some(&metadata))?;
-    Ok(Captured { metadata, pause: taken.pause, stored })
+
+    /// Captures. On an error nothing is left behind and the process runs as before.
+    pub fn take(mut self, destination: Destination, progress: &Progress) -> Result<Captured, CaptureError> {
+        let needed = self.survey.bytes + self.survey.bytes / 16 + (16 << 20);
+        let mut store = destination.store(needed)?;
+        let mut reason = self.expectation.reason(self.options.mode).map(str::to_owned);
+        let mut way = way::chosen(&self.expectation);
+        let mut taken = self.take_by(way, &mut store, progress);
+        // what went into a stream cannot be taken back
+        let begun = store.is_laid_out() && matches!(destination, Destination::Stream { .. });
+        if let Err(CaptureError::NoFork { reason: why, .. }) = &taken
+            && !begun
+        {
+            reason = Some(why.clone());
+            self.expectation.fork = Err(why.clone());
+            self.expectation.choose(self.pid, self.options.mode, self.options.limits.max_pause)?;
+            way = way::chosen(&self.expectation);
+            if store.is_laid_out() {
+                drop(store);
+                store = destination.store(needed)?;
+            }
+            taken = self.take_by(way, &mut store, progress);
+        }
+        let mut taken = taken?;
+        if let Some(reason) = &reason {
+            taken.problems.push(format!("captured plainly, not through a fork: {reason}"));
+        }
+        progress.begin(taken.regions.iter().map(Region::bytes).sum());
+        let threads = self.options.threads;
+        let metadata = self.describe(way.name(), reason, &taken);
+        store.announce(&metadata)?;
+        write_staged(&taken, &store, threads, progress)?;
+        write_from_files(&taken, &store, threads, progress)?;
+        let stored = store.finish(Some(&metadata))?;
+        Ok(Captured { metadata, pause: taken.pause, stored })
+    }
+
+    fn take_by(&self, way: &dyn way::Way, store: &mut Store, progress: &Progress) -> Result<Taken, CaptureError> {
+        way.take(&mut Work {
+            pid: self.pid,
+            survey: &self.survey,
+            backings: &self.backings,
+            store,
+            threads: self.options.threads,
+            limits: &self.options.limits,
+            progress,
+        })
+    }
+
+    fn describe(self, mode: &str, mode_reason: Option<String>, taken: &Taken) -> Metadata {
+        let mapping = |(map, captured): (&Map, &Option<usize>)| {
+            let mut mapping = meta::Mapping {
+                start: Addr(map.start),
+                end: Addr(map.end),
+                permissions: map.permissions.clone(),
+                offset: map.offset,
+                file: map.name.as_ref().map(|name| name.to_string_lossy().into_owned()),
+                resident_bytes: self.survey.resident.get(&(map.start, map.end)).copied(),
+                residency: Vec::new(),
+                captured: captured.is_some(),
+            };
+            if let Some(index) = captured {
+                match taken.regions.get(*index).and_then(|r| r.resident.as_deref()) {
+                    Some(present) => mapping.set_residency(present),
+                    None => mapping.resident_bytes = None,
+                }
+            }
+            mapping
+        };
+        let milliseconds = |d: Duration| (d.as_secs_f64() * 1e6).round() / 1e3;
+        Metadata {
+            format: meta::FORMAT.into(),
+            tool: concat!("pymem-tui ", env!("CARGO_PKG_VERSION")).into(),
+            captured_at: Some(humantime::format_rfc3339_millis(taken.at).to_string()),
+            mode: mode.into(),
+            mode_reason,
+            redacted: None,
+            pause_ms: Some(milliseconds(taken.pause)),
+            expected_pause_ms: Some(milliseconds(self.expectation.pause())),
+            bytes: taken.regions.iter().map(Region::bytes).sum(),
+            pages_skipped: pages::skipped(&taken.regions),
+            regions: taken.maps.iter().zip(&taken.captured).map(mapping).collect(),
+            process: self.process,
+            threads: taken.threads.clone(),
+            unreadable: taken.unreadable.clone(),
+            problems: taken.problems.clone(),
+        }
+    }
 }
 
 /// The process as a whole; an error for ids that have no memory to copy.
@@ -157,7 +306,7 @@ fn examine(pid: i32) -> Result<meta::Process, CaptureError> {
     }
     Ok(meta::Process {
         pid,
-        inner_pid: proc::inner_pid(&status).filter(|inner| *inner != pid),
+        inner_pid: proc::namespace_ids(&status).last().copied().filter(|inner| *inner != pid),
         command_line: proc::command_line(via),
         exe: proc::exe(via).map(|exe| exe.to_string_lossy().into_owned()),
         started_at: proc::started_at(pid),
@@ -174,35 +323,6 @@ fn living_thread(pid: i32) -> Result<i32, CaptureError> {
     }
     let tasks = proc::tasks(pid).map_err(|_| CaptureError::NoProcess(pid))?;
     tasks.into_iter().find(lives).ok_or(CaptureError::Zombie(pid))
-}
-
-/// What is known before the process is stopped.
-struct Survey {
-    bytes: u64,
-    copied_bytes: u64,
-    /// Resident bytes of mappings that are not captured, by their ends.
-    resident: BTreeMap<(u64, u64), u64>,
-}
-
-impl Survey {
-    fn make(via: i32, maps: &[Map], backings: &Backings) -> Survey {
-        let pagemap = Pagemap::open(via).ok();
-        let mut survey = Survey { bytes: 0, copied_bytes: 0, resident: BTreeMap::new() };
-        for (map, region) in maps.iter().zip(pages::plan(maps, backings, pagemap.as_ref())) {
-            match region {
-                Some(region) => {
-                    survey.bytes += region.bytes();
-                    survey.copied_bytes += region.copied_bytes();
-                }
-                None => {
-                    if let Some(resident) = pages::resident(map, pagemap.as_ref()) {
-                        survey.resident.insert((map.start, map.end), resident);
-                    }
-                }
-            }
-        }
-        survey
-    }
 }
 
 fn write_staged(taken: &Taken, store: &Store, threads: usize, progress: &Progress) -> Result<(), CaptureError> {
@@ -255,40 +375,4 @@ fn read_up_to_end(file: &std::fs::File, bytes: &mut [u8], offset: u64) -> usize 
         }
     }
     got
-}
-
-fn describe(process: meta::Process, pause: Duration, taken: &Taken, survey: &Survey) -> Metadata {
-    let mapping = |(map, captured): (&Map, &Option<usize>)| {
-        let mut mapping = meta::Mapping {
-            start: Addr(map.start),
-            end: Addr(map.end),
-            permissions: map.permissions.clone(),
-            offset: map.offset,
-            file: map.name.as_ref().map(|name| name.to_string_lossy().into_owned()),
-            resident_bytes: survey.resident.get(&(map.start, map.end)).copied(),
-            residency: Vec::new(),
-            captured: captured.is_some(),
-        };
-        if let Some(index) = captured {
-            match taken.regions.get(*index).and_then(|r| r.resident.as_deref()) {
-                Some(present) => mapping.set_residency(present),
-                None => mapping.resident_bytes = None,
-            }
-        }
-        mapping
-    };
-    Metadata {
-        format: meta::FORMAT.into(),
-        tool: concat!("pymem-tui ", env!("CARGO_PKG_VERSION")).into(),
-        captured_at: Some(humantime::format_rfc3339_millis(taken.at).to_string()),
-        mode: "plain".into(),
-        pause_ms: Some((pause.as_secs_f64() * 1e6).round() / 1e3),
-        bytes: taken.regions.iter().map(Region::bytes).sum(),
-        pages_skipped: pages::skipped(&taken.regions),
-        process,
-        regions: taken.maps.iter().zip(&taken.captured).map(mapping).collect(),
-        threads: taken.threads.clone(),
-        unreadable: taken.unreadable.clone(),
-        problems: taken.problems.clone(),
-    }
 }

@@ -5,6 +5,7 @@
 
 use super::backing::{Backings, Source};
 use super::proc::Map;
+use super::survey::FilePlan;
 use crate::sys::pagemap::{PAGE, Pagemap};
 use std::fs::File;
 use std::ops::Range;
@@ -32,6 +33,20 @@ impl Region {
         size(&self.copy)
     }
 
+    /// Adds what was in memory of the mapped file before a fork, whose page tables do not tell.
+    pub(super) fn add_file_pages(&mut self, before: &FilePlan) {
+        self.copy = union(&self.copy, &before.copy);
+        let from_file = union(&self.from_file, &before.from_file);
+        let rest = |range: &Range<u64>| {
+            let inside = |hole: &Range<u64>| hole.start.max(range.start)..hole.end.min(range.end);
+            let first = self.copy.partition_point(|hole| hole.end <= range.start);
+            let holes = self.copy.iter().skip(first).take_while(|hole| hole.start < range.end);
+            without(range, &holes.map(inside).collect::<Vec<_>>())
+        };
+        self.from_file = from_file.iter().flat_map(rest).collect();
+        self.resident = before.resident.clone();
+    }
+
     /// Whether the snapshot gets this mapping (a mapping without a touched page too: it reads as zeros).
     pub(super) fn len(&self) -> u64 {
         self.end - self.start
@@ -46,6 +61,17 @@ fn size(ranges: &[Range<u64>]) -> u64 {
 pub(super) fn plan(maps: &[Map], backings: &Backings, pagemap: Option<&Pagemap>) -> Vec<Option<Region>> {
     let sources = backings.sources(maps);
     maps.iter().zip(sources).map(|(map, source)| plan_one(map, source, pagemap)).collect()
+}
+
+/// Gives those that are captured their place: where each plan went, and the regions.
+pub(super) fn place(plans: Vec<Option<Region>>) -> (Vec<Option<usize>>, Vec<Region>) {
+    let mut captured = Vec::with_capacity(plans.len());
+    let mut regions = Vec::new();
+    for region in plans {
+        captured.push(region.as_ref().map(|_| regions.len()));
+        regions.extend(region);
+    }
+    (captured, regions)
 }
 
 fn plan_one(map: &Map, source: Source, pagemap: Option<&Pagemap>) -> Option<Region> {
@@ -101,6 +127,20 @@ fn push(ranges: &mut Vec<Range<u64>>, next: Range<u64>) {
         Some(last) if last.end == next.start => last.end = next.end,
         _ => ranges.push(next),
     }
+}
+
+/// Everything that is in `a` or `b`, which are in order.
+fn union(a: &[Range<u64>], b: &[Range<u64>]) -> Vec<Range<u64>> {
+    let mut all: Vec<_> = a.iter().chain(b).cloned().collect();
+    all.sort_by_key(|r| r.start);
+    let mut joined: Vec<Range<u64>> = Vec::new();
+    for next in all {
+        match joined.last_mut() {
+            Some(last) if next.start <= last.end => last.end = last.end.max(next.end),
+            _ => joined.push(next),
+        }
+    }
+    joined
 }
 
 /// `all` without `holes`, which are in order and within it.

@@ -97,6 +97,57 @@ fn unescape(name: &[u8]) -> Vec<u8> {
     out
 }
 
+/// The `VmFlags` of each mapping (proc_pid_smaps(5)), by its ends; those of two letters that `wanted` names.
+pub(super) fn flags(pid: i32, wanted: &[&str]) -> io::Result<Vec<(u64, u64, Vec<String>)>> {
+    let text = read(pid, "smaps")?;
+    let mut found = Vec::new();
+    let mut ends = None;
+    for line in text.split(|b| *b == b'\n') {
+        if let Some(map) = parse_map(line) {
+            ends = Some((map.start, map.end));
+        } else if let (Some(flags), Some((start, end))) = (line.strip_prefix(b"VmFlags:"), ends) {
+            let flags = String::from_utf8_lossy(flags);
+            let of_interest: Vec<String> =
+                flags.split_ascii_whitespace().filter(|f| wanted.contains(f)).map(str::to_owned).collect();
+            if !of_interest.is_empty() {
+                found.push((start, end, of_interest));
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// What the open files of `pid` are that are no files (`anon_inode:[io_uring]`), with their numbers.
+pub(super) fn anonymous_files(pid: i32) -> Vec<(String, String)> {
+    let names = std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+    let link = |entry: std::fs::DirEntry| {
+        let target = std::fs::read_link(entry.path()).ok()?.to_string_lossy().into_owned();
+        target.starts_with("anon_inode:").then(|| (target, entry.file_name().to_string_lossy().into_owned()))
+    };
+    names.filter_map(link).collect()
+}
+
+/// The children of a process, whichever thread made them.
+pub(super) fn children(pid: i32) -> Vec<i32> {
+    let of_thread = |tid| read(pid, &format!("task/{tid}/children")).unwrap_or_default();
+    let lists = tasks(pid).unwrap_or_default().into_iter().map(of_thread);
+    lists.flat_map(|list| numbers(&String::from_utf8_lossy(&list))).collect()
+}
+
+fn numbers(text: &str) -> Vec<i32> {
+    text.split_ascii_whitespace().filter_map(|n| n.parse().ok()).collect()
+}
+
+/// The signal by which the end of a process is told to its parent: 0 for none.
+pub(super) fn exit_signal(pid: i32) -> Option<i32> {
+    stat_field(&read(pid, "stat").ok()?, 38)?.parse().ok()
+}
+
+/// The ids of a process in the pid namespaces it is seen in, the innermost last.
+pub(super) fn namespace_ids(status: &BTreeMap<String, String>) -> Vec<i32> {
+    status.get("NSpid").map(|ids| numbers(ids)).unwrap_or_default()
+}
+
 /// `/proc/PID/status` (or a thread's), by name.
 pub(super) fn status(pid: i32) -> io::Result<BTreeMap<String, String>> {
     Ok(fields(&read(pid, "status")?))
@@ -114,11 +165,6 @@ fn fields(text: &[u8]) -> BTreeMap<String, String> {
 pub(super) fn sizes(fields: &BTreeMap<String, String>) -> BTreeMap<String, u64> {
     let size = |value: &str| Some(value.strip_suffix(" kB")?.trim().parse::<u64>().ok()? * 1024);
     fields.iter().filter_map(|(name, value)| Some((name.clone(), size(value)?))).collect()
-}
-
-/// The process id in the innermost pid namespace that the process lives in.
-pub(super) fn inner_pid(status: &BTreeMap<String, String>) -> Option<i32> {
-    status.get("NSpid")?.split_ascii_whitespace().next_back()?.parse().ok()
 }
 
 /// `/proc/PID/smaps_rollup`, in bytes; empty where the kernel would not say.
@@ -144,9 +190,21 @@ fn stat_field(stat: &[u8], field: usize) -> Option<String> {
     text.split_ascii_whitespace().nth(field.checked_sub(3)?).map(str::to_owned)
 }
 
+/// Seconds since the process started.
+pub(super) fn age(pid: i32) -> Option<u64> {
+    let uptime = std::fs::read_to_string("/proc/uptime").ok()?;
+    let seconds: f64 = uptime.split(' ').next()?.parse().ok()?;
+    Some((seconds as u64).saturating_sub(start_ticks(pid)? / USER_HZ))
+}
+
+/// When the process started, in ticks since the machine did.
+fn start_ticks(pid: i32) -> Option<u64> {
+    stat_field(&read(pid, "stat").ok()?, 22)?.parse().ok()
+}
+
 /// When the process started, as RFC 3339.
 pub(super) fn started_at(pid: i32) -> Option<String> {
-    let ticks: u64 = stat_field(&read(pid, "stat").ok()?, 22)?.parse().ok()?;
+    let ticks = start_ticks(pid)?;
     let stat = std::fs::read_to_string("/proc/stat").ok()?;
     let boot: u64 = stat.lines().find_map(|line| line.strip_prefix("btime "))?.trim().parse().ok()?;
     let at = UNIX_EPOCH + Duration::from_secs(boot) + Duration::from_millis(ticks * 1000 / USER_HZ);

@@ -21,6 +21,23 @@ pub(super) fn seems_to_run(pid: i32, maps: &[Map]) -> bool {
     images().any(named) || images().any(|m| seen.insert((m.device, m.inode)) && holds_mark(pid, m))
 }
 
+/// `3.12`, where a mapped file is named so: `python3.12`, `libpython3.12.so.1.0`, `lib/python3.12/…`.
+pub(super) fn version(maps: &[Map]) -> Option<String> {
+    let in_name = |m: &Map| {
+        let name = m.name.as_ref()?.to_string_lossy().into_owned();
+        let at = name.find("python3.")? + "python".len();
+        let version: String = name
+            .get(at..)?
+            .chars()
+            .enumerate()
+            .take_while(|(i, c)| *i == 1 || c.is_ascii_digit())
+            .map(|(_, c)| c)
+            .collect();
+        (version.len() > 2).then_some(version)
+    };
+    maps.iter().filter(|m| m.is_file()).find_map(in_name)
+}
+
 fn holds_mark(pid: i32, map: &Map) -> bool {
     let by_range = format!("/proc/{pid}/map_files/{:x}-{:x}", map.start, map.end);
     let by_name = || Some(format!("/proc/{pid}/root{}", map.name.as_ref()?.to_str()?));

@@ -41,21 +41,30 @@ enum Hold {
     /// Seized, not stopped (yet).
     Seized,
     /// Stopped; this signal was on its way to the thread and is handed on when it is let go.
-    Stopped { signal: i32 },
+    Stopped { signal: i32, by_us: bool },
     /// Ended.
     Gone,
 }
 
 impl Stopped {
+    fn new(pid: i32) -> Stopped {
+        let (threads, known) = (Vec::new(), HashSet::new());
+        Stopped { pid, threads, known, since: Instant::now(), _this_thread: PhantomData }
+    }
+
+    /// Stops one thread of `pid`, and no other.
+    pub(super) fn stop_one(pid: i32, tid: i32) -> Result<Stopped, CaptureError> {
+        let mut one = Stopped::new(pid);
+        ptrace::seize(Pid::from_raw(tid), ptrace::Options::empty())
+            .map_err(|error| CaptureError::system(pid, "PTRACE_SEIZE", error.into()))?;
+        one.threads.push(Tracee { tid, facts: ThreadFacts::default(), hold: Hold::Seized });
+        one.interrupt(0)?;
+        Ok(one)
+    }
+
     /// Stops every thread of `pid`. On an error those that were stopped already run again.
     pub(super) fn stop(pid: i32) -> Result<Stopped, CaptureError> {
-        let mut all = Stopped {
-            pid,
-            threads: Vec::new(),
-            known: HashSet::new(),
-            since: Instant::now(),
-            _this_thread: PhantomData,
-        };
+        let mut all = Stopped::new(pid);
         while all.seize_new()? > 0 {}
         all.since = Instant::now();
         let mut next = 0;
@@ -104,6 +113,12 @@ impl Stopped {
         for thread in self.threads.iter_mut().skip(first) {
             thread.hold = loop {
                 match wait_until(thread.tid, asked + PATIENCE_D) {
+                    // It had taken a signal before our interrupt. A signal that is held back here is lost when we are
+                    // killed, so it is delivered first: the thread stops again at the first instruction of its handler.
+                    Hold::Stopped { signal, .. } if signal != 0 => {
+                        let _ = ptrace::interrupt(Pid::from_raw(thread.tid)); // the stop has cleared the first one
+                        go_on(thread.tid, signal);
+                    }
                     Hold::Seized if proc::state(thread.tid) == Some('D') => break Hold::Seized,
                     Hold::Seized if asked.elapsed() > PATIENCE => {
                         let error = std::io::Error::other(format!("thread {} does not stop", thread.tid));
@@ -133,9 +148,31 @@ impl Stopped {
         self.threads.iter().filter(|t| t.hold != Hold::Gone).map(describe).collect()
     }
 
-    /// Threads that go on without having been stopped, because they wait in the kernel.
-    pub(super) fn unstopped(&self) -> Vec<i32> {
-        self.threads.iter().filter(|t| t.hold == Hold::Seized).map(|t| t.tid).collect()
+    /// The threads that stand in our interrupt and nothing else, with their registers.
+    pub(super) fn interrupted(&self) -> impl Iterator<Item = (i32, libc::user_regs_struct)> {
+        let ours = self.threads.iter().filter(|t| matches!(t.hold, Hold::Stopped { by_us: true, .. }));
+        ours.filter_map(|t| Some((t.tid, ptrace::getregs(Pid::from_raw(t.tid)).ok()?)))
+    }
+
+    /// A signal that came for a thread while it stood still, 0 for none: handed on when it is let go.
+    pub(super) fn hand_on(&mut self, tid: i32, late: i32) {
+        if let Some(thread) = self.threads.iter_mut().find(|t| t.tid == tid)
+            && let Hold::Stopped { signal, .. } = &mut thread.hold
+            && late != 0
+        {
+            *signal = late;
+        }
+    }
+
+    /// Since when it stands still.
+    pub(super) fn since(&self) -> Instant {
+        self.since
+    }
+
+    /// A sentence for each thread that goes on without having been stopped, because it waits in the kernel.
+    pub(super) fn unstopped_told(&self) -> Vec<String> {
+        let tell = |t: &Tracee| format!("thread {} waits in the kernel (state D) and could not be stopped", t.tid);
+        self.threads.iter().filter(|t| t.hold == Hold::Seized).map(tell).collect()
     }
 
     /// Lets go and tells how long the process stood still.
@@ -146,7 +183,7 @@ impl Stopped {
 
     fn detach(&mut self) {
         for thread in &mut self.threads {
-            if let Hold::Stopped { signal } = thread.hold {
+            if let Hold::Stopped { signal, .. } = thread.hold {
                 detach(thread.tid, signal);
                 thread.hold = Hold::Gone;
             }
@@ -155,7 +192,7 @@ impl Stopped {
         // thread, which exists for the capture alone, ends.
         for thread in &mut self.threads {
             if thread.hold == Hold::Seized
-                && let Hold::Stopped { signal } = wait_until(thread.tid, Instant::now())
+                && let Hold::Stopped { signal, .. } = wait_until(thread.tid, Instant::now())
             {
                 detach(thread.tid, signal);
                 thread.hold = Hold::Gone;
@@ -170,32 +207,68 @@ impl Drop for Stopped {
     }
 }
 
-fn detach(tid: i32, signal: i32) {
+/// Lets go of a thread, handing on a signal (0: none).
+pub(super) fn detach(tid: i32, signal: i32) {
     // SAFETY: PTRACE_DETACH takes a signal number as data and touches no memory of ours. nix's wrapper knows no
     // real-time signals.
     unsafe { libc::ptrace(libc::PTRACE_DETACH, tid, 0usize, signal as libc::c_long) };
 }
 
+/// Resumes a thread with a signal.
+fn go_on(tid: i32, signal: i32) {
+    // SAFETY: as above.
+    unsafe { libc::ptrace(libc::PTRACE_CONT, tid, 0usize, signal as libc::c_long) };
+}
+
+/// What became of a thread that was waited for.
+pub(super) enum Waited {
+    /// It stands still; this is what waitpid(2) says of it.
+    Stopped(i32),
+    /// It has ended.
+    Gone,
+    /// Neither, in the time it was given.
+    Not,
+}
+
 /// Waits for a stop of `tid`; [`Hold::Seized`] when there was none by `deadline`.
 fn wait_until(tid: i32, deadline: Instant) -> Hold {
+    match wait_status(tid, deadline) {
+        Waited::Gone => Hold::Gone,
+        Waited::Not => Hold::Seized,
+        Waited::Stopped(status) => {
+            // an event (our interrupt, or a stop by someone else) carries no signal to hand on
+            let (event, signal) = (status >> 16, libc::WSTOPSIG(status));
+            let by_us = event == libc::PTRACE_EVENT_STOP && signal == libc::SIGTRAP;
+            Hold::Stopped { signal: if event == 0 { signal } else { 0 }, by_us }
+        }
+    }
+}
+
+/// Waits until `tid` stands still or is gone, until `deadline`. A stop is only looked at: one that is taken note of
+/// (without WNOWAIT) makes the kernel forget the signal that caused it, should we be killed.
+pub(super) fn wait_status(tid: i32, deadline: Instant) -> Waited {
     let mut rounds = 0;
     loop {
-        let mut status = 0;
-        // SAFETY: `status` is where the kernel writes. nix's wrapper fails on real-time signals after consuming them.
-        let got = unsafe { libc::waitpid(tid, &mut status, libc::__WALL | libc::WNOHANG) };
-        if got == tid {
-            if !libc::WIFSTOPPED(status) {
-                return Hold::Gone;
+        // SAFETY: a struct of integers, for which all zeros is a value.
+        let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
+        let options = libc::WSTOPPED | libc::WEXITED | libc::WNOWAIT | libc::WNOHANG | libc::__WALL;
+        // SAFETY: `info` is where the kernel writes.
+        let failed = unsafe { libc::waitid(libc::P_PID, tid as libc::id_t, &mut info, options) } != 0;
+        // SAFETY: the fields of a SIGCHLD are those that waitid sets, to zero when there was nothing.
+        let (pid, status) = unsafe { (info.si_pid(), info.si_status()) };
+        if !failed && pid == tid {
+            if matches!(info.si_code, libc::CLD_STOPPED | libc::CLD_TRAPPED) {
+                return Waited::Stopped(status << 8 | 0x7f); // as waitpid would say it
             }
-            // an event (our interrupt, or a stop by someone else) carries no signal to hand on
-            let event = status >> 16;
-            return Hold::Stopped { signal: if event == 0 { libc::WSTOPSIG(status) } else { 0 } };
+            // SAFETY: the kernel is asked to write nothing. It has ended, and is reaped.
+            unsafe { libc::waitpid(tid, std::ptr::null_mut(), libc::__WALL | libc::WNOHANG) };
+            return Waited::Gone;
         }
-        if got < 0 && Errno::last() != Errno::EINTR {
-            return Hold::Gone;
+        if failed && Errno::last() != Errno::EINTR {
+            return Waited::Gone;
         }
         if Instant::now() >= deadline {
-            return Hold::Seized;
+            return Waited::Not;
         }
         rounds += 1;
         if rounds < 20 { std::thread::yield_now() } else { std::thread::sleep(Duration::from_micros(20)) }

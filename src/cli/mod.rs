@@ -3,23 +3,28 @@
 //! Arguments are checked here as far as their text goes (numbers, addresses, which ones exclude each other). Nothing
 //! is opened or run.
 
+mod capture;
 mod diff;
 mod export;
 mod garbage;
 mod graph;
+mod processes;
 mod report;
 mod retained;
 mod shell;
 mod split;
+mod taking;
 mod tasks;
 
-pub use retained::{By, Path, Retained, Types};
-pub use tasks::Tasks;
-
+pub use capture::{Capture, RedactArg, StreamFormat};
 pub use export::{Export, Format as ExportFormat, TableName};
 pub use graph::{Graph, Way};
+pub use processes::Processes;
 pub use report::Report;
+pub use retained::{By, Path, Retained, Types};
 pub use shell::{Completions, Man};
+pub use taking::{ModeArg, Taking};
+pub use tasks::Tasks;
 
 use crate::snapshot::Addr;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum, error::ErrorKind};
@@ -63,8 +68,9 @@ A snapshot that is named like a command is given as ./NAME.";
 
 /// Explore the heap of running CPython processes.
 ///
-/// Without a command: opens the explorer on a snapshot, or on a running process, which is captured first. Capturing
-/// works from outside: no code runs in the process, and it stands still only while its memory is copied.
+/// Without a command: opens the explorer on a snapshot, or on a running process, which is captured first; without
+/// arguments, lists the Python processes and asks for one. Capturing works from outside: nothing of Python runs in the
+/// process, and it stands still only while its memory is copied, or made a copy-on-write child of (--mode).
 #[derive(Debug, Parser)]
 #[command(name = "pymem-tui", version, override_usage = USAGE, after_help = EXAMPLES, max_term_width = 100)]
 pub struct Cli {
@@ -111,6 +117,8 @@ pub struct Common {
     /// Show no progress and no warnings
     #[arg(short, long, global = true)]
     pub quiet: bool,
+    #[command(flatten)]
+    pub taking: Taking,
 }
 
 /// When to use colour.
@@ -137,6 +145,8 @@ pub struct Source {
 pub enum Command {
     /// Write a snapshot of a running process
     Capture(Capture),
+    /// The Python processes of this machine, and whether they may be captured
+    Processes(Processes),
     /// Count and size of the objects of every type
     #[command(visible_alias = "count-by-type")]
     Types(Types),
@@ -262,31 +272,6 @@ pub enum Command {
     Man(Man),
 }
 
-/// Write a snapshot.
-#[derive(Debug, Args)]
-pub struct Capture {
-    /// The process
-    #[arg(long, value_name = "PID")]
-    pub pid: i32,
-    /// Directory to make, which must not exist; `-` writes a stream to standard output
-    #[arg(short, long, value_name = "PATH")]
-    pub output: PathBuf,
-    /// How `-o -` writes
-    #[arg(long, value_name = "FORMAT", default_value = "zstd")]
-    pub stream_format: StreamFormat,
-}
-
-/// How a stream is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum StreamFormat {
-    /// Compressed, in one pass, with all that is known of the process
-    Zstd,
-    /// The same, not compressed
-    Raw,
-    /// python-memtools' records: memory alone; a disk at the target holds it first
-    Plain,
-}
-
 /// Which objects.
 #[derive(Debug, Args)]
 pub struct Objects {
@@ -410,10 +395,6 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>, version: &'static st
     }
     if entry.output.is_some() && entry.pid.is_none() {
         return Err(Cli::command().error(ErrorKind::MissingRequiredArgument, "-o needs --pid"));
-    }
-    if cli.command.is_none() && entry.snapshot.is_none() && entry.pid.is_none() {
-        let text = "give a snapshot, --pid PID, or a command; for a first look: pymem-tui demo leak";
-        return Err(Cli::command().error(ErrorKind::MissingRequiredArgument, text));
     }
     Ok(cli)
 }

@@ -32,7 +32,6 @@ fn the_source_is_a_path_or_a_pid_and_the_address_stays_itself() {
 #[test]
 fn wrong_usage_is_refused() {
     for line in [
-        "",
         "show 7f00",
         "show --pid 42 memdump/ 7f00",
         "show memdump/ 7xyz",

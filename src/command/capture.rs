@@ -1,64 +1,138 @@
-//! `capture --pid PID -o PATH`.
+//! `capture --pid PID … -o PATH`.
 
-use super::{ask, source, warn};
-use crate::analysis::answers::CaptureReport;
-use crate::capture::Destination;
+use super::{ask, redact, source, warn};
+use crate::analysis::answers::{CaptureReport, Captures};
+use crate::capture::{Destination, processes};
 use crate::cli::{Capture, Common, StreamFormat};
-use crate::report;
-use crate::snapshot::save;
+use crate::report::{self, Report};
+use crate::snapshot::store::Stored;
 use crate::snapshot::stream::Packing;
+use crate::snapshot::{Metadata, save, store};
 use crate::text::sanitize;
-use anyhow::Context;
+use anyhow::{Context, bail};
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
-use std::path::Path;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub(super) fn run(args: Capture, common: &Common) -> anyhow::Result<()> {
-    if args.output == Path::new("-") {
-        return stream(args.pid, args.stream_format, common);
+pub(super) fn run(mut args: Capture, common: &Common) -> anyhow::Result<()> {
+    if args.children {
+        let below: Vec<i32> = args.pid.iter().flat_map(|pid| processes::descendants(*pid)).map(|p| p.pid).collect();
+        args.pid.extend(below);
     }
-    let captured = source::take(args.pid, Destination::Directory(args.output), common)?;
-    let path = captured.path().map(|p| sanitize(&p.to_string_lossy()).into_owned()).unwrap_or_default();
-    let metadata = captured.metadata;
-    warn(&metadata.problems, common);
+    let mut seen = std::collections::HashSet::new();
+    args.pid.retain(|pid| seen.insert(*pid));
+    match args.pid.as_slice() {
+        [pid] if args.output == Path::new("-") => stream(*pid, &args, common),
+        [pid] if !args.children => {
+            let (answer, metadata) = one(*pid, args.output.clone(), &args, common)?;
+            warn(&metadata.problems, common);
+            print(answer, &metadata, &metadata.problems, common)
+        }
+        _ => several(&args, common),
+    }
+}
+
+/// One after the other: each process stands still for its own pause only.
+fn several(args: &Capture, common: &Common) -> anyhow::Result<()> {
+    if args.output == Path::new("-") {
+        bail!("a stream holds one process; give -o PATH for a directory with a snapshot of each");
+    }
+    store::check_absent(&args.output)?;
+    let made = std::fs::DirBuilder::new().mode(0o700).create(&args.output);
+    made.with_context(|| format!("{} cannot be made", args.output.display()))?;
+    store::give_to_invoker(&args.output);
+    let (mut captures, mut problems, mut last) = (Vec::new(), Vec::new(), None);
+    for pid in &args.pid {
+        match one(*pid, args.output.join(pid.to_string()), args, common) {
+            Ok((answer, metadata)) => {
+                problems.extend(metadata.problems.iter().map(|p| format!("process {pid}: {p}")));
+                captures.push(answer);
+                last = Some(metadata);
+            }
+            // a worker that ended meanwhile is no reason to lose the others
+            Err(error) => problems.push(format!("{error:#}")),
+        }
+    }
+    warn(&problems, common);
+    let Some(metadata) = last else {
+        let _ = std::fs::remove_dir(&args.output);
+        bail!("none of the processes was captured: {}", problems.join("; "));
+    };
+    print(Captures { captures }, &metadata, &problems, common)
+}
+
+fn one(pid: i32, output: PathBuf, args: &Capture, common: &Common) -> anyhow::Result<(CaptureReport, Metadata)> {
+    let destination = Destination::Directory(output);
+    let (path, metadata) = match args.redact {
+        Some(what) => {
+            let (stored, metadata) = redact::take(pid, what, &destination, common)?;
+            (stored.path().map(Path::to_owned), metadata)
+        }
+        None => {
+            let captured = source::take(pid, destination, common)?;
+            (captured.path().map(Path::to_owned), captured.metadata)
+        }
+    };
+    let path = path.map(|p| sanitize(&p.to_string_lossy()).into_owned()).unwrap_or_default();
+    let of = |name| metadata.process.rollup.get(name).copied();
+    let private = of("Private_Clean").zip(of("Private_Dirty")).map(|(a, b)| a + b);
     let answer = CaptureReport {
-        path: path.clone(),
+        pid: metadata.process.pid,
+        path,
         mode: metadata.mode.clone(),
+        mode_reason: metadata.mode_reason.clone(),
         pause_ms: metadata.pause_ms,
+        expected_pause_ms: metadata.expected_pause_ms,
         bytes: metadata.bytes,
+        private_bytes: private,
+        shared_bytes: of("Rss").zip(private).map(|(all, private)| all.saturating_sub(private)),
         pages_skipped: metadata.pages_skipped,
         threads: metadata.threads.len() as u64,
+        redacted: metadata.redacted.clone(),
         unreadable: metadata.unreadable.clone(),
     };
-    let mut info = crate::analysis::info::of_metadata(Some(&metadata));
+    Ok((answer, metadata))
+}
+
+fn print<R: Report>(answer: R, metadata: &Metadata, problems: &[String], common: &Common) -> anyhow::Result<()> {
+    let mut info = crate::analysis::info::of_metadata(Some(metadata));
     let captured = metadata.regions.iter().filter(|m| m.captured);
     info.bytes = captured.map(|m| m.end.0.saturating_sub(m.start.0)).sum();
-    info.source = path;
     let mut out = io::stdout().lock();
-    report::print(answer, &info, &super::harmless(&metadata.problems), super::report_options(common), &mut out)?;
+    report::print(answer, &info, &super::harmless(problems), super::report_options(common), &mut out)?;
     Ok(out.flush()?)
 }
 
 /// To standard output, once the process runs again: a slow reader must not hold it.
-fn stream(pid: i32, format: StreamFormat, common: &Common) -> anyhow::Result<()> {
+fn stream(pid: i32, args: &Capture, common: &Common) -> anyhow::Result<()> {
     if io::stdout().is_terminal() {
-        anyhow::bail!("a stream of memory is nothing for a terminal; redirect standard output or give -o PATH");
+        bail!("a stream of memory is nothing for a terminal; redirect standard output or give -o PATH");
     }
-    let packing = match format {
-        StreamFormat::Zstd => Packing::Zstd,
-        StreamFormat::Raw => Packing::Raw,
-        StreamFormat::Plain => {
-            let captured = source::take(pid, Destination::Temporary, common)?;
+    let destination = match args.stream_format {
+        StreamFormat::Plain => Destination::Temporary,
+        StreamFormat::Zstd => to_standard_output(Packing::Zstd)?,
+        StreamFormat::Raw => to_standard_output(Packing::Raw)?,
+    };
+    let stored = match args.redact {
+        Some(what) => redact::take(pid, what, &destination, common)?.0,
+        None => {
+            let captured = source::take(pid, destination, common)?;
             source::tell(&captured, common);
-            let snapshot = captured.open()?;
-            save::write_stream(&snapshot, &mut io::stdout().lock()).context("standard output cannot be written")?;
-            return ask::unharmed(&snapshot);
+            captured.into_stored()
         }
     };
-    // past the buffer of io::stdout, which looks for the ends of lines
+    if let Stored::Streamed = stored {
+        return Ok(());
+    }
+    let snapshot = stored.open()?;
+    save::write_stream(&snapshot, &mut io::stdout().lock()).context("standard output cannot be written")?;
+    ask::unharmed(&snapshot)
+}
+
+/// Past the buffer of io::stdout, which looks for the ends of lines.
+fn to_standard_output(packing: Packing) -> anyhow::Result<Destination> {
     let out = io::stdout().as_fd().try_clone_to_owned().context("standard output cannot be written")?;
-    let captured = source::take(pid, Destination::Stream { to: Arc::new(out.into()), packing }, common)?;
-    source::tell(&captured, common);
-    Ok(())
+    Ok(Destination::Stream { to: Arc::new(out.into()), packing })
 }

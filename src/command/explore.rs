@@ -1,6 +1,6 @@
 //! Without a command: open, or capture and open, then hand over to the explorer.
 
-use super::source;
+use super::{processes, source};
 use crate::capture::Destination;
 use crate::cli::{ColorWhen, Common, Entry, Source};
 use crate::cpython::runtime::Interpreter;
@@ -11,7 +11,14 @@ use crate::worker;
 use anyhow::Context;
 
 pub(super) fn run(entry: Entry, common: &Common) -> anyhow::Result<()> {
-    let snapshot = match (entry.pid, entry.output) {
+    let pid = match (entry.pid, &entry.snapshot) {
+        (None, None) => match processes::choose(common)? {
+            Some(pid) => Some(pid),
+            None => return Ok(()),
+        },
+        (pid, _) => pid,
+    };
+    let snapshot = match (pid, entry.output) {
         (Some(pid), output) => {
             let destination = output.map_or(Destination::Temporary, Destination::Directory);
             let captured = source::take(pid, destination, common)?;

@@ -15,6 +15,8 @@ mod graph;
 mod heap;
 mod memory;
 mod output;
+mod processes;
+mod redact;
 mod report;
 mod retained;
 mod shell;
@@ -46,6 +48,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
         None => explore::run(cli.entry, &common),
         Some(Command::Capture(args)) => capture::run(args, &common),
+        Some(Command::Processes(args)) => processes::run(&args, &common),
         Some(Command::Types(args)) => retained::types(&args, &common),
         Some(Command::Path(args)) => retained::path(&args, &common),
         Some(Command::Retained(args)) => retained::retained(&args, &common),

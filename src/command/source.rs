@@ -1,15 +1,17 @@
 //! Opening what a command is asked about: a path, a stream on standard input, or a running process.
 
 use super::watch;
-use crate::capture::{self, Captured, Destination};
-use crate::cli::{Common, Source};
+use crate::capture::{self, Captured, Destination, Expectation, Mode};
+use crate::cli::{Common, ModeArg, Source};
 use crate::progress::Progress;
 use crate::report;
+use crate::snapshot::store::check_absent;
 use crate::snapshot::{self, Snapshot};
 use crate::text;
 use anyhow::bail;
 use std::io::IsTerminal;
 use std::path::Path;
+use std::time::Duration;
 
 /// Opens the source of a command.
 pub(super) fn open(source: &Source, common: &Common) -> anyhow::Result<Snapshot> {
@@ -23,11 +25,50 @@ pub(super) fn open(source: &Source, common: &Common) -> anyhow::Result<Snapshot>
 
 /// Captures with progress and the sentence that tells the pause.
 pub(super) fn take(pid: i32, destination: Destination, common: &Common) -> anyhow::Result<Captured> {
-    let options = common.threads.map_or_else(capture::Options::default, |n| capture::Options { threads: n.into() });
+    if let Destination::Directory(path) = &destination {
+        check_absent(path)?; // before the process is looked at
+    }
+    let prepared = capture::prepare(pid, &options(common))?;
+    foretell(pid, prepared.expectation(), common);
     let label = format!("capturing {pid}");
-    let captured =
-        watch::cancellable(&label, common.quiet, |progress| capture::capture(pid, destination, &options, progress))?;
-    Ok(captured)
+    Ok(watch::cancellable(&label, common.quiet, |progress| prepared.take(destination, progress))?)
+}
+
+/// How to capture, as the arguments say.
+pub(super) fn options(common: &Common) -> capture::Options {
+    let taking = &common.taking;
+    let default = capture::Options::default();
+    capture::Options {
+        threads: common.threads.map_or(default.threads, usize::from),
+        mode: match taking.mode {
+            ModeArg::Auto => Mode::Auto,
+            ModeArg::Plain => Mode::Plain,
+            ModeArg::Fork => Mode::Fork,
+        },
+        limits: capture::Limits {
+            max_buffer: taking.max_buffer,
+            max_pause: taking.max_pause.map(Duration::from_millis),
+            max_memory: taking.max_memory,
+        },
+    }
+}
+
+/// Tells what is going to happen, before anything is stopped.
+fn foretell(pid: i32, expectation: &Expectation, common: &Common) {
+    // what nobody would notice is told where somebody looks only
+    const NOTICEABLE: Duration = Duration::from_millis(100);
+    if common.quiet || !std::io::stderr().is_terminal() && expectation.plain.max(expectation.pause()) < NOTICEABLE {
+        return;
+    }
+    let pause = |d: Duration| format!("{} ms", report::pause(d.as_secs_f64() * 1e3));
+    let other = match &expectation.fork {
+        Ok(_) if expectation.forks => format!("through a fork; plainly {}", pause(expectation.plain)),
+        Ok(fork) => format!("plainly; through a fork {}", pause(*fork)),
+        Err(_) if common.taking.mode == ModeArg::Plain => "plainly".into(),
+        Err(why) => format!("plainly; no fork: {}", text::sanitize(why)),
+    };
+    let bytes = text::size(expectation.bytes);
+    eprintln!("process {pid}: {bytes} to copy, a pause of about {} ({other})", pause(expectation.pause()));
 }
 
 /// Tells on standard error what was captured, when that is not the command's own answer.

@@ -5,6 +5,7 @@
 //! other, and a pair of them is believed when all that they lead to points back. Threads and frames are not read.
 
 use super::layout::Layout;
+use super::runtime::Interpreter;
 use crate::image::Image;
 use crate::snapshot::{Addr, Reader};
 
@@ -15,6 +16,22 @@ pub struct InterpreterState {
     pub address: Addr,
     /// As `interpreters.get_current()` tells it; the main one's is 0.
     pub id: i64,
+}
+
+impl Interpreter {
+    /// The ids of the interpreters that were inside a garbage collection (`gc.collecting`; up to 3.8 there is one
+    /// collector for all).
+    pub fn collecting(&self, reader: &Reader<'_>) -> Vec<i64> {
+        let s = &self.layout.structs;
+        let Some(flag) = s.gc_state.collecting else { return Vec::new() };
+        let is_set = |state: &InterpreterState| {
+            let of_its_own = s.interpreter.gc.map(|gc| state.address + gc);
+            let collector = of_its_own.or_else(|| Some(self.runtime? + s.runtime.gc?));
+            // a plain int: anything else than 0 or 1 is damage
+            collector.is_some_and(|at| reader.u32(at + flag) == Some(1))
+        };
+        self.interpreters.iter().filter(|i| is_set(i)).map(|i| i.id).collect()
+    }
 }
 
 /// More interpreters than this are a damaged list.

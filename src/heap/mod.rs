@@ -199,6 +199,14 @@ impl Heap {
             let more = if interpreters.len() > MAX_IDS { ", …" } else { "" };
             problems.push(format!("it runs {} interpreters: {}{more}", interpreters.len(), ids.join(", ")));
         }
+        match self.interpreter.collecting(&self.memory().reader).as_slice() {
+            [] => {}
+            ids => problems.push(format!(
+                "interpreter {} was in the middle of a garbage collection: counts and marks of objects there are the \
+                 collector's own",
+                ids.iter().map(i64::to_string).collect::<Vec<_>>().join(", ")
+            )),
+        }
         match self.types().without_state() {
             0 => {}
             n => problems.push(format!(

@@ -2,7 +2,7 @@
 
 use super::table::Table;
 use super::{Page, Report};
-use crate::analysis::answers::{CaptureReport, Found, Hex, Regions};
+use crate::analysis::answers::{CaptureReport, Captures, Found, Hex, Regions};
 use crate::snapshot::Addr;
 use crate::text::{count, sanitize, size};
 use std::io;
@@ -17,8 +17,9 @@ impl Report for CaptureReport {
     fn text(&self, page: &mut Page) -> io::Result<()> {
         let pause = self.pause_ms.map(|ms| format!("paused {} ms, ", pause(ms))).unwrap_or_default();
         let path = sanitize(&self.path);
+        let way = if self.mode == "plain" { String::new() } else { format!(" ({})", sanitize(&self.mode)) };
         let threads = if self.threads == 1 { "1 thread".into() } else { format!("{} threads", count(self.threads)) };
-        page.line(&format!("{pause}{} in {path}, {threads}", size(self.bytes)))?;
+        page.line(&format!("{pause}{} in {path}, {threads}{way}", size(self.bytes)))?;
         for range in &self.unreadable {
             page.line(&format!("not readable: {}-{} ({})", range.start, range.end, sanitize(&range.reason)))?;
         }
@@ -31,6 +32,41 @@ impl Report for CaptureReport {
 
     fn rows(&self) -> u64 {
         0
+    }
+}
+
+impl Report for Captures {
+    const SCHEMA: &'static str = "captures/1";
+
+    fn truncate(&mut self, rows: usize) {
+        self.captures.truncate(rows);
+    }
+
+    fn text(&self, page: &mut Page) -> io::Result<()> {
+        let mut table =
+            Table::new(&[">PID", ">PAUSE MS", "MODE", ">COPIED", ">PRIVATE", ">SHARED", ">THREADS", "PATH"]);
+        let or_unknown = |bytes: Option<u64>| bytes.map_or_else(|| "?".into(), size);
+        for capture in &self.captures {
+            table.row([
+                capture.pid.to_string(),
+                capture.pause_ms.map_or_else(|| "?".into(), pause),
+                sanitize(&capture.mode).into_owned(),
+                size(capture.bytes),
+                or_unknown(capture.private_bytes),
+                or_unknown(capture.shared_bytes),
+                count(capture.threads),
+                sanitize(&capture.path).into_owned(),
+            ]);
+        }
+        table.print(page)
+    }
+
+    fn total(&self) -> u64 {
+        self.captures.len() as u64
+    }
+
+    fn rows(&self) -> u64 {
+        self.captures.len() as u64
     }
 }
 

@@ -14,6 +14,7 @@ pub mod html;
 mod json;
 mod lists;
 mod memory;
+mod processes;
 mod retained;
 mod table;
 mod tasks;

@@ -163,6 +163,12 @@ fn memory_is_shown_with_what_its_words_point_to() {
 fn a_capture_tells_its_pause() {
     let report = CaptureReport {
         path: "dump".into(),
+        pid: 42,
+        private_bytes: None,
+        shared_bytes: None,
+        redacted: None,
+        mode_reason: None,
+        expected_pause_ms: None,
         mode: "plain".into(),
         pause_ms: Some(17.73),
         bytes: 1_230_000_000,

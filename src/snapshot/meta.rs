@@ -23,10 +23,19 @@ pub struct Metadata {
     pub tool: String,
     /// RFC 3339, UTC, when the process was stopped.
     pub captured_at: Option<String>,
-    /// How it was captured: `plain`.
+    /// How it was captured: `plain` or `fork`.
     pub mode: String,
+    /// Why it was not captured in the way that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode_reason: Option<String>,
     /// How long the process stood still, in milliseconds.
     pub pause_ms: Option<f64>,
+    /// How long it was expected to, before it was stopped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected_pause_ms: Option<f64>,
+    /// What was zeroed: `all` text, or all but names (`keys-kept`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redacted: Option<String>,
     /// Bytes copied.
     pub bytes: u64,
     /// Pages that were never touched and so were neither read nor stored.

@@ -1,9 +1,9 @@
 //! Writing an open snapshot: as a directory, which keeps a temporary one and turns a stream into region files, or as a
 //! stream.
 
-use super::Snapshot;
 use super::store::{Store, Stored, WriteError};
 use super::stream::Packing;
+use super::{Addr, Metadata, Snapshot};
 use crate::progress::Progress;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -36,7 +36,34 @@ pub fn write_framed(
     write(snapshot, store, progress).map(|_| ())
 }
 
-fn write(snapshot: &Snapshot, mut store: Store, progress: &Progress) -> Result<Stored, WriteError> {
+/// Changes a copy of the memory at an address.
+type Edit<'e> = &'e dyn Fn(Addr, &mut [u8]);
+
+/// Writes `snapshot` with other metadata, each piece of memory changed by `edit` on its way.
+pub fn write_edited(
+    snapshot: &Snapshot,
+    store: Store,
+    metadata: &Metadata,
+    edit: Edit,
+    progress: &Progress,
+) -> Result<Stored, WriteError> {
+    progress.begin(snapshot.data_bytes());
+    store.announce(metadata)?;
+    write_with(snapshot, store, Some(metadata), Some(edit), progress)
+}
+
+fn write(snapshot: &Snapshot, store: Store, progress: &Progress) -> Result<Stored, WriteError> {
+    write_with(snapshot, store, snapshot.metadata(), None, progress)
+}
+
+fn write_with(
+    snapshot: &Snapshot,
+    mut store: Store,
+    metadata: Option<&Metadata>,
+    edit: Option<Edit>,
+    progress: &Progress,
+) -> Result<Stored, WriteError> {
+    let mut buffer = Vec::new();
     store.lay_out(snapshot.regions().iter().map(|r| (r.start, r.len())))?;
     let mut writer = store.writer();
     for (index, region) in snapshot.regions().iter().enumerate() {
@@ -46,7 +73,14 @@ fn write(snapshot: &Snapshot, mut store: Store, progress: &Progress) -> Result<S
                 progress.check()?;
                 // chunks end on multiples of their size, so that pages stay whole
                 let end = extent.end.min((at / CHUNK + 1) * CHUNK);
-                writer.write(index, at, region.bytes().get(at as usize..end as usize).unwrap_or(&[]))?;
+                let mut bytes = region.bytes().get(at as usize..end as usize).unwrap_or(&[]);
+                if let Some(edit) = edit {
+                    buffer.clear();
+                    buffer.extend_from_slice(bytes);
+                    edit(region.start + at, &mut buffer);
+                    bytes = &buffer;
+                }
+                writer.write(index, at, bytes)?;
                 progress.advance(end - at);
                 at = end;
             }
@@ -56,7 +90,7 @@ fn write(snapshot: &Snapshot, mut store: Store, progress: &Progress) -> Result<S
         let error = io::Error::other(damage);
         return Err(WriteError::Io { path: snapshot.source().to_owned(), error });
     }
-    store.finish(snapshot.metadata())
+    store.finish(metadata)
 }
 
 /// Writes `snapshot` as python-memtools' stream of records, one for each region; holes become zeros, and what is known

@@ -128,6 +128,11 @@ impl Store {
         .map_err(|error| self.error(error))
     }
 
+    /// Whether the regions are known already.
+    pub fn is_laid_out(&self) -> bool {
+        !self.slots.is_empty()
+    }
+
     /// Writes into the regions; one for each thread.
     pub fn writer(&self) -> Writer<'_> {
         Writer { store: self, open: None }
@@ -143,6 +148,7 @@ impl Store {
                     write_metadata(open_in(&dir, meta::FILE_NAME, true).map_err(io_error)?, metadata)
                         .map_err(io_error)?;
                 }
+                give_to_invoker(hidden.path());
                 rename_new(hidden.path(), &path).map_err(|error| match error.kind() {
                     io::ErrorKind::AlreadyExists => WriteError::Exists(path.clone()),
                     _ => io_error(error),
@@ -316,6 +322,19 @@ pub fn check_absent(path: &Path) -> Result<(), WriteError> {
             Err(error) => Err(WriteError::Io { path: path.to_owned(), error }),
         },
         Err(error) => Err(WriteError::Io { path: path.to_owned(), error }),
+    }
+}
+
+/// Under sudo, gives a directory and the files in it to whoever called it: nobody else should have to be root to read
+/// the snapshot. As far as the file system lets us.
+pub fn give_to_invoker(folder: &Path) {
+    let id = |name| std::env::var(name).ok()?.parse::<u32>().ok();
+    let Some((user, group)) = id("SUDO_UID").zip(id("SUDO_GID")).filter(|_| nix::unistd::geteuid().is_root()) else {
+        return;
+    };
+    let files = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    for path in files.chain([folder.to_owned()]) {
+        let _ = std::os::unix::fs::lchown(path, Some(user), Some(group));
     }
 }
 

@@ -75,6 +75,19 @@ pub fn size(bytes: u64) -> String {
     format!("{value:.digits$} {}", UNITS[unit])
 }
 
+/// Reads a number of bytes as people write it: `4096`, `512M`, `1.5GB`, `2GiB`; decimal units, and with an `i` those of
+/// 1024.
+pub fn parse_size(text: &str) -> Result<u64, String> {
+    let wrong = || format!("{text:?} is no size: give a number of bytes, or one with K, M, G or T (512M, 1.5GB, 2GiB)");
+    let number = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = text.get(number.len()..).unwrap_or_default().to_ascii_uppercase();
+    let letter = unit.trim_end_matches('B').trim_end_matches('I');
+    let power = ["", "K", "M", "G", "T"].iter().position(|u| *u == letter).ok_or_else(wrong)?;
+    let base: f64 = if unit.contains('I') { 1024.0 } else { 1000.0 };
+    let bytes = number.parse::<f64>().map_err(|_| wrong())? * base.powi(power as i32);
+    if bytes.is_finite() && (0.0..9e18).contains(&bytes) { Ok(bytes as u64) } else { Err(wrong()) }
+}
+
 /// A count with its thousands separated: `1,234,567`.
 pub fn count(n: u64) -> String {
     let digits = n.to_string();
@@ -158,5 +171,15 @@ mod tests {
         assert_eq!(keep_start("0123456789", 4), "012…");
         assert_eq!(keep_end("short", 5), "short");
         assert_eq!(keep_end("世界世界", 5), "…世界");
+    }
+
+    #[test]
+    fn sizes_are_read_as_people_write_them() {
+        let read = |text| parse_size(text).ok();
+        assert_eq!([read("4096"), read("512M"), read("1.5GB")], [Some(4096), Some(512_000_000), Some(1_500_000_000)]);
+        assert_eq!([read("2GiB"), read("1k"), read("0")], [Some(2 << 30), Some(1000), Some(0)]);
+        for text in ["", "M", "-1", "1X", "nan", "inf", "1e30", "1 M"] {
+            assert!(parse_size(text).is_err(), "{text:?}");
+        }
     }
 }

@@ -33,16 +33,32 @@ impl Target {
     }
 
     /// As above, with a command that starts the interpreter.
-    pub fn of(mut command: Command, code: &str) -> Target {
-        command.args(["-c", &format!("{code}{ANSWER}")]);
+    pub fn of(command: Command, code: &str) -> Target {
+        Target::with_loop(command, code, ANSWER)
+    }
+
+    /// As above, with another loop that answers.
+    pub fn with_loop(mut command: Command, code: &str, answer: &str) -> Target {
+        command.args(["-c", &format!("{code}{answer}")]);
         let mut target = Target::start(command);
         loop {
             let line = target.read();
-            if line == "ready" {
+            if line.ends_with("ready") {
                 return target;
             }
             target.lines.push(line);
         }
+    }
+
+    /// A script, whose first lines are its own.
+    pub fn script(command: Command) -> Target {
+        Target::start(command)
+    }
+
+    /// Says a line and gives back the next one it says.
+    pub fn ask(&mut self, line: &str) -> String {
+        writeln!(self.input.as_mut().unwrap(), "{line}").unwrap();
+        self.read()
     }
 
     /// Any other program.

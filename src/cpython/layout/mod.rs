@@ -482,7 +482,7 @@ structs! {
         ; slice_count, slice_offset, tag, capacity, reserved, free, used, xblock_size, local_free, xthread_free
     }
     "_PyRuntimeState" => runtime: Runtime { interpreters_head; interpreters_main, ceval_gil, gc }
-    "_gc_runtime_state" => gc_state: GcState { generations, permanent_generation; generation0 }
+    "_gc_runtime_state" => gc_state: GcState { generations, permanent_generation; generation0, collecting }
     "PyInterpreterState" => interpreter: Interpreter {
         next, id, threads_head, modules; types_builtins, types_extensions, gc, ceval_gil
     }

@@ -1,0 +1,236 @@
+//! What a redacted snapshot must not hold, and what it must keep so that it reads the same: every object with its type,
+//! its size and its references.
+//!
+//! Two rules. The payload of every live object of a kind that holds one (the characters of a str, the bytes of bytes,
+//! bytearray and array, the digits of a big int) is cleared. All other memory that the allocators hand out, freed
+//! blocks, buffers and stacks among it, is blanked word by word ([`sweep`]), but for the blocks of live objects and the
+//! tables of dicts and sets. Nothing is written here: a plan is made, and applied to bytes that someone else copies.
+//!
+//! Images (program text and data of executables and libraries) are left as they are. So are the names of types, and
+//! names with two underscores around them: without them nothing could be told apart.
+
+mod names;
+pub mod sweep;
+
+use crate::cpython::layout::SizeRule;
+use crate::cpython::types::{Attributes, Type};
+use crate::cpython::{AttributeStore, Keys, Memory};
+use crate::heap::{Heap, Kind};
+use crate::progress::{Cancelled, Progress};
+use crate::snapshot::Addr;
+use names::Names;
+use rayon::prelude::*;
+use std::collections::HashSet;
+use std::ops::Range;
+
+/// What becomes of the names that a program gives to attributes, variables and functions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Identifiers {
+    /// They are cleared like all text.
+    Cleared,
+    /// They stay.
+    Kept,
+}
+
+type Ranges = Vec<Range<u64>>;
+
+/// What to do with a snapshot's memory. Ranges are in order and do not overlap.
+#[derive(Debug, Default)]
+pub struct Redaction {
+    /// Payloads: cleared.
+    clear: Vec<Range<u64>>,
+    /// Objects and tables: left as they are, but for `clear`.
+    keep: Vec<Range<u64>>,
+    /// Memory that is swept, but for `keep`.
+    swept: Vec<Range<u64>>,
+}
+
+/// A bit of `tp_flags` (`Py_TPFLAGS_BYTES_SUBCLASS`, Include/object.h, all versions).
+const BYTES_SUBCLASS: u64 = 1 << 27;
+
+/// An array of values may have this many bytes before its first value (3.11 and 3.12: the order of the names).
+const PREFIX: u64 = 64;
+
+impl Redaction {
+    /// Plans it. Reads every object once.
+    pub fn plan(heap: &Heap, identifiers: Identifiers, progress: &Progress) -> Result<Redaction, Cancelled> {
+        let names = Names::find(heap, identifiers, progress)?;
+        let windows = 0..heap.objects().window_count();
+        let parts: Vec<(Ranges, Ranges)> = windows
+            .into_par_iter()
+            .map(|window| {
+                progress.check()?;
+                let mut one = One { memory: heap.memory(), names: names.kept(), keep: Vec::new(), clear: Vec::new() };
+                for (_, addr, ty) in heap.objects().window(window) {
+                    one.object(addr, heap.types().get(ty));
+                }
+                Ok((joined(one.keep), joined(one.clear)))
+            })
+            .collect::<Result<_, Cancelled>>()?;
+        let (mut keep, mut clear) = (names.texts(heap), Vec::new());
+        keep.extend(pool_headers(heap));
+        for (kept, cleared) in parts {
+            keep.extend(kept);
+            clear.extend(cleared);
+        }
+        Ok(Redaction { clear: joined(clear), keep: joined(keep), swept: swept(heap) })
+    }
+}
+
+/// The headers of pymalloc's pools: pairs of small numbers look like characters of four bytes each.
+fn pool_headers(heap: &Heap) -> impl Iterator<Item = Range<u64>> + '_ {
+    const HEADER: u64 = 48; // sizeof(struct pool_header), all versions
+    let size = heap.interpreter().layout.alloc.pool_size.max(4096);
+    let pools = heap.pieces().iter().filter(|p| p.kind == Kind::Pools);
+    pools.flat_map(move |p| {
+        let first = p.start.0.next_multiple_of(size);
+        (first..p.end.0).step_by(size as usize).map(|at| at..at + HEADER)
+    })
+}
+
+/// Memory that is not an image's.
+fn swept(heap: &Heap) -> Vec<Range<u64>> {
+    let pieces = heap.pieces().iter().filter(|p| p.kind != Kind::Image).map(|p| p.start.0..p.end.0);
+    let regions = heap.snapshot().regions();
+    let executable = |p: &Option<String>| p.as_ref().is_some_and(|p| p.as_bytes().get(2) == Some(&b'x'));
+    let images: HashSet<_> =
+        regions.iter().filter(|r| executable(&r.permissions)).filter_map(|r| r.file.as_ref()).collect();
+    // files that are mapped to be read: data like any buffer
+    let files = regions.iter().filter(|r| r.is_file() && r.file.as_ref().is_some_and(|f| !images.contains(f)));
+    joined(pieces.chain(files.map(|r| r.start.0..r.end.0)).collect())
+}
+
+/// Sorts and joins.
+fn joined(mut ranges: Vec<Range<u64>>) -> Vec<Range<u64>> {
+    ranges.retain(|r| r.start < r.end);
+    ranges.sort_unstable_by_key(|r| r.start);
+    ranges.dedup_by(|next, last| {
+        let joins = next.start <= last.end;
+        if joins {
+            last.end = last.end.max(next.end);
+        }
+        joins
+    });
+    ranges.shrink_to_fit();
+    ranges
+}
+
+/// Looks at one object after the other.
+struct One<'h> {
+    memory: Memory<'h>,
+    names: &'h HashSet<Addr>,
+    keep: Vec<Range<u64>>,
+    clear: Vec<Range<u64>>,
+}
+
+impl One<'_> {
+    fn object(&mut self, addr: Addr, ty: &Type) {
+        let size = self.memory.shallow_size(addr, ty).and_then(|s| self.memory.block_size(addr, ty, s));
+        let before = addr.0.saturating_sub(ty.head);
+        self.keep.push(before..before.saturating_add(size.unwrap_or(ty.head + ty.basicsize)));
+        let _ = self.values(addr, ty);
+        if !self.names.contains(&addr) {
+            let _ = self.payload(addr, ty);
+        }
+        let _ = self.tables(addr, ty);
+    }
+
+    fn clear(&mut self, at: Addr, len: u64) -> Option<()> {
+        self.clear.push(at.0..at.0.checked_add(len)?);
+        Some(())
+    }
+
+    fn keep(&mut self, at: Addr, len: u64) -> Option<()> {
+        self.keep.push(at.0..at.0.checked_add(len)?);
+        Some(())
+    }
+
+    fn payload(&mut self, addr: Addr, ty: &Type) -> Option<()> {
+        let s = &self.memory.layout.structs;
+        let r = &self.memory.reader;
+        match ty.size_rule {
+            SizeRule::Str => {
+                let text = self.memory.str_at(addr)?;
+                let width = if text.width == 0 { 4 } else { u64::from(text.width) };
+                self.clear(text.data, text.len.checked_mul(width)?)
+            }
+            SizeRule::Bytearray => {
+                let len = r.u64(addr + s.bytearray.ob_alloc)?;
+                let start = r.pointer(addr + s.bytearray.ob_start)?;
+                self.clear(start, len)
+            }
+            SizeRule::Array => {
+                let items = r.pointer(addr + s.array.ob_item?)?;
+                let item = u64::try_from(r.i32(r.pointer(addr + s.array.ob_descr)? + s.array_descr.itemsize)?).ok()?;
+                self.clear(items, r.u64(addr + s.array.allocated)?.checked_mul(item)?)
+            }
+            SizeRule::Int => {
+                let (digits, _) = self.memory.int_digits(addr)?;
+                // one digit is a small number: a count, an index, a flag
+                if digits > 1 { self.clear(addr + s.long.ob_digit, digits.checked_mul(4)?) } else { Some(()) }
+            }
+            _ if ty.has(BYTES_SUBCLASS) => {
+                let len = u64::try_from(self.memory.ob_size(addr)?).ok()?;
+                self.clear(addr + s.bytes.ob_sval, len)
+            }
+            _ => Some(()),
+        }
+    }
+
+    /// The values of an object's attributes, which may lie outside of its block.
+    fn values(&mut self, addr: Addr, ty: &Type) -> Option<()> {
+        if let Attributes::Managed { inline_at: Some(at) } = ty.attributes {
+            let v = &self.memory.layout.structs.values;
+            let slots = u64::from(self.memory.reader.u8(addr + at + v.capacity?)?);
+            self.keep(addr + at, v.values + 9 * slots + 8)?;
+        }
+        if let AttributeStore::Values(values) = self.memory.attributes_of(addr, ty)? {
+            let keys = self.memory.keys_at(ty.cached_keys)?;
+            self.keep_values(values, &keys)?;
+        }
+        Some(())
+    }
+
+    fn keep_values(&mut self, values: Addr, keys: &Keys) -> Option<()> {
+        let split = self.memory.split_values(values, keys)?;
+        let start = Addr(values.0.checked_sub(PREFIX)?);
+        self.keep(start, split.first.0.saturating_add(split.slots * 9 + 8).checked_sub(start.0)?)
+    }
+
+    /// The tables of dicts and sets: hashes, indices and sizes that are no pointers.
+    fn tables(&mut self, addr: Addr, ty: &Type) -> Option<()> {
+        let s = &self.memory.layout.structs;
+        if ty.is_metatype() && !ty.cached_keys.is_null() {
+            let keys = self.memory.keys_at(ty.cached_keys)?;
+            self.keep(ty.cached_keys, keys.bytes)?;
+        }
+        match ty.size_rule {
+            SizeRule::Dict | SizeRule::Odict => {
+                let at = self.memory.reader.pointer(addr + s.dict.ma_keys)?;
+                let values = self.memory.reader.pointer(addr + s.dict.ma_values)?;
+                let keys = self.memory.keys_at(at)?;
+                self.keep(at, keys.bytes)?;
+                if !values.is_null() {
+                    self.keep_values(values, &keys)?;
+                }
+                Some(())
+            }
+            SizeRule::Set => {
+                let table = self.memory.reader.pointer(addr + s.set.table)?;
+                let slots = self.memory.reader.u64(addr + s.set.mask)?.checked_add(1)?;
+                self.keep(table, slots.checked_mul(16)?)
+            }
+            _ => Some(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_are_joined() {
+        assert_eq!(joined(vec![10..20, 0..5, 5..8, 15..30, 40..40]), [0..8, 10..30]);
+    }
+}
