@@ -26,7 +26,7 @@ pub struct Loops {
 const MAX_LOOPS: usize = 1 << 12;
 
 impl Loops {
-    pub fn collect(world: &World<'_>) -> Loops {
+    pub fn collect(world: &World<'_, '_>) -> Loops {
         let read = &world.read;
         let threads = threads::known(read.heap);
         let mut loops = Loops { of: HashMap::new(), threads, interpreters: HashMap::new() };
@@ -58,7 +58,7 @@ impl Loops {
     }
 
     /// The loop of uvloop keeps the ident of its thread in a C field: the thread whose ident is among its words.
-    fn in_its_words(&self, world: &World<'_>, event_loop: Addr) -> Option<usize> {
+    fn in_its_words(&self, world: &World<'_, '_>, event_loop: Addr) -> Option<usize> {
         const MAX_WORDS: u64 = 1 << 9;
         let ty = world.read.type_of(event_loop)?;
         let compiled = world.read.types().bases(ty).find(|b| b.name == "uvloop.loop.Loop")?;
@@ -100,7 +100,7 @@ pub struct Between {
 }
 
 impl Between {
-    pub fn collect(world: &World<'_>, waits: &Waits, loops: &Loops) -> Between {
+    pub fn collect(world: &World<'_, '_>, waits: &Waits, loops: &Loops) -> Between {
         let mut between = Between { first: world.nodes.len() as u32, ..Between::default() };
         if waits.concurrent.is_empty() && !loops.is_blocked() {
             return between;
@@ -144,7 +144,7 @@ impl Between {
     }
 
     /// `_WorkItem.run` is on the stack of a thread that works on a future (`Lib/concurrent/futures/thread.py`).
-    fn threads_work(&mut self, world: &World<'_>) {
+    fn threads_work(&mut self, world: &World<'_, '_>) {
         let read = &world.read;
         let mut found = Vec::new();
         for thread in &self.threads.threads {
@@ -161,7 +161,7 @@ impl Between {
     }
 
     /// What each thread waits for without an end: another thread, a future, a lock that a suspended coroutine is inside.
-    fn threads_wait(&mut self, world: &World<'_>) {
+    fn threads_wait(&mut self, world: &World<'_, '_>) {
         let mut edges = Vec::new();
         let mut inside = None;
         for thread in &self.threads.threads {
@@ -186,7 +186,7 @@ impl Between {
     }
 
     /// Whatever a loop would do waits for its thread, when that is blocked for good.
-    fn loops_are_blocked(&mut self, world: &World<'_>, loops: &Loops) {
+    fn loops_are_blocked(&mut self, world: &World<'_, '_>, loops: &Loops) {
         let blocked = |event_loop: Addr| {
             let thread = self.number(loops.thread(event_loop)?.native_id?)?;
             self.edges.iter().any(|(from, _)| *from == thread).then_some(thread)

@@ -24,11 +24,11 @@ const MAX_NAMED: usize = 8;
 
 /// Writes answers; reads the texts that it needs.
 pub struct Writer<'w, 'h> {
-    pub world: &'w World<'h>,
+    pub world: &'w World<'w, 'h>,
     pub graph: &'w Graph,
     pub loops: &'w Loops,
     /// The other way round, of those nodes that are described.
-    pub awaited_by: HashMap<u32, Vec<u32>>,
+    pub awaited_by: &'w HashMap<u32, Vec<u32>>,
     pub frames: Frames<'h>,
     pub locals: bool,
 }

@@ -45,7 +45,7 @@ pub struct Places {
 impl Places {
     /// Groups tasks by where their coroutines stand, the kind of what they wait for, their state and cycle.
     /// `O(n log n)`.
-    pub fn new(world: &World<'_>, graph: &Graph, tasks: &[u32]) -> Places {
+    pub fn new(world: &World<'_, '_>, graph: &Graph, tasks: &[u32]) -> Places {
         type Key = ([u64; 2], Primitive, u8, u32);
         let key = |i: &u32| -> (Key, u32) {
             let Some(node) = world.nodes.get(*i as usize) else { return (Key::default(), *i) };
@@ -73,7 +73,7 @@ impl Places {
 }
 
 /// The tasks that each task awaits, through futures; many may await one gather of many.
-fn branches(world: &World<'_>, graph: &Graph, tasks: &[u32]) -> Lists {
+fn branches(world: &World<'_, '_>, graph: &Graph, tasks: &[u32]) -> Lists {
     let mut steps = (world.nodes.len() * 16).max(1 << 20);
     let mut pairs = Vec::new();
     let mut met = vec![NONE; graph.awaits.len()];
@@ -99,7 +99,7 @@ fn branches(world: &World<'_>, graph: &Graph, tasks: &[u32]) -> Lists {
 }
 
 /// `tasks`: the unfinished ones.
-pub fn forest(world: &World<'_>, graph: &Graph, places: &Places, tasks: &[u32]) -> Forest {
+pub fn forest(world: &World<'_, '_>, graph: &Graph, places: &Places, tasks: &[u32]) -> Forest {
     let branches = branches(world, graph, tasks);
     let mut awaited = vec![false; world.nodes.len()];
     for i in tasks {

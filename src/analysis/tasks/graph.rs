@@ -89,7 +89,7 @@ struct Woken {
 }
 
 impl Graph {
-    pub fn build(world: &World<'_>, loops: &Loops) -> Graph {
+    pub fn build(world: &World<'_, '_>, loops: &Loops) -> Graph {
         let found = waits::waits(world);
         let between = Between::collect(world, &found, loops);
         let (mut pairs, mut any) = (Vec::new(), HashSet::new());
@@ -109,7 +109,7 @@ impl Graph {
     }
 
     /// What the node waits in: its own, or that of the future that a task waits for.
-    pub fn wait(&self, world: &World<'_>, i: usize) -> Wait {
+    pub fn wait(&self, world: &World<'_, '_>, i: usize) -> Wait {
         let of = |i: usize| self.waits.get(i).copied().unwrap_or_default();
         let own = of(i);
         match world.nodes.get(i) {
@@ -119,11 +119,11 @@ impl Graph {
     }
 
     /// Whether one may still finish: a thread does not, and is no answer to anything.
-    pub fn is_pending(&self, world: &World<'_>, i: u32) -> bool {
+    pub fn is_pending(&self, world: &World<'_, '_>, i: u32) -> bool {
         world.nodes.get(i as usize).is_none_or(|n| n.is_pending())
     }
 
-    fn find_cycles(&mut self, world: &World<'_>, any: &HashSet<u32>, wakers: &[(u32, Waker)]) {
+    fn find_cycles(&mut self, world: &World<'_, '_>, any: &HashSet<u32>, wakers: &[(u32, Waker)]) {
         let mut found = Vec::new();
         // one that is finished waits for nobody, and nobody waits for it any longer
         for members in cycles::components(self.awaits.len(), |i| self.is_pending(world, i), |i| self.awaits.of(i)) {
@@ -152,7 +152,7 @@ impl Graph {
     }
 
     /// Where a task, a future, or a future of a thread pool lies.
-    pub fn address(&self, world: &World<'_>, i: u32) -> Option<Addr> {
+    pub fn address(&self, world: &World<'_, '_>, i: u32) -> Option<Addr> {
         let concurrent = || self.between.concurrent.get(i.checked_sub(self.between.first)? as usize).copied();
         world.nodes.get(i as usize).map(|n| n.address).or_else(concurrent)
     }
@@ -182,7 +182,7 @@ impl Cycle {
 
 /// Edges that callbacks tell: what finishes when a node does.
 /// `false` when there are so many that it is damage: the rest is left out.
-fn called_back(world: &World<'_>, between: &Between, pairs: &mut Vec<(u32, u32)>, any: &mut HashSet<u32>) -> bool {
+fn called_back(world: &World<'_, '_>, between: &Between, pairs: &mut Vec<(u32, u32)>, any: &mut HashSet<u32>) -> bool {
     let most = (world.callbacks.len() * 8).max(1 << 20) + pairs.len();
     // the same function is the callback of all that one gather or wait is about
     let mut known: HashMap<Addr, (Vec<u32>, bool)> = HashMap::new();
@@ -212,7 +212,7 @@ fn called_back(world: &World<'_>, between: &Between, pairs: &mut Vec<(u32, u32)>
 
 /// Edges to the tasks inside a lock, and inside a semaphore when they are certain to be all that have it.
 fn entered(
-    world: &World<'_>,
+    world: &World<'_, '_>,
     found: &Waits,
     pairs: &mut Vec<(u32, u32)>,
     any: &mut HashSet<u32>,
@@ -247,7 +247,7 @@ fn entered(
 
 /// The futures that a callback of asyncio's own finishes. `Lib/asyncio/{tasks,futures,taskgroups}.py`; each name is
 /// the same in all versions that have the function, but for one.
-fn woken_by(world: &World<'_>, callback: Addr) -> Option<Woken> {
+fn woken_by(world: &World<'_, '_>, callback: Addr) -> Option<Woken> {
     let read = &world.read;
     let of_asyncio = |function: Addr| {
         let (module, name) = read.function_name(function)?;

@@ -24,7 +24,7 @@ pub struct Inside {
 
 /// By the lock, the semaphore, or whatever else has been entered. `exit`: the name of the way out. Managers of
 /// `contextlib` stand for what their generators have entered.
-pub fn inside(world: &World<'_>, exit: &str) -> HashMap<Addr, Vec<Inside>> {
+pub fn inside(world: &World<'_, '_>, exit: &str) -> HashMap<Addr, Vec<Inside>> {
     let read = &world.read;
     let mut tables = ExceptionTables::default();
     let mut found: HashMap<Addr, Vec<Inside>> = HashMap::new();
@@ -46,7 +46,7 @@ pub fn inside(world: &World<'_>, exit: &str) -> HashMap<Addr, Vec<Inside>> {
 
 /// The locks that a manager stands for.
 fn behind(
-    world: &World<'_>,
+    world: &World<'_, '_>,
     tables: &mut ExceptionTables,
     task: u32,
     manager: Addr,
@@ -79,7 +79,7 @@ fn behind(
 }
 
 /// Whether a task is in the `wait()` of a condition.
-fn waits_for(world: &World<'_>, task: u32, condition: Addr) -> bool {
+fn waits_for(world: &World<'_, '_>, task: u32, condition: Addr) -> bool {
     const FIRST: usize = 4;
     let read = &world.read;
     let Some(node) = world.nodes.get(task as usize) else { return false };
@@ -93,12 +93,12 @@ fn waits_for(world: &World<'_>, task: u32, condition: Addr) -> bool {
 }
 
 /// The tasks inside an `async with` of the locks and semaphores of asyncio.
-pub fn of_asyncio(world: &World<'_>) -> HashMap<Addr, Vec<Inside>> {
+pub fn of_asyncio(world: &World<'_, '_>) -> HashMap<Addr, Vec<Inside>> {
     inside(world, ASYNC_EXIT)
 }
 
 /// Whether those inside a semaphore are all that have it. Only a bounded one knows how many there were.
-pub fn are_all(world: &World<'_>, semaphore: Addr, inside: usize) -> bool {
+pub fn are_all(world: &World<'_, '_>, semaphore: Addr, inside: usize) -> bool {
     let number = |name| world.read.attribute(semaphore, name).and_then(|a| world.read.int(a));
     let taken = number("_bound_value").zip(number("_value")).map(|(all, left)| all - left);
     taken.and_then(|n| usize::try_from(n).ok()) == Some(inside)

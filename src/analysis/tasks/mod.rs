@@ -26,9 +26,13 @@ use describe::Writer;
 pub use filter::Filter;
 use forest::Places;
 use graph::Graph;
+use rayon::prelude::*;
 use roles::Roles;
 use std::collections::{BTreeSet, HashMap};
-use world::{State, World};
+use world::{Found, State, World};
+
+/// Tasks that are described at a time.
+const CHUNK: usize = 512;
 
 /// What of the tasks is asked for.
 #[derive(Debug, Clone, Default)]
@@ -52,10 +56,12 @@ impl Ask {
 /// coroutines; texts are read for the tasks alone that are described.
 pub fn tasks(heap: &Heap, ask: &Ask) -> Tasks {
     let roles = Roles::new(heap);
-    let world = World::collect(heap, &roles);
+    let found = Found::collect(heap, &roles);
+    let world = found.read(1.0);
     let loops = Loops::collect(&world);
     let graph = Graph::build(&world, &loops);
-    let mut writer = writer(&world, &graph, &loops, ask.locals);
+    let nobody = HashMap::new();
+    let mut writer = writer(&world, &graph, &loops, &nobody, ask.locals);
     let numbers = |wanted: fn(&world::Node) -> bool| {
         let nodes = world.nodes.iter().enumerate();
         nodes.filter(move |(_, n)| wanted(n)).map(|(i, _)| i as u32).collect::<Vec<u32>>()
@@ -96,8 +102,18 @@ pub fn tasks(heap: &Heap, ask: &Ask) -> Tasks {
             awaited.filter(|i| world.nodes.get(*i as usize).is_some_and(|n| !n.task)).collect()
         }
     };
-    writer.awaited_by = awaited_by(&graph, &described.union(&futures).copied().collect());
-    answer.tasks = described.into_iter().filter_map(|i| writer.task(i)).collect();
+    let awaited_by = awaited_by(&graph, &described.union(&futures).copied().collect());
+    let described: Vec<u32> = described.into_iter().collect();
+    let share = |of: &[u32]| of.len() as f64 / described.len().max(1) as f64;
+    answer.tasks = described
+        .par_chunks(CHUNK)
+        .flat_map_iter(|numbers| {
+            let world = found.read(share(numbers));
+            let mut writer = self::writer(&world, &graph, &loops, &awaited_by, ask.locals);
+            numbers.iter().filter_map(|i| writer.task(*i)).collect::<Vec<Task>>()
+        })
+        .collect();
+    let mut writer = self::writer(&world, &graph, &loops, &awaited_by, false);
     answer.futures = futures.into_iter().filter_map(|i| writer.future(i)).collect();
     let damaged = world.nodes.iter().filter(|n| n.task && (n.state == State::Damaged || !n.whole)).count();
     if damaged > 0 {
@@ -116,35 +132,43 @@ pub fn tasks(heap: &Heap, ask: &Ask) -> Tasks {
 /// One task with the variables of its frames. Takes as long as [`tasks`] of one line.
 pub fn task(heap: &Heap, address: Addr) -> Option<Task> {
     let roles = Roles::new(heap);
-    let world = World::collect(heap, &roles);
+    let found = Found::collect(heap, &roles);
+    let world = found.read(1.0);
     let loops = Loops::collect(&world);
     let graph = Graph::build(&world, &loops);
     let i = world.finder.find(address).filter(|i| world.nodes.get(*i as usize).is_some_and(|n| n.task))?;
-    let mut writer = writer(&world, &graph, &loops, true);
-    writer.awaited_by = awaited_by(&graph, &BTreeSet::from([i]));
-    writer.task(i)
+    let awaited_by = awaited_by(&graph, &BTreeSet::from([i]));
+    writer(&world, &graph, &loops, &awaited_by, true).task(i)
 }
 
 /// Deadlocks that threads and tasks share: the native ids of the threads, and a sentence.
 pub(super) fn crossing(heap: &Heap) -> Vec<(Vec<u64>, String)> {
     let roles = Roles::new(heap);
-    let world = World::collect(heap, &roles);
+    let found = Found::collect(heap, &roles);
+    let world = found.read(1.0);
     let loops = Loops::collect(&world);
     let graph = Graph::build(&world, &loops);
-    let mut writer = writer(&world, &graph, &loops, false);
-    let mut found = Vec::new();
+    let nobody = HashMap::new();
+    let mut writer = writer(&world, &graph, &loops, &nobody, false);
+    let mut crossing = Vec::new();
     for cycle in graph.cycles.iter().filter(|c| c.is_deadlock()) {
         let others = cycle.members.iter().any(|i| graph.between.thread(*i).is_none());
         let verdict = writer.verdict(cycle);
         if others && !verdict.threads.is_empty() {
-            found.push((verdict.threads, verdict.sentence));
+            crossing.push((verdict.threads, verdict.sentence));
         }
     }
-    found
+    crossing
 }
 
-fn writer<'w, 'h>(world: &'w World<'h>, graph: &'w Graph, loops: &'w Loops, locals: bool) -> Writer<'w, 'h> {
-    Writer { world, graph, loops, awaited_by: HashMap::new(), frames: Frames::new(world.read.heap), locals }
+fn writer<'w, 'h>(
+    world: &'w World<'w, 'h>,
+    graph: &'w Graph,
+    loops: &'w Loops,
+    awaited_by: &'w HashMap<u32, Vec<u32>>,
+    locals: bool,
+) -> Writer<'w, 'h> {
+    Writer { world, graph, loops, awaited_by, frames: Frames::new(world.read.heap), locals }
 }
 
 /// Who waits for each of some nodes. One pass over all edges.

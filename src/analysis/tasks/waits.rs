@@ -62,7 +62,7 @@ pub struct Waits {
     pub scheduled: Vec<(Addr, Addr)>,
 }
 
-pub fn waits(world: &World<'_>) -> Waits {
+pub fn waits(world: &World<'_, '_>) -> Waits {
     let read = &world.read;
     let mut found = Waits {
         of: vec![Wait::default(); world.nodes.len()],
@@ -204,13 +204,13 @@ fn reach(read: &Reading<'_>, callback: Addr, depth: u32, out: &mut Vec<Addr>) {
 
 impl Waits {
     /// The first that is found of a future stays: what holds it among its waiters says more than a timer.
-    fn set(&mut self, world: &World<'_>, future: Addr, wait: Wait) {
+    fn set(&mut self, world: &World<'_, '_>, future: Addr, wait: Wait) {
         if let Some(i) = world.finder.find(future) {
             self.set_node(world, i, wait);
         }
     }
 
-    fn set_node(&mut self, world: &World<'_>, i: u32, wait: Wait) {
+    fn set_node(&mut self, world: &World<'_, '_>, i: u32, wait: Wait) {
         if world.nodes.get(i as usize).is_some_and(|n| !n.task)
             && let Some(slot) = self.of.get_mut(i as usize).filter(|w| w.kind == Primitive::Unknown)
         {
@@ -218,11 +218,11 @@ impl Waits {
         }
     }
 
-    fn wakes(&mut self, world: &World<'_>, address: Addr, how: Waker) {
+    fn wakes(&mut self, world: &World<'_, '_>, address: Addr, how: Waker) {
         self.wakers.extend(world.finder.find(address).map(|i| (i, how)));
     }
 
-    fn call(&mut self, world: &World<'_>, call: Call) {
+    fn call(&mut self, world: &World<'_, '_>, call: Call) {
         self.scheduled.extend(call.scheduled);
         let how = if call.timer { Waker::Timer(call.handle) } else { Waker::Call };
         for i in call.reached {
@@ -234,7 +234,7 @@ impl Waits {
     }
 
     /// A handle of uvloop: whatever it holds, and the items of the tuples that it holds.
-    fn foreign(&mut self, world: &World<'_>, handle: Addr) {
+    fn foreign(&mut self, world: &World<'_, '_>, handle: Addr) {
         let read = &world.read;
         let Some(ty) = read.type_of(handle) else { return };
         let mut held = Vec::new();
@@ -264,7 +264,7 @@ impl Waits {
     }
 
     /// `asyncio.timeout`, and `wait_for` from 3.12 on: cancels its task.
-    fn timeout(&mut self, world: &World<'_>, timeout: Addr) {
+    fn timeout(&mut self, world: &World<'_, '_>, timeout: Addr) {
         let read = &world.read;
         let state = read.attribute(timeout, "_state").and_then(|s| read.attribute(s, "_value_"));
         let active = state.and_then(|v| read.text(v)).is_some_and(|v| v == "active");
@@ -275,7 +275,7 @@ impl Waits {
     }
 
     /// A future of a thread pool tells the loop's future when it is done (`asyncio.futures._chain_future`).
-    fn executor(&mut self, world: &World<'_>, future: Addr) {
+    fn executor(&mut self, world: &World<'_, '_>, future: Addr) {
         let read = &world.read;
         let pending = read.attribute(future, "_state").and_then(|s| read.text(s));
         if !matches!(pending.as_deref(), Some("PENDING" | "RUNNING")) {

@@ -10,6 +10,7 @@ use crate::cpython::{GeneratorState, StackFrame};
 use crate::heap::{Heap, ObjectId};
 use crate::snapshot::Addr;
 use rayon::prelude::*;
+use std::ops::Deref;
 
 /// Nodes that are read at a time.
 const CHUNK: usize = 2048;
@@ -83,15 +84,15 @@ impl Node {
     }
 
     /// The address of its coroutine's code; 0 where there is none.
-    pub fn coroutine_code(&self, world: &World<'_>) -> u64 {
+    pub fn coroutine_code(&self, world: &World<'_, '_>) -> u64 {
         let coroutine = Some(self.coroutine).filter(|c| !c.is_null());
         coroutine.and_then(|c| world.read.memory.generator_code(c)).map_or(0, |code| code.0)
     }
 }
 
-/// Everything of asyncio that the heap holds.
-pub struct World<'h> {
-    pub read: Reading<'h>,
+/// Everything of asyncio that the heap holds; for any thread.
+pub struct Found<'h> {
+    pub source: Source<'h>,
     /// In address order.
     pub nodes: Vec<Node>,
     pub finder: Finder<'h>,
@@ -105,6 +106,20 @@ pub struct World<'h> {
     pub timeouts: Vec<Addr>,
     /// Whether something was left out, as there was too much of it.
     pub cut: bool,
+}
+
+/// The same with a reader of one thread's own.
+pub struct World<'f, 'h> {
+    pub read: Reading<'h>,
+    found: &'f Found<'h>,
+}
+
+impl<'h> Deref for World<'_, 'h> {
+    type Target = Found<'h>;
+
+    fn deref(&self) -> &Found<'h> {
+        self.found
+    }
 }
 
 /// Which objects are nodes: a bit for each object, and counts.
@@ -158,7 +173,7 @@ struct Part {
     cut: bool,
 }
 
-impl<'h> World<'h> {
+impl<'h> Found<'h> {
     /// `O(objects)` for the pass over the index, then proportional to tasks, futures and the depth of coroutines.
     pub fn collect(heap: &'h Heap, roles: &'h Roles) -> Self {
         let windows = 0..heap.objects().window_count();
@@ -202,9 +217,8 @@ impl<'h> World<'h> {
                 part
             })
             .collect();
-        let read = Reading::new(source, 1.0);
-        let mut world = World {
-            read,
+        let mut found = Found {
+            source,
             nodes,
             finder,
             callbacks: Vec::new(),
@@ -216,13 +230,20 @@ impl<'h> World<'h> {
             cut: false,
         };
         for part in parts {
-            world.callbacks.extend(part.callbacks);
-            world.deep.extend(part.deep);
-            world.cut |= part.cut;
+            found.callbacks.extend(part.callbacks);
+            found.deep.extend(part.deep);
+            found.cut |= part.cut;
         }
-        world
+        found
     }
 
+    /// With a reader that may look at this part of all there is.
+    pub fn read(&self, share: f64) -> World<'_, 'h> {
+        World { read: Reading::new(self.source, share), found: self }
+    }
+}
+
+impl World<'_, '_> {
     /// The node at an address.
     pub fn find(&self, address: Addr) -> Option<usize> {
         self.finder.find(address).map(|rank| rank as usize)
