@@ -30,6 +30,10 @@ pub(super) fn find(found: &mut Found<'_>) -> Result<(), Cancelled> {
         }
         let Node::Object(id) = at else { continue };
         found.progress.check()?;
+        // what a module defines is no leak
+        if found.search.is_namespace(id) {
+            continue;
+        }
         point(found, id)?;
         if found.suspects.len() >= MAX_OF_A_SORT {
             break;

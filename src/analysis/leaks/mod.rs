@@ -19,7 +19,7 @@ use std::cmp::Reverse;
 use std::collections::HashSet;
 
 /// What is smaller than this is no suspect by its size, whatever the share.
-const SMALL: u64 = 256 << 10;
+const SMALL: u64 = 1 << 20;
 
 /// Suspects of each sort that are told.
 const MAX_OF_A_SORT: usize = 10;

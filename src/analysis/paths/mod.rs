@@ -91,9 +91,14 @@ impl<'h> Search<'h> {
         self.namespaces.iter().map(|(id, m)| (m.key, m.module, *id, m.interpreter))
     }
 
+    /// Whether an object is the namespace of a module of `sys.modules`.
+    pub fn is_namespace(&self, id: ObjectId) -> bool {
+        self.namespaces.contains_key(&id)
+    }
+
     /// How good an end of a path an object is; `None` when no root holds it.
     fn rank(&self, id: ObjectId) -> Option<u8> {
-        if self.namespaces.contains_key(&id) {
+        if self.is_namespace(id) {
             return Some(0);
         }
         self.roots.refs_to(id).iter().filter_map(|r| self.roots.group_of(r)).map(|g| roots::rank(g.kind)).min()
