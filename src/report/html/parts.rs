@@ -108,7 +108,8 @@ pub(super) fn tasks(html: &mut Html<'_>, tasks: &Tasks) -> io::Result<()> {
     html.heading("Tasks")?;
     let (all, pending) = (count(total.tasks), count(total.pending));
     html.paragraph(&format!(
-        "{all} tasks of asyncio, {pending} of them not done; {} other futures.",
+        "{all} {} of asyncio, {pending} not done; {} other futures.",
+        if total.tasks == 1 { "task" } else { "tasks" },
         count(total.futures)
     ))?;
     if tasks.groups.is_empty() {
