@@ -54,7 +54,6 @@ fn everything(path: &Path) -> Everything {
 }
 
 #[test]
-#[ignore = "one of a thousand secrets may survive in the unused tail of a live block"]
 fn no_secret_is_left_and_everything_else_is() {
     on_every_version(|interpreter| {
         let dir = tempfile::tempdir().unwrap();

@@ -12,7 +12,7 @@
 mod names;
 pub mod sweep;
 
-use crate::cpython::layout::SizeRule;
+use crate::cpython::layout::{SizeRule, ValuesVariant};
 use crate::cpython::types::{Attributes, Type};
 use crate::cpython::{AttributeStore, Keys, Memory};
 use crate::heap::{Heap, Kind};
@@ -47,9 +47,6 @@ pub struct Redaction {
 
 /// A bit of `tp_flags` (`Py_TPFLAGS_BYTES_SUBCLASS`, Include/object.h, all versions).
 const BYTES_SUBCLASS: u64 = 1 << 27;
-
-/// An array of values may have this many bytes before its first value (3.11 and 3.12: the order of the names).
-const PREFIX: u64 = 64;
 
 impl Redaction {
     /// Plans it. Reads every object once.
@@ -182,7 +179,7 @@ impl One<'_> {
         if let Attributes::Managed { inline_at: Some(at) } = ty.attributes {
             let v = &self.memory.layout.structs.values;
             let slots = u64::from(self.memory.reader.u8(addr + at + v.capacity?)?);
-            self.keep(addr + at, v.values + 9 * slots + 8)?;
+            self.keep(addr + at, v.values + 8 * slots + slots.next_multiple_of(8))?;
         }
         if let AttributeStore::Values(values) = self.memory.attributes_of(addr, ty)? {
             let keys = self.memory.keys_at(ty.cached_keys)?;
@@ -191,10 +188,20 @@ impl One<'_> {
         Some(())
     }
 
+    /// Exactly the array: what lies beside it is somebody else's block.
     fn keep_values(&mut self, values: Addr, keys: &Keys) -> Option<()> {
-        let split = self.memory.split_values(values, keys)?;
-        let start = Addr(values.0.checked_sub(PREFIX)?);
-        self.keep(start, split.first.0.saturating_add(split.slots * 9 + 8).checked_sub(start.0)?)
+        let slots = self.memory.split_values(values, keys)?.slots;
+        let v = &self.memory.layout.structs.values;
+        let (before, len) = match self.memory.layout.variants.values {
+            ValuesVariant::Array => (0, 8 * slots),
+            // the order of the names, and in its last byte how long that is (`new_values`, Objects/dictobject.c)
+            ValuesVariant::Prefix => (u64::from(self.memory.reader.u8(Addr(values.0.checked_sub(1)?))?), 8 * slots),
+            ValuesVariant::Header => {
+                let capacity = u64::from(self.memory.reader.u8(values + v.capacity?)?);
+                (0, v.values + 8 * capacity + capacity.next_multiple_of(8))
+            }
+        };
+        self.keep(Addr(values.0.checked_sub(before)?), before + len)
     }
 
     /// The tables of dicts and sets: hashes, indices and sizes that are no pointers.
