@@ -13,7 +13,7 @@ mod names;
 pub mod sweep;
 
 use crate::cpython::layout::{SizeRule, ValuesVariant};
-use crate::cpython::types::{Attributes, Type};
+use crate::cpython::types::{Attributes, Type, TypeTable};
 use crate::cpython::{AttributeStore, Keys, Memory};
 use crate::heap::{Heap, Kind};
 use crate::progress::{Cancelled, Progress};
@@ -57,7 +57,13 @@ impl Redaction {
             .into_par_iter()
             .map(|window| {
                 progress.check()?;
-                let mut one = One { memory: heap.memory(), names: names.kept(), keep: Vec::new(), clear: Vec::new() };
+                let mut one = One {
+                    memory: heap.memory(),
+                    types: heap.types(),
+                    names: names.kept(),
+                    keep: Vec::new(),
+                    clear: Vec::new(),
+                };
                 for (_, addr, ty) in heap.objects().window(window) {
                     one.object(addr, heap.types().get(ty));
                 }
@@ -115,6 +121,7 @@ fn joined(mut ranges: Vec<Range<u64>>) -> Vec<Range<u64>> {
 /// Looks at one object after the other.
 struct One<'h> {
     memory: Memory<'h>,
+    types: &'h TypeTable,
     names: &'h HashSet<Addr>,
     keep: Vec<Range<u64>>,
     clear: Vec<Range<u64>>,
@@ -207,9 +214,11 @@ impl One<'_> {
     /// The tables of dicts and sets: hashes, indices and sizes that are no pointers.
     fn tables(&mut self, addr: Addr, ty: &Type) -> Option<()> {
         let s = &self.memory.layout.structs;
-        if ty.is_metatype() && !ty.cached_keys.is_null() {
-            let keys = self.memory.keys_at(ty.cached_keys)?;
-            self.keep(ty.cached_keys, keys.bytes)?;
+        // the names that the objects of a type share
+        if let Some(made) = self.types.id_of(addr).map(|id| self.types.get(id))
+            && let Some(keys) = self.memory.keys_at(made.cached_keys)
+        {
+            self.keep(made.cached_keys, keys.bytes)?;
         }
         match ty.size_rule {
             SizeRule::Dict | SizeRule::Odict => {
