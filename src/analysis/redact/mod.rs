@@ -17,7 +17,7 @@ use crate::cpython::types::{Attributes, Type, TypeTable};
 use crate::cpython::{AttributeStore, Keys, Memory};
 use crate::heap::{Heap, Kind};
 use crate::progress::{Cancelled, Progress};
-use crate::snapshot::Addr;
+use crate::snapshot::{Addr, Region};
 use names::Names;
 use rayon::prelude::*;
 use std::collections::HashSet;
@@ -72,6 +72,9 @@ impl Redaction {
             .collect::<Result<_, Cancelled>>()?;
         let (mut keep, mut clear) = (names.texts(heap), Vec::new());
         keep.extend(pool_headers(heap));
+        // an image's zeroed data is a region of its own
+        let images = heap.pieces().iter().filter(|p| p.kind == Kind::Image);
+        keep.extend(images.map(|p| p.start.0..p.end.0));
         for (kept, cleared) in parts {
             keep.extend(kept);
             clear.extend(cleared);
@@ -91,16 +94,21 @@ fn pool_headers(heap: &Heap) -> impl Iterator<Item = Range<u64>> + '_ {
     })
 }
 
-/// Memory that is not an image's.
+/// Memory that is no image's: what the allocators have given back is text like any other.
 fn swept(heap: &Heap) -> Vec<Range<u64>> {
-    let pieces = heap.pieces().iter().filter(|p| p.kind != Kind::Image).map(|p| p.start.0..p.end.0);
     let regions = heap.snapshot().regions();
-    let executable = |p: &Option<String>| p.as_ref().is_some_and(|p| p.as_bytes().get(2) == Some(&b'x'));
-    let images: HashSet<_> =
-        regions.iter().filter(|r| executable(&r.permissions)).filter_map(|r| r.file.as_ref()).collect();
-    // files that are mapped to be read: data like any buffer
-    let files = regions.iter().filter(|r| r.is_file() && r.file.as_ref().is_some_and(|f| !images.contains(f)));
-    joined(pieces.chain(files.map(|r| r.start.0..r.end.0)).collect())
+    let executable = |r: &&Region| r.permissions.as_ref().is_some_and(|p| p.as_bytes().get(2) == Some(&b'x'));
+    let images: HashSet<_> = regions.iter().filter(executable).filter_map(|r| r.file.as_ref()).collect();
+    // where mimalloc keeps its records between its pages, those are numbers that must stay
+    let whole = heap.interpreter().layout.alloc.mimalloc.is_none();
+    let is_data = |r: &&Region| {
+        let name = r.file.as_deref().unwrap_or_default();
+        // files that are mapped to be read are buffers; the kernel's own pages hold nothing of the process
+        if r.is_file() { !images.contains(&name.to_owned()) } else { whole && !name.starts_with("[v") }
+    };
+    let data = regions.iter().filter(is_data).map(|r| r.start.0..r.end.0);
+    let pieces = heap.pieces().iter().filter(|p| p.kind != Kind::Image).map(|p| p.start.0..p.end.0);
+    joined(data.chain(pieces).collect())
 }
 
 /// Sorts and joins.

@@ -149,8 +149,7 @@ impl One<'_> {
     /// In any dict: the text under `__module__` and its like, and the names of modules.
     fn dict(&mut self, dict: Addr) {
         let Self { heap, memory, found, .. } = self;
-        let _ = memory.dict_entries(dict, |_, key, value_at| {
-            let Some(value) = memory.reader.pointer(value_at) else { return true };
+        let _ = memory.dict_entries(dict, |_, key, value| {
             let Some((_, ty)) = heap.object_at(value) else { return true };
             let names_something = || ["__module__", "__name__", "__qualname__"].iter().any(|n| memory.str_is(key, n));
             if ty.name == "module" {
