@@ -6,7 +6,7 @@
 //! functions, fields of code objects, keys of dicts).
 
 use super::layout::{ArrayCount, AttributesVariant, DecoderName, FrameVariant, ObjectLayout};
-use super::memory::Memory;
+use super::memory::{Count, Memory};
 use super::types::{Attributes, StaticState, Type, TypeTable, flags};
 use crate::snapshot::Addr;
 
@@ -381,10 +381,12 @@ impl Memory<'_> {
         self.embedded_references(frame, |name, at| self.slot_edge(name, at, visitor))
     }
 
-    /// A borrowed reference keeps nothing alive: somebody else does.
+    /// A borrowed reference keeps nothing alive: somebody else does. One to an immortal object is marked the same way
+    /// when the frame alone holds it (`PyStackRef_FromPyObjectSteal`, `Include/internal/pycore_stackref.h`, 3.14).
     fn slot_edge(&self, name: EdgeName<'_>, at: Addr, visitor: &mut impl Visitor) {
         if let Some(target) = self.stack_ref(at).filter(|t| !t.is_null()) {
-            let kind = if self.stack_ref_is_borrowed(at) { EdgeKind::Weak } else { EdgeKind::Strong };
+            let borrowed = self.stack_ref_is_borrowed(at) && self.count(target) != Some(Count::Immortal);
+            let kind = if borrowed { EdgeKind::Weak } else { EdgeKind::Strong };
             visitor.edge(name, kind, target);
         }
     }

@@ -1,7 +1,7 @@
 //! The reference audit: what each object counts against the references that can be found.
 //!
-//! Found are those of objects ([`ownership`](super::ownership)) and those of roots that are counted. What is left is
-//! held by C code: pointers to it are looked for in C's memory ([`pointers`]), and where there are fewer of them than
+//! Found are those of objects (`ownership`) and those of roots that are counted. What is left is
+//! held by C code: pointers to it are looked for in C's memory (`pointers`), and where there are fewer of them than
 //! references, some were lost. What lists cannot show is left out, by name.
 
 mod buffers;

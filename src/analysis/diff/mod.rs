@@ -2,7 +2,7 @@
 //!
 //! An address alone does not tell that an object survived: a freed one's place is given away again, often to one of the
 //! same type. So a survivor has the same address, a type of the same address and name, and a content that agrees
-//! ([`content`]), and how sure that is is told. Snapshots of two processes are compared by the names of types only.
+//! (`content`), and how sure that is is told. Snapshots of two processes are compared by the names of types only.
 //! Nothing is kept but one byte for each object of the newer snapshot; neither heap's references are built.
 
 mod content;

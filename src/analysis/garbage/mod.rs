@@ -1,7 +1,7 @@
 //! Garbage without collecting: what only cycles keep alive, as the collector would find it, and what holds it together.
 //!
-//! Finding it is [`find`]'s business, on the collector's own lists ([`lists`]) and with what it is shown of each object
-//! ([`traverse`]); [`cycles`] takes it apart. Free-threaded builds keep their objects otherwise and are not covered.
+//! Finding it is `find`'s business, on the collector's own lists (`lists`) and with what it is shown of each object
+//! (`traverse`); `cycles` takes it apart. Free-threaded builds keep their objects otherwise and are not covered.
 
 mod cycles;
 mod find;

@@ -1,7 +1,7 @@
 //! A page to attach to a ticket: what stands out, types, deadlocks, stacks, memory.
 //!
 //! One file that asks for nothing outside of itself and runs nothing (a policy in it forbids both). Everything that
-//! comes from a snapshot goes through [`Html::text`], which escapes it; tags are written by this module alone.
+//! comes from a snapshot goes through `Html::text`, which escapes it; tags are written by this module alone.
 
 mod map;
 mod parts;
