@@ -216,7 +216,8 @@ where
     };
     std::thread::scope(|scope| {
         for _ in 1..threads {
-            scope.spawn(run);
+            // where no thread can start, those that run do the work
+            let _ = std::thread::Builder::new().spawn_scoped(scope, run);
         }
         run();
     });
