@@ -191,10 +191,10 @@ fn check_referents(heap: &Heap, truth: &Truth) -> Result<(), String> {
         let mut found = HashSet::new();
         let mut keys = HashSet::new();
         let mut own_dict = None;
-        memory.visit_edges(Addr(object.address), ty, heap.types(), &mut |name: EdgeName<'_>, kind, target: Addr| {
+        memory.visit_edges(Addr(object.address), ty, heap.types(), &mut |edge: EdgeName<'_>, kind, target: Addr| {
             let Some((_, target_type)) = heap.object_at(target) else { return };
             edges += 1;
-            if name == EdgeName::Dict {
+            if edge == EdgeName::Dict {
                 own_dict = Some(target.0);
             }
             match kind {
@@ -202,14 +202,16 @@ fn check_referents(heap: &Heap, truth: &Truth) -> Result<(), String> {
                     guessed += 1;
                     *guessed_types.entry(&ty.name).or_default() += 1;
                 }
+                // 3.14 and later: what a frame borrows (a constant, say) is shown to the collector like what it owns
+                EdgeKind::Weak if matches!(name, "generator" | "coroutine" | "async_generator" | "frame") => {}
                 EdgeKind::Weak => return,
                 EdgeKind::Strong => {}
             }
             // keys that are str are owned and not shown to the collector
-            let unshown_key = name == EdgeName::Key && target_type.address.0 == str_type;
+            let unshown_key = edge == EdgeName::Key && target_type.address.0 == str_type;
             // 3.15: a bytearray owns the bytes object that is its storage, and has no tp_traverse to show it (nor
             // has a subclass, whose subtype_traverse asks the base's)
-            let storage = name == EdgeName::Field("ob_bytes_object");
+            let storage = edge == EdgeName::Field("ob_bytes_object");
             if unshown_key || storage {
                 keys.insert(target.0);
             } else {
