@@ -1,6 +1,6 @@
 //! A redacted snapshot says nothing of what its process knew, and everything of what it was made of.
 //!
-//! The target (`tests/targets/secrets.py`) holds a thousand secrets in every kind of payload and writes down the bytes
+//! The target (`tests/targets/planted.py`) holds a thousand secrets in every kind of payload and writes down the bytes
 //! that must not be found.
 
 mod support;
@@ -59,7 +59,7 @@ fn no_secret_is_left_and_everything_else_is() {
     on_every_version(|interpreter| {
         let dir = tempfile::tempdir().unwrap();
         let list = dir.path().join("written");
-        let target = Target::start(interpreter, "secrets.py", &[list.to_str().unwrap()]);
+        let target = Target::start(interpreter, "planted.py", &[list.to_str().unwrap()]);
         let path = |name: &str| dir.path().join(name);
         capture(target.pid, &path("plain"), &[])?;
         capture(target.pid, &path("all"), &["--redact"])?;
