@@ -280,23 +280,15 @@ fn describe(thread: &Tracee) -> meta::Thread {
         Hold::Stopped { .. } => ptrace::getregs(Pid::from_raw(thread.tid)).ok(),
         _ => None,
     };
+    let registers = registers.as_ref().map(by_name).unwrap_or_default();
     meta::Thread {
         tid: thread.tid,
         name: thread.facts.name.clone(),
         state: thread.facts.state.clone(),
         wchan: thread.facts.wchan.clone(),
-        syscall: registers.as_ref().and_then(blocked_in),
-        registers: registers.as_ref().map(by_name).unwrap_or_default(),
+        syscall: meta::Thread::interrupted(&registers),
+        registers,
     }
-}
-
-/// The call that the stop interrupted: the kernel's restart codes (or EINTR) in `rax` tell that the arguments are
-/// still in their registers.
-fn blocked_in(regs: &libc::user_regs_struct) -> Option<meta::Syscall> {
-    let (number, result) = (regs.orig_rax as i64, regs.rax as i64);
-    let interrupted = (-516..=-512).contains(&result) || result == -i64::from(libc::EINTR);
-    let args = [regs.rdi, regs.rsi, regs.rdx, regs.r10, regs.r8, regs.r9];
-    (number >= 0 && interrupted).then(|| meta::Syscall { number, args: args.map(Addr).to_vec() })
 }
 
 fn by_name(regs: &libc::user_regs_struct) -> BTreeMap<String, Addr> {
@@ -321,11 +313,12 @@ mod tests {
 
     #[test]
     fn only_an_interrupted_call_counts_as_blocked() {
-        let futex = blocked_in(&regs(202, -512)).unwrap();
+        let blocked_in = |number, result| meta::Thread::interrupted(&by_name(&regs(number, result)));
+        let futex = blocked_in(202, -512).unwrap();
         assert_eq!((futex.number, futex.args.len(), futex.args[0], futex.args[5]), (202, 6, Addr(0x7f00), Addr(6)));
-        assert!(blocked_in(&regs(232, -4)).is_some() && blocked_in(&regs(230, -516)).is_some());
-        assert_eq!(blocked_in(&regs(-1, -512)), None);
-        assert_eq!(blocked_in(&regs(0, 17)), None);
+        assert!(blocked_in(232, -4).is_some() && blocked_in(230, -516).is_some());
+        assert_eq!(blocked_in(-1, -512), None);
+        assert_eq!(blocked_in(0, 17), None);
     }
 
     #[test]

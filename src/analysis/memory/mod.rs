@@ -125,7 +125,7 @@ impl Found<'_> {
             let mapping = self.mapping_of(item.start).and_then(|i| self.by_mapping.get_mut(i));
             let heap = item.heap.and_then(|i| self.by_heap.get_mut(i));
             for place in mapping.into_iter().chain(heap) {
-                place.iter_mut().zip(rows).for_each(|(sum, here)| *sum += here);
+                place.iter_mut().zip(rows).for_each(|(sum, here)| *sum = sum.saturating_add(here));
             }
         }
     }
@@ -178,7 +178,7 @@ impl Found<'_> {
     fn put(&mut self, row: Row, i: usize, amount: Amount) {
         self.sums.add(row, Some(Part::Mapping(i)), amount);
         if let Some(sum) = self.by_mapping.get_mut(i).and_then(|m| m.get_mut(row as usize)) {
-            *sum += if self.residency.is_some() { amount.resident } else { amount.bytes };
+            *sum = sum.saturating_add(if self.residency.is_some() { amount.resident } else { amount.bytes });
         }
     }
 
@@ -207,7 +207,7 @@ impl Found<'_> {
         let of = |map: &std::collections::BTreeMap<String, u64>, name: &str| map.get(name).copied();
         let shared = of(&process.rollup, "Shared_Clean").zip(of(&process.rollup, "Shared_Dirty"));
         let mut answer = Footprint {
-            resident_bytes: self.told(rows.iter().filter_map(|r| r.resident_bytes).sum()),
+            resident_bytes: self.told(rows.iter().filter_map(|r| r.resident_bytes).fold(0, u64::saturating_add)),
             rss_before_stop: of(&process.memory, "VmRSS"),
             pss_bytes: of(&process.rollup, "Pss"),
             shared_bytes: shared.map(|(clean, dirty)| clean.saturating_add(dirty)),
@@ -306,7 +306,7 @@ impl Found<'_> {
             MapRow {
                 start: mapping.start,
                 end: mapping.end,
-                resident_bytes: self.told(sums.iter().sum()),
+                resident_bytes: self.told(sums.iter().copied().fold(0, u64::saturating_add)),
                 file: mapping.file.as_deref().map(|f| sanitize(f).into_owned()),
                 kind: parts.first().map_or("", |p| p.kind),
                 parts,

@@ -23,9 +23,9 @@ pub struct Amount {
 
 impl Amount {
     pub fn add(&mut self, other: Amount) {
-        self.count += other.count;
-        self.resident += other.resident;
-        self.bytes += other.bytes;
+        self.count = self.count.saturating_add(other.count);
+        self.resident = self.resident.saturating_add(other.resident);
+        self.bytes = self.bytes.saturating_add(other.bytes);
     }
 }
 
@@ -134,7 +134,8 @@ impl Visitor for Adder<'_> {
         let amount = Amount { count: 1, resident: self.resident(start, end), bytes };
         self.sums.rows[row as usize].add(amount);
         if let Some(here) = self.sums.items.last_mut() {
-            here[row as usize] += if self.cursor.is_some() { amount.resident } else { bytes };
+            let bytes = if self.cursor.is_some() { amount.resident } else { bytes };
+            here[row as usize] = here[row as usize].saturating_add(bytes);
         }
         match of {
             // a window's objects are all in one row

@@ -39,7 +39,7 @@ pub(super) fn draw(buffer: &mut Buffer, layout: &Layout, app: &App, pane: &Paths
 fn title(pane: &PathsPane, width: usize) -> String {
     let name = foreign_end(&pane.name, width / 3);
     let at = pane.address.to_string();
-    let called = if name == at { at } else { format!("{name} {at}") };
+    let called = if name.ends_with(&at) { name } else { format!("{name} {at}") };
     let Some(paths) = &pane.paths else { return format!("why {called} is alive") };
     let n = paths.paths.len();
     let retained = paths.retained_bytes.map(|bytes| format!(" · retains {}", text::size(bytes))).unwrap_or_default();
