@@ -115,6 +115,20 @@ fn a_version_to_come_is_a_file() {
     }
 }
 
+/// The scan goes over an image in windows of 1 MiB: what lies across a border is found, and once.
+#[test]
+fn a_static_object_may_lie_across_a_windows_border() {
+    for minor in MINORS {
+        for before in [8, 16, 24] {
+            let mut p = Process::new(minor);
+            furnish(&mut p);
+            p.static_int((1 << 20) - before, 7);
+            let (space, made) = p.finish(true);
+            check(&format!("3.{minor}, {before} bytes before"), &index(&space), &made);
+        }
+    }
+}
+
 #[test]
 fn what_was_freed_or_lies_within_an_object_is_none() {
     for minor in MINORS {

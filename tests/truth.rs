@@ -9,7 +9,7 @@ use pymem_tui::cpython::runtime::Interpreter as Interpreted;
 use pymem_tui::heap::Heap;
 use pymem_tui::progress::Progress;
 use pymem_tui::snapshot::{Addr, Snapshot};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use support::compare::{compare, finish};
 use support::truth::Truth;
@@ -86,9 +86,12 @@ fn nothing_lives_in_the_bins_of_malloc() {
         let is_float = |addr: &&Addr| heap.object_at(**addr).is_some_and(|(_, t)| t.name == "float");
         let (dead, live) = (told("dead "), told("live "));
         let (found, kept) = (dead.iter().filter(is_float).count(), live.iter().filter(is_float).count());
-        let wrong = found > 0 || kept < live.len();
+        let reused = told("reused ").into_iter().filter_map(|addr| heap.object_at(addr)).map(|(_, ty)| &ty.name);
+        let reused: BTreeSet<_> = reused.collect();
+        let wrong = found > 0 || kept < live.len() || !reused.is_empty();
         if wrong {
-            return Err(format!("{found} of {} dead are found, {kept} of {} living", dead.len(), live.len()));
+            let (dead, live) = (dead.len(), live.len());
+            return Err(format!("{found} of {dead} dead are found, {kept} of {live} living, {reused:?} in arrays"));
         }
         Ok(())
     });

@@ -105,7 +105,9 @@ fn check_nothing_more(heap: &Heap, truth: &Truth) -> Result<(), String> {
         let unready_type =
             ty.is_metatype() && heap.types().id_of(addr).is_some_and(|t| !heap.types().get(t).is_ready());
         if true_type.is_some_and(|t| t.is_own()) || tracked || !ty.is_ready() || unready_type {
-            extra.entry(ty.name.clone()).or_default().push(format!("{addr} in {:?}", piece_of(heap, addr)));
+            let words = [-2i64, -1, 0, 1, 2, 3].map(|i| memory.reader.u64(addr + (i * 8) as u64).unwrap_or_default());
+            let told = format!("{addr} in {:?}, words from its GC header on {words:x?}", piece_of(heap, addr));
+            extra.entry(ty.name.clone()).or_default().push(told);
         }
     }
     finish([some("objects are in the index and not in the target", &extra)])

@@ -15,7 +15,7 @@ use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub const IMAGE: u64 = 0x5555_0000_0000;
-const DATA: std::ops::Range<u64> = 0x10000..0x40000;
+const DATA: std::ops::Range<u64> = 0x10000..MIB + 0x10000;
 /// Where a C program that is not position-independent has its heap: addresses that fit 32 bits.
 pub const LOW: u64 = 0x2000_0000;
 pub const HEAP: u64 = 0x5555_1000_0000;
@@ -255,8 +255,19 @@ impl Process {
     }
 
     pub fn int(&mut self, value: u32) -> u64 {
+        let at = self.alloc(self.long_digits() + 4);
+        self.int_at(at, value)
+    }
+
+    /// One that a compiler placed in the image's data, so far from its beginning.
+    pub fn static_int(&mut self, offset: u64, value: u32) -> u64 {
+        let at = self.int_at(IMAGE + offset, value);
+        self.space.put(at + self.of("PyObject", "ob_refcnt"), self.encoding.static_count);
+        at
+    }
+
+    fn int_at(&mut self, at: u64, value: u32) -> u64 {
         let digits = self.long_digits();
-        let at = self.alloc(digits + 4);
         self.head(at, "int");
         // one digit: ob_size 1, or lv_tag (digits << 3 | sign) since 3.12
         if self.encoding.tagged_int {
