@@ -140,6 +140,68 @@ const WAITS_IN: [(&str, &str); 6] = [
     ("in executor", "executor"),
 ];
 
+/// What the command `threads` and the first page say of circles through threads, and of loops that do not turn.
+fn told_of_threads(target: &Target, answer: &Tasks, heap: &Heap) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let threads = pymem_tui::analysis::threads::threads(heap);
+    let name = |id: &u64| threads.threads.iter().find(|t| t.native_id == Some(*id)).and_then(|t| t.name.clone());
+    let mut found: Vec<BTreeSet<String>> =
+        threads.deadlocks.iter().map(|members| members.iter().filter_map(name).collect()).collect();
+    let mut expected: Vec<BTreeSet<String>> = lines::<Mixed>(target, "mixed").into_iter().map(|m| m.threads).collect();
+    found.sort();
+    expected.sort();
+    if found != expected {
+        wrong.push(format!("`threads` tells deadlocks of {found:?}, not {expected:?}: {:?}", threads.explained));
+    }
+    let findings = pymem_tui::analysis::verdict::tasks(answer, &threads);
+    let said: BTreeSet<String> =
+        findings.iter().map(|f| f.text()).filter(|t| t.contains("the event loop of")).collect();
+    let mut told = BTreeSet::new();
+    for (thread, task, at) in lines::<(String, String, Option<(String, u32)>)>(target, "blocked") {
+        let at = at.map(|(function, line)| {
+            // up to 3.10 a code object knows its last name only
+            let bare = function.rsplit('.').next().unwrap_or_default().to_owned();
+            [function, bare].map(|f| format!("{f}() tasks.py:{line} "))
+        });
+        let is_it = |s: &&String| {
+            let begins = s.starts_with(&format!("the event loop of {thread} is blocked in "));
+            let ends = s.ends_with(&format!("in task {task}: no other task of it goes on"));
+            begins && ends && at.as_ref().is_none_or(|names| names.iter().any(|n| s.contains(n.as_str())))
+        };
+        match said.iter().find(is_it) {
+            Some(sentence) => drop(told.insert(sentence.clone())),
+            None => wrong.push(format!("nothing says that {task} blocks the loop of {thread} at {at:?}: {said:?}")),
+        }
+    }
+    if told != said {
+        wrong.push(format!("of blocked loops is told {said:?}, and should be {told:?}"));
+    }
+    wrong
+}
+
+/// Each task of a diamond stands once with what it awaits, the bottom twice, the second time as one that is shared.
+fn told_of_diamonds(target: &Target, answer: &Tasks) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for [top, left, bottom, right] in lines::<[u64; 4]>(target, "diamond") {
+        let rows = answer.forest.iter().filter(|r| [top, left, bottom, right].contains(&r.address.0));
+        let found: Vec<_> = rows.map(|r| (r.address.0, r.depth, r.shared, r.cycle)).collect();
+        let line = |of, depth, shared| (of, depth, shared, None);
+        let under = |first, second| {
+            vec![
+                line(top, 0, false),
+                line(first, 1, false),
+                line(bottom, 2, false),
+                line(second, 1, false),
+                line(bottom, 2, true),
+            ]
+        };
+        if found != under(left, right) && found != under(right, left) {
+            wrong.push(format!("a diamond is drawn as {found:?}"));
+        }
+    }
+    wrong
+}
+
 fn differences(target: &Target, answer: &Tasks, heap: &Heap) -> Vec<String> {
     let by_address: BTreeMap<u64, &Task> = answer.tasks.iter().map(|t| (t.address.0, t)).collect();
     let told: Vec<Told> = lines(target, "task");
@@ -189,6 +251,8 @@ fn differences(target: &Target, answer: &Tasks, heap: &Heap) -> Vec<String> {
             wrong.push(format!("{wait:?} should be {told:?}"));
         }
     }
+    wrong.extend(told_of_threads(target, answer, heap));
+    wrong.extend(told_of_diamonds(target, answer));
     let several = heap.interpreter().interpreters.len() > 1;
     let elsewhere: Vec<(i64, Vec<u64>)> = lines(target, "elsewhere");
     for (interpreter, tasks) in &elsewhere {

@@ -26,7 +26,9 @@ pub use memory::{
     ArenaRow, Arenas, Footprint, LargeBlock, MallocHeapRow, MapPart, MapRow, MemoryFinding, MemoryRow, Share,
 };
 pub use processes::{ProcessRow, Processes};
-pub use retained::{Accumulated, Leaks, PathStep, Paths, Retained, RetainedRow, RetainedType, RetainedTypes, Suspect};
+pub use retained::{
+    Accumulated, Leaks, PathStep, Paths, Retained, RetainedRow, RetainedType, RetainedTypes, Retaining, Suspect,
+};
 pub use tasks::{Future, Group, Task, TaskTotals, Tasks, TreeRow, Verdict, WaitsIn};
 pub use threads::{Certainty, Frame, Local, Place, Thread, Threads, Wait};
 pub use verdict::{Aspect, Finding, Phrase, Severity, Subject};

@@ -3,7 +3,7 @@
 //!
 //! A row is an object or a group of roots. What lies below a row is asked for with it.
 
-use super::answers::{Retained, RetainedRow};
+use super::answers::{Retained, RetainedRow, Retaining};
 use super::describe::{DEFAULT_WIDTH, describe, describe_at};
 use super::paths::Search;
 use super::{roots, tasks};
@@ -59,6 +59,21 @@ pub fn rows(heap: &Heap, which: Which, offset: u64, limit: u64, progress: &Progr
         Which::Types => window(view.types()?, offset, limit),
     };
     Ok(Retained { objects, total, heap_bytes: tree.retained(Node::All), offset })
+}
+
+/// What each task and each thread keeps alive, as [`rows`] of them say it.
+pub fn retaining(heap: &Heap, progress: &Progress) -> Result<Retaining, Cancelled> {
+    let tree = heap.dominators(progress)?;
+    let mut found = Retaining::default();
+    for (id, address) in tasks::addresses(heap) {
+        found.tasks.insert(address, tree.retained(Node::Object(id)));
+    }
+    for (i, group) in heap.roots(progress)?.groups().iter().enumerate() {
+        if let RootKind::Thread(thread) = group.kind {
+            found.threads.insert(thread.ident, tree.retained(Node::Group(GroupId(i as u32))));
+        }
+    }
+    Ok(found)
 }
 
 /// What a node immediately dominates, by type, the largest sum first: the type's name, how many, their bytes.

@@ -24,7 +24,7 @@ pub use report::Report;
 pub use retained::{By, Path, Retained, Types};
 pub use shell::{Completions, Man};
 pub use taking::{ModeArg, Taking};
-pub use tasks::Tasks;
+pub use tasks::{Tasks, Threads};
 
 use crate::snapshot::Addr;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum, error::ErrorKind};
@@ -236,10 +236,7 @@ pub enum Command {
     Tasks(tasks::Tasks),
     /// Every thread: state, system call, who holds the GIL, its stack
     #[command(visible_alias = "find-all-threads")]
-    Threads {
-        #[command(flatten)]
-        source: Source,
-    },
+    Threads(tasks::Threads),
     /// The same with the variables of every frame
     #[command(visible_alias = "find-all-stacks")]
     Stacks {

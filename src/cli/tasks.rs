@@ -1,4 +1,4 @@
-//! Arguments of `tasks`.
+//! Arguments of `tasks` and `threads`.
 
 use super::Source;
 use clap::{Args, ValueEnum};
@@ -17,6 +17,19 @@ pub struct Tasks {
     /// Only tasks with this part in the name of their coroutine, or of one that it awaits
     #[arg(long, value_name = "PART")]
     pub coro: Option<String>,
+    /// With the bytes that would go with each task, most first
+    #[arg(long)]
+    pub retained: bool,
+}
+
+/// Which threads.
+#[derive(Debug, Args)]
+pub struct Threads {
+    #[command(flatten)]
+    pub source: Source,
+    /// With the bytes that would go with each thread, most first
+    #[arg(long)]
+    pub retained: bool,
 }
 
 /// How far a task is.

@@ -9,7 +9,7 @@ pub(super) use report::findings;
 use super::watch;
 use crate::analysis::answers::{
     Direction, Edges, Graph, Hex, Hit, Leaks, ModuleReport, ObjectDetail, Objects, Paths, Retained, RetainedTypes,
-    SnapshotInfo, Strings, Tasks, Threads, Types,
+    Retaining, SnapshotInfo, Strings, Tasks, Threads, Types,
 };
 use crate::analysis::answers::{Footprint, Waste};
 use crate::analysis::query::objects::Query;
@@ -95,6 +95,11 @@ pub(super) fn paths(asked: &Asked, address: Addr, limit: u64) -> Result<Paths> {
 pub(super) fn retained(asked: &Asked, which: retained::Which, limit: u64) -> Result<Retained> {
     let work = |progress: &_| retained::rows(&asked.heap, which, 0, limit, progress);
     Ok(watch::cancellable("linking", asked.quiet, work)?)
+}
+
+/// What each task and thread keeps alive.
+pub(super) fn retaining(asked: &Asked) -> Result<Retaining> {
+    Ok(watch::cancellable("linking", asked.quiet, |progress| retained::retaining(&asked.heap, progress))?)
 }
 
 pub(super) fn leaks(asked: &Asked) -> Result<Leaks> {
@@ -207,10 +212,16 @@ pub(super) fn threads(asked: &Asked) -> Threads {
 }
 
 /// `locals`: with the variables of every frame. `rows`: so many lines are going to be printed.
-pub(super) fn tasks(asked: &Asked, args: &cli::Tasks, locals: bool, rows: Option<usize>) -> Tasks {
+pub(super) fn tasks(
+    asked: &Asked,
+    args: &cli::Tasks,
+    locals: bool,
+    rows: Option<usize>,
+    retaining: Option<Retaining>,
+) -> Tasks {
     let state = args.state.map(|state| state.name().to_owned());
     let filter = tasks::Filter { state, name: args.name.clone(), coro: args.coro.clone() };
-    tasks::tasks(&asked.heap, &tasks::Ask { filter, locals, rows })
+    tasks::tasks(&asked.heap, &tasks::Ask { filter, locals, rows, retaining: retaining.map(Arc::new) })
 }
 
 /// Adds the objects that words of `hex` point to, and the one its address lies in.

@@ -1,7 +1,7 @@
 //! The commands that ask about objects.
 
 use super::{ask, harmless, print, report_options, source, warn};
-use crate::analysis::answers::Direction;
+use crate::analysis::answers::{Direction, Retaining};
 use crate::cli::{At, Common, Module, Objects, Show, Source, Tasks};
 use crate::report::{ObjectWriter, Stacks};
 use ask::Asked;
@@ -35,9 +35,12 @@ pub(super) fn strings(source: &Source, bytes: bool, common: &Common) -> anyhow::
     print(ask::strings(&asked, bytes), &asked.info, &asked.problems, common)
 }
 
-pub(super) fn threads(source: &Source, locals: bool, common: &Common) -> anyhow::Result<()> {
+pub(super) fn threads(source: &Source, locals: bool, retained: bool, common: &Common) -> anyhow::Result<()> {
     let mut asked = open(source, common)?;
-    let threads = ask::threads(&asked);
+    let mut threads = ask::threads(&asked);
+    if let Some(retaining) = retaining(&mut asked, retained)? {
+        retaining.order(&mut threads);
+    }
     asked.problems.extend(threads.problems.iter().cloned());
     if locals {
         return print(Stacks(threads), &asked.info, &asked.problems, common);
@@ -48,9 +51,20 @@ pub(super) fn threads(source: &Source, locals: bool, common: &Common) -> anyhow:
 pub(super) fn tasks(args: &Tasks, common: &Common) -> anyhow::Result<()> {
     let mut asked = open(&args.source, common)?;
     let rows = report_options(common).rows().map(|rows| usize::try_from(rows).unwrap_or(usize::MAX));
-    let tasks = ask::tasks(&asked, args, common.json, rows);
+    let retaining = retaining(&mut asked, args.retained)?;
+    let tasks = ask::tasks(&asked, args, common.json, rows, retaining);
     asked.problems.extend(tasks.problems.iter().cloned());
     print(tasks, &asked.info, &asked.problems, common)
+}
+
+/// What tasks and threads keep alive, if that is `wanted`, and what could not be read for it.
+fn retaining(asked: &mut Asked, wanted: bool) -> anyhow::Result<Option<Retaining>> {
+    if !wanted {
+        return Ok(None);
+    }
+    let found = ask::retaining(asked)?;
+    asked.problems.extend(ask::roots_problems(asked));
+    Ok(Some(found))
 }
 
 pub(super) fn objects(args: &Objects, common: &Common) -> anyhow::Result<()> {

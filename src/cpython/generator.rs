@@ -5,6 +5,7 @@
 use super::frame::FrameSlots;
 use super::layout::{FrameStateVariant, FrameVariant, LineTableVariant};
 use super::memory::Memory;
+use super::thread::StackFrame;
 use super::types::TypeTable;
 use crate::snapshot::Addr;
 
@@ -32,6 +33,19 @@ impl GeneratorState {
             GeneratorState::Finished => "finished",
         }
     }
+}
+
+/// What a chain of awaits needs of one that is part of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Step {
+    /// How far it is.
+    pub state: GeneratorState,
+    /// `None` once it has finished.
+    pub frame: Option<StackFrame>,
+    /// The slots of the frame.
+    pub slots: Option<FrameSlots>,
+    /// What it awaits or yields from, when it is suspended.
+    pub awaited: Option<Addr>,
 }
 
 /// `co_localspluskinds` (`Include/internal/pycore_code.h`).
@@ -108,10 +122,14 @@ impl Memory<'_> {
 
     /// The slots of its frame; `None` once it has finished.
     pub fn generator_slots(&self, generator: Addr) -> Option<FrameSlots> {
-        let g = &self.layout.structs.generator;
         if self.generator_state(generator)? == GeneratorState::Finished {
             return None;
         }
+        self.slots_of(generator)
+    }
+
+    fn slots_of(&self, generator: Addr) -> Option<FrameSlots> {
+        let g = &self.layout.structs.generator;
         match self.layout.variants.frame {
             FrameVariant::Embedded => self.embedded_slots(generator + g.gi_iframe?),
             FrameVariant::Object => self.object_slots(self.reader.pointer(generator + g.gi_frame?)?),
@@ -135,8 +153,23 @@ impl Memory<'_> {
         if self.generator_state(generator)? != GeneratorState::Suspended {
             return None;
         }
+        self.awaited_in(generator, &self.generator_slots(generator)?)
+    }
+
+    /// State, frame, slots and what is awaited, each read once.
+    pub fn step(&self, generator: Addr) -> Option<Step> {
+        let state = self.generator_state(generator)?;
+        if state == GeneratorState::Finished {
+            return Some(Step { state, frame: None, slots: None, awaited: None });
+        }
+        let frame = self.frame_of(generator);
+        let slots = self.slots_of(generator);
+        let suspended = slots.filter(|_| state == GeneratorState::Suspended);
+        Some(Step { state, frame, slots, awaited: suspended.and_then(|slots| self.awaited_in(generator, &slots)) })
+    }
+
+    fn awaited_in(&self, generator: Addr, slots: &FrameSlots) -> Option<Addr> {
         let g = &self.layout.structs.generator;
-        let slots = self.generator_slots(generator)?;
         let below_top = |n: u64| {
             let i = slots.used.checked_sub(n).filter(|i| *i >= slots.locals)?;
             self.stack_ref(slots.first + i * 8).filter(|a| !a.is_null())

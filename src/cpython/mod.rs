@@ -23,7 +23,7 @@ mod version;
 
 pub use edges::{AttributeStore, EdgeKind, EdgeName, Visitor};
 pub use frame::FrameSlots;
-pub use generator::GeneratorState;
+pub use generator::{GeneratorState, Step};
 pub use kind::Kind;
 pub use lines::Position;
 pub use lock::{ASYNC_EXIT, EXIT, Entered, ExceptionTables, Word};

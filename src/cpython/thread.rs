@@ -182,10 +182,15 @@ impl Memory<'_> {
 
     /// The frame of a generator, coroutine or async generator, wherever it stands; `None` once it has finished.
     pub fn generator_frame(&self, generator: Addr) -> Option<StackFrame> {
-        let g = &self.layout.structs.generator;
         if self.generator_state(generator)? == GeneratorState::Finished {
             return None;
         }
+        self.frame_of(generator)
+    }
+
+    /// The frame of one that has not finished.
+    pub(super) fn frame_of(&self, generator: Addr) -> Option<StackFrame> {
+        let g = &self.layout.structs.generator;
         match self.layout.variants.frame {
             FrameVariant::Object => self.object_frame(self.reader.pointer(generator + g.gi_frame?)?),
             FrameVariant::Embedded => self.embedded_frame(generator + g.gi_iframe?),

@@ -2,7 +2,7 @@
 
 use super::{Page, Report};
 use crate::analysis::answers::{Tasks, TreeRow};
-use crate::text::count;
+use crate::text::{count, size};
 use std::io;
 
 /// Levels that are indented.
@@ -33,7 +33,11 @@ impl Report for Tasks {
         if self.forest.is_empty() {
             page.dim("no unfinished tasks")?;
         }
-        self.forest.iter().try_for_each(|row| self.row(page, row))
+        let retained = self.is_retained();
+        if retained {
+            page.dim(&format!("{:>10}", "retained"))?;
+        }
+        self.forest.iter().try_for_each(|row| self.row(page, row, retained))
     }
 
     fn total(&self) -> u64 {
@@ -55,9 +59,18 @@ fn wakers(verdict: &crate::analysis::answers::Verdict) -> String {
 }
 
 impl Tasks {
-    fn row(&self, page: &mut Page, row: &TreeRow) -> io::Result<()> {
+    fn is_retained(&self) -> bool {
+        self.forest.iter().any(|row| row.retained_bytes.is_some())
+    }
+
+    fn row(&self, page: &mut Page, row: &TreeRow, retained: bool) -> io::Result<()> {
         let [name, coro, place, waits] = &row.label;
-        let indent = "  ".repeat(row.depth.min(MAX_INDENT) as usize);
+        // a column of its own, before the trees
+        let retained = match (retained, row.retained_bytes) {
+            (false, _) => String::new(),
+            (true, bytes) => format!("{:>10}  ", bytes.map(size).unwrap_or_default()),
+        };
+        let indent = retained + &"  ".repeat(row.depth.min(MAX_INDENT) as usize);
         let verdict = row.cycle.and_then(|c| Some((c, self.verdicts.get(c)?)));
         let cycle = match verdict {
             Some((c, verdict)) if verdict.deadlock => page.styled(&format!("  ✗ deadlock {}", c + 1), "1;31"),

@@ -13,7 +13,7 @@ use super::panes::tree::NodeId;
 use super::panes::{Pane, Sight};
 use super::theme::Theme;
 use super::view::layout::Layout;
-use crate::analysis::answers::{Aspect, Finding, Footprint, Severity, SnapshotInfo, Types};
+use crate::analysis::answers::{Aspect, Finding, Footprint, Retaining, Severity, SnapshotInfo, Types};
 use crate::progress::Reading;
 use crate::worker::protocol::{Answer, Request, SourceId, Stage, Ticket};
 use std::collections::HashMap;
@@ -103,6 +103,10 @@ pub struct App {
     pub retained: RetainedByType,
     /// Waits for it.
     pub dominating: Slot,
+    /// What tasks and threads keep alive, once it is known.
+    pub retaining: Option<Arc<Retaining>>,
+    /// Waits for it.
+    pub weighing: Slot,
     /// Wait for the findings of each aspect.
     pub asked: [Slot; Aspect::ALL.len()],
     /// What the worker does now.
@@ -155,6 +159,8 @@ impl App {
             adding_up: Slot::default(),
             retained: RetainedByType::default(),
             dominating: Slot::default(),
+            retaining: None,
+            weighing: Slot::default(),
             asked: Default::default(),
             work: None,
             history: History::new(Pane::Overview(OverviewPane::default()), "Overview"),
@@ -247,11 +253,17 @@ impl App {
                 self.refresh();
                 return None;
             }
+            Answer::Retaining(retaining) if self.weighing.accept(ticket, true).is_some() => {
+                self.retaining = Some(retaining);
+                self.refresh();
+                return None;
+            }
             other => return Some(other),
         };
         if self.asked.iter_mut().any(|slot| slot.accept(ticket, true).is_some()) {
             if aspect == Aspect::Leaks {
                 self.dominating.want(Request::RetainedTypes, &mut self.desk); // likewise
+                self.weighing.want(Request::Retaining, &mut self.desk);
             }
             if aspect == Aspect::Memory {
                 self.adding_up.want(Request::Memory, &mut self.desk); // it is there now
@@ -274,6 +286,8 @@ impl App {
     pub fn refresh(&mut self) {
         match self.history.here_mut() {
             Pane::Types(pane) => pane.replace(&self.types, &self.retained, &mut self.desk),
+            Pane::Tasks(pane) => pane.weigh(self.retaining.as_ref()),
+            Pane::Threads(pane) => pane.weigh(self.retaining.as_ref()),
             Pane::Overview(pane) => {
                 pane.replace(&self.findings, &self.types);
                 pane.footprint.clone_from(&self.footprint);

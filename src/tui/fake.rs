@@ -297,6 +297,7 @@ pub fn reply(ticket: Ticket, request: &Request) -> Update {
         Request::Tasks => Answer::Tasks(Arc::new(waits::tasks())),
         Request::Retained { by, offset, limit } => Answer::Retained(waits::retained(*by, *offset, *limit)),
         Request::RetainedTypes => Answer::RetainedTypes(Arc::new(waits::retained_types())),
+        Request::Retaining => Answer::Retaining(Arc::new(waits::retaining())),
         Request::Paths { address, .. } => Answer::Paths(Box::new(waits::paths(*address))),
         Request::Memory => Answer::Memory(Arc::new(waits::footprint())),
         Request::Locals { generator } => Answer::Locals(waits::locals(*generator)),

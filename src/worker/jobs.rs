@@ -151,6 +151,10 @@ impl Context {
                 Some(types) => Outcome::of(Answer::RetainedTypes(types)),
                 None => Outcome::Refused("what types keep alive is not worked out yet".into()),
             }),
+            Request::Retaining => Some(match self.known.retaining_if_known() {
+                Some(retaining) => Outcome::of(Answer::Retaining(retaining)),
+                None => Outcome::Refused("what tasks and threads keep alive is not worked out yet".into()),
+            }),
             // of these a window costs a pass over an array
             Request::Retained { by: RetainedBy::Object(_) | RetainedBy::Objects | RetainedBy::Group(_), .. }
                 if heap.built_dominators().is_some() =>

@@ -2,8 +2,8 @@
 //!
 //! Two jobs that want the same wait for the same answer, and each can still be cancelled by itself.
 
-use crate::analysis::answers::{Aspect, Finding, Footprint, Leaks, RetainedTypes, Tasks, Threads};
-use crate::analysis::{leaks, memory, tasks, threads, types, verdict};
+use crate::analysis::answers::{Aspect, Finding, Footprint, Leaks, RetainedTypes, Retaining, Tasks, Threads};
+use crate::analysis::{leaks, memory, retained, tasks, threads, types, verdict};
 use crate::heap::Heap;
 use crate::progress::{Cancelled, Progress};
 use std::sync::{Arc, Mutex, OnceLock, TryLockError};
@@ -76,6 +76,7 @@ pub(super) struct Known {
     memory: Once<Footprint>,
     leaks: Once<Leaks>,
     retained_types: Once<RetainedTypes>,
+    retaining: Once<Retaining>,
     linking: Gate,
     rooting: Gate,
     dominating: Gate,
@@ -125,8 +126,9 @@ impl Known {
 
     fn leaks(&self, heap: &Heap, progress: &Progress) -> Result<Arc<Leaks>, Cancelled> {
         self.dominators(heap, progress)?;
-        // worked out here, so that whoever is told of leaks can be shown the types as well
+        // worked out here, so that whoever is told of leaks can be shown the types, tasks and threads as well
         self.retained_types(heap, progress)?;
+        self.retaining.get_or_make(progress, || retained::retaining(heap, progress))?;
         self.leaks.get_or_make(progress, || leaks::leaks(heap, progress))
     }
 
@@ -137,6 +139,11 @@ impl Known {
 
     pub(super) fn retained_types_if_known(&self) -> Option<Arc<RetainedTypes>> {
         self.retained_types.get()
+    }
+
+    /// What each task and thread keeps alive.
+    pub(super) fn retaining_if_known(&self) -> Option<Arc<Retaining>> {
+        self.retaining.get()
     }
 
     /// What stands out, seen from one side; more important findings first.

@@ -6,7 +6,7 @@
 
 use crate::analysis::answers::{
     Aspect, Direction, Edges, Finding, Footprint, Hex, Local, ObjectDetail, Objects, Paths, Retained, RetainedTypes,
-    SnapshotInfo, Tasks, Threads, Types,
+    Retaining, SnapshotInfo, Tasks, Threads, Types,
 };
 use crate::progress::Reading;
 use crate::snapshot::Addr;
@@ -142,6 +142,8 @@ pub enum Request {
     },
     /// What each type's objects keep alive; refused as long as dominators are not known.
     RetainedTypes,
+    /// What each task and each thread keeps alive; likewise.
+    Retaining,
     /// Why an object is alive: paths from roots. The first one builds the references of the whole heap, with progress.
     Paths {
         /// The object.
@@ -211,6 +213,8 @@ pub enum Answer {
     Retained(Retained),
     /// To [`Request::RetainedTypes`].
     RetainedTypes(Arc<RetainedTypes>),
+    /// To [`Request::Retaining`].
+    Retaining(Arc<Retaining>),
     /// To [`Request::Paths`].
     Paths(Box<Paths>),
     /// To [`Request::Memory`].

@@ -209,6 +209,31 @@ def library():
     start("event", NEVER.wait, waits("Event.wait"))
     start("in-semaphore", in_semaphore, waits("Event.wait"))
     start("semaphore", on_semaphore, waits("Semaphore.acquire", candidates=["in-semaphore"]))
+    bounded, bare, inside_bounded, has_bare = threading.BoundedSemaphore(1), threading.Semaphore(1), threading.Event(), threading.Event()
+
+    def in_bounded():
+        with bounded:
+            inside_bounded.set()
+            NEVER.wait()
+
+    def on_bounded():
+        inside_bounded.wait()
+        bounded.acquire()
+
+    def in_bare():
+        bare.acquire()
+        has_bare.set()
+        NEVER.wait()
+
+    def on_bare():
+        has_bare.wait()
+        bare.acquire()
+
+    start("in-bounded", in_bounded, waits("Event.wait"))
+    start("bounded", on_bounded, waits("Semaphore.acquire", candidates=["in-bounded"]))
+    start("in-bare", in_bare, waits("Event.wait"))
+    start("bare-semaphore", on_bare, waits("Semaphore.acquire", candidates=["in-bare"]))
+    start("other-bare-semaphore", on_bare, waits("Semaphore.acquire", candidates=["in-bare"]))
     start("get", jobs.get, waits("Queue.get"))
     start("put", lambda: full.put(2), waits("Queue.put"))
     start("join-queue", full.join, waits("Queue.join"))
@@ -221,6 +246,51 @@ def library():
     TOLD["nested"].update(b=locks[1], c=locks[2])
     start("after", after_with, waits("Event.wait"))
     TOLD["after"]["lock"] = threading.Lock()
+
+
+def semaphores_in_a_ring():
+    """They wait for each other, but whoever releases a semaphore need not have acquired it: no deadlock is certain."""
+    one, other, meeting = threading.Semaphore(1), threading.BoundedSemaphore(1), threading.Barrier(2)
+
+    def take(first, second):
+        with first:
+            meeting.wait()
+            with second:
+                pass
+
+    start("semaphores-0", lambda: take(one, other), waits("Semaphore.acquire", candidates=["semaphores-1"]))
+    start("semaphores-1", lambda: take(other, one), waits("Semaphore.acquire", candidates=["semaphores-0"]))
+
+
+def pools():
+    """A pool whose only thread waits for a job in its own queue, and one of two whose other thread may do it yet. Starts
+    their threads, which are the pools' own."""
+    def outer(begun, pool):
+        begun.set()
+        pool.submit(int).result()
+
+    def other(begun, _):
+        begun.set()
+        NEVER.wait()
+
+    def pool(name, others):
+        made = concurrent.futures.ThreadPoolExecutor(1 + others, thread_name_prefix=name)
+        for job in [other] * others + [outer]:
+            begun = threading.Event()
+            made.submit(job, begun, made)
+            begun.wait()
+        POOLS.append(made)
+        for thread in made._threads:
+            is_outer = thread.name.endswith("_%d" % others)
+            TOLD[thread.name] = {"waits": waits("Future.result" if is_outer else "Event.wait"), "holds": [], "thread": thread}
+            THREADS.append(thread)
+
+    pool("full", 0)
+    pool("roomy", 1)
+    DEADLOCKS.append(["full_0"])
+
+
+POOLS = []
 
 
 def suspended():
@@ -294,12 +364,13 @@ def main():
     ring("three", [threading.Lock() for _ in range(3)], "Lock")
     ring("rlock", [threading.RLock() for _ in range(2)], "RLock", "owner")
     ring("conditions", [threading.Condition(threading.Lock()) for _ in range(2)], "Lock", "frame", lambda c: c._lock)
-    for make in (joined, alone, lambda: chain(8), bare, timed, library, suspended, importing):
+    for make in (joined, alone, lambda: chain(8), bare, timed, library, semaphores_in_a_ring, suspended, importing):
         make()
     if "busy" in sys.argv:
         busy()
     for thread in THREADS:
         thread.start()
+    pools()
     # twice in a row, as a thread may pass one lock on its way to another
     times = 0
     while times < 5:

@@ -5,11 +5,14 @@ Prints `task JSON` for each task: id, name, coroutine, the chain of awaits (id, 
 it waits for; `cycle JSON` for each circle: the ids of its tasks and whether it ends by itself; `lock JSON` for each lock: its id
 and the id of the task that holds it, the line of its `async with`; `semaphore JSON`: the tasks inside, and the one holder if that is certain;
 `worker N`: the native id of the executor's thread; `waits JSON`: the name of a task, what it waits in, the file descriptor; `mixed JSON`:
-tasks and the names of threads that wait for each other; `elsewhere JSON`: the id of a subinterpreter and its tasks. Then `ready PID`. Runs on CPython 3.8 to 3.15; with uvloop where FOLDER has it.
+tasks and the names of threads that wait for each other; `blocked JSON`: a thread inside a task of its loop: its name, the task's, the
+function and the line that it is in, or null where that is the library's; `diamond JSON`: the tasks from its top to its bottom, and the one
+between that comes second; `elsewhere JSON`: the id of a subinterpreter and its tasks. Then `ready PID`. Runs on CPython 3.8 to 3.15; with uvloop where FOLDER has it.
 """
 import asyncio
 import asyncio.futures
 import asyncio.tasks
+import concurrent.futures
 import contextlib
 import ctypes
 import inspect
@@ -18,6 +21,7 @@ import os
 import socket
 import sys
 import threading
+import time
 
 ctypes.CDLL(None).prctl(0x59616D61, ctypes.c_ulong(-1), 0, 0, 0)  # PR_SET_PTRACER, any
 FOREVER = 10**6
@@ -29,6 +33,8 @@ THREADS = {}  # native ids, by the id of the loop
 SEMAPHORES = []
 WAITS = []
 MIXED = []
+BLOCKED = []
+DIAMONDS = []
 UVLOOP = "uvloop" in sys.argv
 if UVLOOP:
     sys.path.insert(0, sys.argv[sys.argv.index("uvloop") + 1])
@@ -115,7 +121,7 @@ async def diamond():
     async def top():
         await asyncio.gather(left, right)
 
-    start(top(), "top")
+    DIAMONDS.append([id(task) for task in (start(top(), "top"), left, bottom, right)])
 
 
 def line_of(mark):
@@ -436,6 +442,7 @@ async def blocking(over):
         asyncio.run_coroutine_threadsafe(never(), loop).result()
 
     start(blocks(), "blocks")
+    BLOCKED.append([threading.current_thread().name, "blocks", None])
     MIXED.append({"tasks": [], "threads": [threading.current_thread().name]})
 
 
@@ -450,14 +457,83 @@ async def holding_across(over):
 
     async def wants():
         over()
-        with lock:
+        with lock:  # wants
             pass
 
     held = start(holds(), "holds")
     await settle()
     start(wants(), "wants")
+    BLOCKED.append([threading.current_thread().name, "wants", ["holding_across.<locals>.wants", line_of("wants")]])
     # the task waits for the timer, which the loop does not come to
     MIXED.append({"tasks": [id(held)], "threads": [threading.current_thread().name]})
+
+
+async def full_pool(over):
+    """A pool's only thread waits for a task that waits for a job in the pool's queue."""
+    loop = asyncio.get_running_loop()
+    pool = concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix="full")
+    HELD.append(pool)
+    names = []
+
+    async def queued():
+        await loop.run_in_executor(pool, int)
+
+    def work():
+        names.append(threading.current_thread().name)
+        asyncio.run_coroutine_threadsafe(queued(), loop).result()
+
+    async def begins():
+        await loop.run_in_executor(pool, work)
+
+    start(begins(), "begins")
+    while not pool._work_queue.qsize() or not names:
+        await asyncio.sleep(0)
+    inner = next(t for t in asyncio.all_tasks() if t.get_coro().__name__ == "queued")
+    MIXED.append({"tasks": [id(inner)], "threads": names})
+    over()
+
+
+async def roomy_pool(over):
+    """The same with a second thread, which may do the job when it is done with its own."""
+    loop = asyncio.get_running_loop()
+    pool = concurrent.futures.ThreadPoolExecutor(2, thread_name_prefix="roomy")
+    HELD.append(pool)
+    stop, begun = threading.Event(), threading.Event()
+
+    def other():
+        begun.set()
+        stop.wait()
+
+    async def queued():
+        await loop.run_in_executor(pool, int)
+
+    def work():
+        asyncio.run_coroutine_threadsafe(queued(), loop).result()
+
+    async def begins(job):
+        await loop.run_in_executor(pool, job)
+
+    start(begins(other), "other")
+    while not begun.is_set():
+        await asyncio.sleep(0)
+    start(begins(work), "may go on")
+    while not pool._work_queue.qsize():
+        await asyncio.sleep(0)
+    over()
+
+
+async def sleeping(over):
+    """A task calls time.sleep, so that its loop does not come to those that are ready."""
+    async def naps():
+        over()
+        time.sleep(FOREVER)  # naps
+
+    async def ready():
+        pass
+
+    start(naps(), "naps")
+    start(ready(), "ready")
+    BLOCKED.append([threading.current_thread().name, "naps", ["sleeping.<locals>.naps", line_of("naps")]])
 
 
 async def in_a_thread(over):
@@ -505,6 +581,10 @@ def tell():
         print("waits", json.dumps(one))
     for one in MIXED:
         print("mixed", json.dumps(one))
+    for one in BLOCKED:
+        print("blocked", json.dumps(one))
+    for one in DIAMONDS:
+        print("diamond", json.dumps(one))
     for task in TOLD:
         coroutine = task.get_coro()
         state = "cancelled" if task.cancelled() else "finished" if task.done() else "pending"
@@ -581,6 +661,9 @@ run(in_a_thread)
 run(crossing)
 run(blocking)
 run(holding_across)
+run(full_pool)
+run(roomy_pool)
+run(sleeping)
 threading.Event().wait(0.2)  # the loops go to sleep
 tell()
 threading.Event().wait()

@@ -1,9 +1,12 @@
 //! What keeps an object alive, what would go with it, and what looks like a leak, as answers.
 
+use super::Threads;
 use super::{EdgeRow, Total, TypeRow};
 use crate::cpython::EdgeKind;
 use crate::snapshot::Addr;
 use serde::Serialize;
+use std::cmp::Reverse;
+use std::collections::HashMap;
 
 /// One object on a path, and how the one before it leads there.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -136,4 +139,28 @@ pub struct Leaks {
     pub suspects: Vec<Suspect>,
     /// Bytes of the whole heap.
     pub heap_bytes: u64,
+}
+
+/// What each task and each thread keeps alive: the bytes that would go with it. What two of them hold together is of
+/// neither.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Retaining {
+    /// By the task.
+    pub tasks: HashMap<Addr, u64>,
+    /// By `threading.get_ident()`.
+    pub threads: HashMap<u64, u64>,
+}
+
+impl Retaining {
+    /// Tells each thread what it keeps alive. Most first, but for those of a deadlock, which stay before all others.
+    pub fn order(&self, threads: &mut Threads) {
+        for thread in &mut threads.threads {
+            thread.retained_bytes = thread.ident.and_then(|ident| self.threads.get(&ident)).copied();
+        }
+        let stuck: Vec<u64> = threads.deadlocks.iter().flatten().copied().collect();
+        threads.threads.sort_by_key(|thread| {
+            let is_stuck = thread.native_id.is_some_and(|id| stuck.contains(&id));
+            (!is_stuck, Reverse(thread.retained_bytes))
+        });
+    }
 }

@@ -112,6 +112,9 @@ pub struct Task {
     pub waits_in: Option<WaitsIn>,
     /// The number of its cycle in [`Tasks::cycles`].
     pub cycle: Option<usize>,
+    /// Bytes that would go with it, where that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retained_bytes: Option<u64>,
 }
 
 /// A future that is no task.
@@ -201,6 +204,9 @@ pub struct TreeRow {
     pub cycle: Option<usize>,
     /// As of a task.
     pub state: Option<&'static str>,
+    /// As of a task; of several, the sum. None for one that stands above already.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retained_bytes: Option<u64>,
     /// Its name, coroutine, place and what it waits in, for a line of text.
     #[serde(skip)]
     pub label: [String; 4],

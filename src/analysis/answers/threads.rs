@@ -1,6 +1,7 @@
 //! Threads and their stacks, as answers.
 
 use crate::snapshot::Addr;
+use crate::text::size;
 use serde::Serialize;
 
 /// Every thread of the process.
@@ -53,6 +54,10 @@ pub struct Thread {
     pub frames: Vec<Frame>,
     /// Whether those are all frames; `false` when a link was damaged.
     pub whole: bool,
+    /// Bytes that would go with it: what its state and the variables of its frames hold that nothing else does. `None`
+    /// where that was not asked for, and for a thread without Python state.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retained_bytes: Option<u64>,
 }
 
 impl Threads {
@@ -112,6 +117,7 @@ impl Thread {
         let own = self.kernel_name.as_deref().filter(|n| Some(*n) != common && Some(*n) != self.name.as_deref());
         parts.extend(own.map(|name| format!("“{name}”")));
         parts.extend(self.interpreter.filter(|id| *id != 0).map(|id| format!("interpreter {id}")));
+        parts.extend(self.retained_bytes.map(|bytes| format!("retains {}", size(bytes))));
         parts
     }
 }

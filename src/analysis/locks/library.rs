@@ -3,7 +3,7 @@
 //! Guides: `Lib/threading.py`, `Lib/queue.py`, `Lib/concurrent/futures/_base.py`, `Lib/importlib/_bootstrap.py` of 3.8
 //! to 3.15. Only names: who holds what is not worked out here.
 
-use crate::analysis::answers::Frame;
+use crate::analysis::answers::{Frame, Thread};
 use crate::snapshot::Addr;
 
 /// Where a thread waits, and the `self` of that function.
@@ -67,6 +67,13 @@ pub(super) fn condition_wait(frame: &Frame) -> Option<Addr> {
 pub(super) fn is_signal(frames: &[Frame], lock: Addr) -> bool {
     let wait = frames.first().filter(|f| condition_wait(f).is_some());
     wait.is_some_and(|f| local(f, "waiter") == Some(lock))
+}
+
+/// Whether a thread waits for this semaphore, and so refers to it without having it.
+pub(super) fn is_in_acquire(rows: &[Thread], native_id: u64, semaphore: Addr) -> bool {
+    let row = rows.iter().find(|t| t.native_id == Some(native_id));
+    let waits = row.and_then(|t| place(&t.frames));
+    waits.is_some_and(|w| w.what == "Semaphore.acquire" && w.of == Some(semaphore))
 }
 
 /// A lock of Python code around a plain one: itself, the attribute that is waited at, the attribute with the ident of

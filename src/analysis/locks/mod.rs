@@ -199,7 +199,12 @@ impl<'h> Locks<'h> {
                 }
             }
             if signal && place.as_ref().is_some_and(|p| p.what == "Semaphore.acquire") {
-                wait.candidates = holders::inside(held, wait.of.as_ref().map(|of| of.address), rows);
+                let semaphore = wait.of.as_ref().map(|of| of.address);
+                wait.candidates = holders::inside(held, semaphore, rows);
+                if let (Some(semaphore), true) = (semaphore, wait.candidates.is_empty()) {
+                    wait.candidates = self.candidates(semaphore, seen, all, rows);
+                    wait.candidates.retain(|id| !library::is_in_acquire(rows, *id, semaphore));
+                }
             }
             owner = named;
         } else if let Word::Parked(at) = word {

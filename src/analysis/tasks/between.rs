@@ -6,12 +6,12 @@
 use super::locks;
 use super::waits::Waits;
 use super::world::World;
-use crate::analysis::answers::Threads;
+use crate::analysis::answers::{Frame, Threads};
 use crate::analysis::modules;
 use crate::analysis::threads::{self, Known};
 use crate::cpython::EXIT;
 use crate::snapshot::Addr;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// The event loops with the threads that run them.
 pub struct Loops {
@@ -24,6 +24,9 @@ pub struct Loops {
 
 /// More distinct event loops than this are damage.
 const MAX_LOOPS: usize = 1 << 12;
+
+/// Edges from queued jobs to the threads of their pools: beyond this no job is followed.
+const MAX_QUEUED: usize = 1 << 20;
 
 impl Loops {
     pub fn collect(world: &World<'_, '_>) -> Loops {
@@ -90,6 +93,7 @@ pub struct Between {
     pub first: u32,
     /// Futures of thread pools that are not done.
     pub concurrent: Vec<Addr>,
+    numbers: HashMap<Addr, u32>,
     pub threads: Threads,
     /// From one that is pending to one that must finish first.
     pub edges: Vec<(u32, u32)>,
@@ -97,6 +101,8 @@ pub struct Between {
     pub blocked: HashMap<u32, u32>,
     /// The thread that works on a future of a thread pool, by its native id.
     pub workers: HashMap<Addr, u64>,
+    /// Futures of thread pools whose jobs nobody has begun: any one thread of the pool is enough.
+    pub queued: HashSet<u32>,
 }
 
 impl Between {
@@ -106,6 +112,7 @@ impl Between {
             return between;
         }
         between.concurrent = waits.concurrent.iter().map(|(at, _)| *at).collect();
+        between.numbers = (between.first..).zip(&between.concurrent).map(|(i, at)| (*at, i)).collect();
         between.threads = threads::by_themselves(world.read.heap);
         for (i, (_, finishes)) in waits.concurrent.iter().enumerate() {
             let own = between.first + i as u32;
@@ -117,13 +124,14 @@ impl Between {
             let thread = loops.thread(*event_loop).and_then(|t| between.number(t.native_id?));
             between.edges.extend(between.find(*future).zip(thread));
         }
+        between.jobs_are_queued(world);
         between.loops_are_blocked(world, loops);
         between
     }
 
     /// The number of a future of a thread pool.
     pub fn find(&self, future: Addr) -> Option<u32> {
-        self.concurrent.iter().position(|at| *at == future).map(|i| self.first + i as u32)
+        self.numbers.get(&future).copied()
     }
 
     /// How many nodes there are beyond those of asyncio.
@@ -158,6 +166,34 @@ impl Between {
             self.edges.extend(self.find(*future).zip(self.number(*id)));
         }
         self.workers = found.into_iter().collect();
+    }
+
+    /// A job in the queue of a pool's threads is done once one of them is free. What each thread takes jobs from is a
+    /// variable of its outermost function (`_worker` in `Lib/concurrent/futures/thread.py`). Only jobs that somebody
+    /// waits for are told.
+    fn jobs_are_queued(&mut self, world: &World<'_, '_>) {
+        let read = &world.read;
+        let awaited: HashSet<u32> = self.edges.iter().map(|(_, to)| *to).collect();
+        let mut pools: HashMap<Addr, Vec<u32>> = HashMap::new();
+        for thread in &self.threads.threads {
+            let worker =
+                |f: &&Frame| f.function.ends_with("_worker") && f.file.ends_with("concurrent/futures/thread.py");
+            let queue = thread.frames.iter().rev().find(worker);
+            let queue = queue.and_then(|f| f.locals.iter().find(|l| l.name == "work_queue"));
+            let number = thread.native_id.and_then(|id| self.number(id));
+            if let Some((queue, number)) = queue.zip(number) {
+                pools.entry(queue.address).or_default().push(number);
+            }
+        }
+        for (queue, threads) in pools {
+            let jobs = read.items(queue).into_iter();
+            for job in jobs.filter(|job| read.is(*job, "concurrent.futures.thread._WorkItem")) {
+                let Some(own) = read.attribute(job, "future").and_then(|future| self.find(future)) else { continue };
+                if awaited.contains(&own) && self.edges.len() < MAX_QUEUED && self.queued.insert(own) {
+                    self.edges.extend(threads.iter().map(|thread| (own, *thread)));
+                }
+            }
+        }
     }
 
     /// What each thread waits for without an end: another thread, a future, a lock that a suspended coroutine is inside.

@@ -16,6 +16,11 @@ pub fn components<'e>(n: usize, is_part: impl Fn(u32) -> bool, edges: impl Fn(us
         if order[root as usize] != NEW || !is_part(root) {
             continue;
         }
+        let ends = |w: &u32| order.get(*w as usize).is_none_or(|o| *o == DONE) || edges(*w as usize).is_empty();
+        if edges(root as usize).iter().all(ends) {
+            order[root as usize] = DONE;
+            continue;
+        }
         work.push((root, 0));
         while let Some((v, i)) = work.last_mut() {
             let at = *v as usize;

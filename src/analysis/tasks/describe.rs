@@ -8,7 +8,7 @@ use super::locks::Inside;
 use super::roles::{Link, Primitive};
 use super::waits::Waker;
 use super::world::{Node, World};
-use crate::analysis::answers::{Future, Group, Local, Place, Task, TreeRow, Verdict, WaitsIn};
+use crate::analysis::answers::{Future, Group, Local, Place, Retaining, Task, TreeRow, Verdict, WaitsIn};
 use crate::analysis::frames::Frames;
 use crate::analysis::variables::{self, MAX_NAME};
 use crate::snapshot::Addr;
@@ -31,9 +31,15 @@ pub struct Writer<'w, 'h> {
     pub awaited_by: &'w HashMap<u32, Vec<u32>>,
     pub frames: Frames<'h>,
     pub locals: bool,
+    /// What tasks keep alive, if that is told.
+    pub retaining: Option<&'w Retaining>,
 }
 
 impl Writer<'_, '_> {
+    fn retained(&self, task: Addr) -> Option<u64> {
+        self.retaining?.tasks.get(&task).copied()
+    }
+
     pub fn name(&self, node: &Node) -> Option<String> {
         let read = &self.world.read;
         // a task without a name of its own has a number, until somebody asks for it (3.12)
@@ -108,6 +114,7 @@ impl Writer<'_, '_> {
             awaited_by: self.addresses(self.awaited_by.get(&i).map_or(&[][..], Vec::as_slice)),
             waits_in: self.waits_in(i),
             cycle: self.graph.cycle_of.get(&i).copied(),
+            retained_bytes: self.retained(node.address),
         })
     }
 
@@ -138,7 +145,7 @@ impl Writer<'_, '_> {
     }
 
     fn waits_in(&mut self, i: u32) -> Option<WaitsIn> {
-        let wait = self.graph.wait(self.world, i as usize);
+        let wait = self.graph.wait(&self.world.nodes, i as usize);
         if wait.kind == Primitive::Unknown {
             return None;
         }
@@ -198,7 +205,10 @@ impl Writer<'_, '_> {
 
     pub fn verdict(&mut self, cycle: &Cycle) -> Verdict {
         let mut wakers: Vec<String> = cycle.wakers.iter().map(|w| self.waker(w)).collect();
-        wakers.extend(cycle.ways_out.iter().map(|other| format!("{other} finishes")));
+        wakers.extend(cycle.ways_out.iter().map(|other| match self.graph.between.thread(*other) {
+            Some(_) => format!("{} is free", self.who(*other)),
+            None => format!("{} finishes", self.graph.address(self.world, *other).unwrap_or_default()),
+        }));
         wakers.sort();
         wakers.dedup();
         let times = cycle.wakers.iter().filter_map(|w| match w {
@@ -226,7 +236,12 @@ impl Writer<'_, '_> {
                     write!(text, "{between}{who} waits for {ty} {} held by {other}{at}", wait.address)
                 }
                 None => match self.graph.between.thread(*i).and_then(|t| t.waits_for.as_ref()) {
-                    Some(wait) => write!(text, "{between}{who} waits for {} {}, for {other}", wait.what, wait.address),
+                    Some(wait) => {
+                        let queued = wait.of.as_ref().and_then(|of| self.graph.between.find(of.address));
+                        let queued = queued.is_some_and(|job| self.graph.between.queued.contains(&job));
+                        let how = if queued { "whose job is queued for" } else { "for" };
+                        write!(text, "{between}{who} waits for {} {}, {how} {other}", wait.what, wait.address)
+                    }
                     None if self.graph.between.thread(next).is_some() => {
                         write!(text, "{between}{who} waits for {other}")
                     }
@@ -281,7 +296,11 @@ impl Writer<'_, '_> {
             let crowd = line.crowd.and_then(|c| forest.crowds.get(c as usize));
             let of = |i: &u32| self.world.nodes.get(*i as usize).map(|n| n.address);
             let tasks: Vec<Addr> = crowd.into_iter().flatten().filter_map(of).collect();
+            let all = if tasks.is_empty() { std::slice::from_ref(&node.address) } else { &tasks };
+            let sum = |sum: u64, at: &Addr| Some(sum.saturating_add(self.retained(*at)?));
+            let retained = all.iter().try_fold(0, sum);
             rows.push(TreeRow {
+                retained_bytes: retained.filter(|_| !line.shared),
                 address: node.address,
                 count: tasks.len().max(1) as u64,
                 tasks,
@@ -315,8 +334,8 @@ impl Writer<'_, '_> {
     fn innermost(&mut self, node: &Node) -> Option<crate::analysis::answers::Frame> {
         let mut last = None;
         if !node.coroutine.is_null() {
-            self.world.read.chain(node.coroutine, &mut |generator, _, frame| {
-                last = frame.map(|f| crate::cpython::StackFrame { generator: Some(generator), ..f }).or(last);
+            self.world.read.chain(node.coroutine, &mut |generator, step| {
+                last = step.frame.map(|f| crate::cpython::StackFrame { generator: Some(generator), ..f }).or(last);
             });
         }
         last.map(|frame| self.frames.frame(&frame, false))
@@ -331,7 +350,7 @@ impl Writer<'_, '_> {
             let first = tasks.first().and_then(|i| Some((*i, *self.world.nodes.get(*i as usize)?)));
             let Some((i, node)) = first else { continue };
             let place = self.innermost(&node);
-            let kind = self.graph.wait(self.world, i as usize).kind;
+            let kind = self.graph.wait(&self.world.nodes, i as usize).kind;
             groups.push(Group {
                 count: tasks.len() as u64,
                 coro: self.coro(&node).unwrap_or_default(),

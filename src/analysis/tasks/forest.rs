@@ -6,8 +6,9 @@
 
 use super::graph::{Graph, Lists};
 use super::roles::Primitive;
-use super::world::World;
+use super::world::{Node, World};
 use rayon::prelude::*;
+use std::cmp::Reverse;
 use std::collections::HashMap;
 
 /// Deeper than this the indent says nothing any more.
@@ -43,26 +44,34 @@ pub struct Places {
 }
 
 impl Places {
-    /// Groups tasks by where their coroutines stand, the kind of what they wait for, their state and cycle.
-    /// `O(n log n)`.
+    /// Groups tasks by where their coroutines stand, the kind of what they wait for, their state and cycle; the groups
+    /// in the order of their first tasks. `O(n)`.
     pub fn new(world: &World<'_, '_>, graph: &Graph, tasks: &[u32]) -> Places {
         type Key = ([u64; 2], Primitive, u8, u32);
-        let key = |i: &u32| -> (Key, u32) {
-            let Some(node) = world.nodes.get(*i as usize) else { return (Key::default(), *i) };
-            let cycle = graph.cycle_of.get(i).map_or(NONE, |c| *c as u32);
+        let key = |i: u32| -> Key {
+            let Some(node) = world.nodes.get(i as usize) else { return Key::default() };
+            let cycle = graph.cycle_of.get(&i).map_or(NONE, |c| *c as u32);
             let place = if node.is_pending() { node.place } else { [node.coroutine_code(world), 0] };
-            ((place, graph.wait(world, *i as usize).kind, node.state as u8, cycle), *i)
+            (place, graph.wait(&world.nodes, i as usize).kind, node.state as u8, cycle)
         };
-        let mut keys: Vec<(Key, u32)> = tasks.iter().map(key).collect();
-        keys.par_sort_unstable();
         let mut places = Places { of: vec![NONE; world.nodes.len()], groups: Vec::new() };
-        for same in keys.chunk_by(|a, b| a.0 == b.0) {
-            for (_, i) in same {
-                if let Some(slot) = places.of.get_mut(*i as usize) {
-                    *slot = places.groups.len() as u32;
-                }
+        let mut known: HashMap<Key, u32> = HashMap::new();
+        // most stand where the one before them stands
+        let mut last = None;
+        for i in tasks {
+            let key = key(*i);
+            let group = match last {
+                Some((same, group)) if same == key => group,
+                _ => *known.entry(key).or_insert(places.groups.len() as u32),
+            };
+            last = Some((key, group));
+            match places.groups.get_mut(group as usize) {
+                Some(tasks) => tasks.push(*i),
+                None => places.groups.push(vec![*i]),
             }
-            places.groups.push(same.iter().map(|(_, i)| *i).collect());
+            if let Some(slot) = places.of.get_mut(*i as usize) {
+                *slot = group;
+            }
         }
         places
     }
@@ -76,9 +85,17 @@ impl Places {
 fn branches(world: &World<'_, '_>, graph: &Graph, tasks: &[u32]) -> Lists {
     let mut steps = (world.nodes.len() * 16).max(1 << 20);
     let mut pairs = Vec::new();
+    // most await a future that nothing else is behind
+    let nodes: &[Node] = &world.nodes;
+    let leads_on = |j: &u32| nodes.get(*j as usize).is_none_or(|n| n.task) || !graph.awaits.of(*j as usize).is_empty();
+    let tasks = tasks.par_iter().filter(|i| graph.awaits.of(**i as usize).iter().any(leads_on));
+    let tasks: Vec<u32> = tasks.copied().collect();
+    if tasks.is_empty() {
+        return Lists::new(nodes.len(), &pairs);
+    }
     let mut met = vec![NONE; graph.awaits.len()];
     let mut work: Vec<u32> = Vec::new();
-    for from in tasks {
+    for from in &tasks {
         work.extend(graph.awaits.of(*from as usize).iter().rev());
         while let Some(j) = work.pop() {
             let Some(seen) = met.get_mut(j as usize).filter(|seen| **seen != *from) else { continue };
@@ -107,7 +124,7 @@ pub fn forest(world: &World<'_, '_>, graph: &Graph, places: &Places, tasks: &[u3
     }
     let is_task = |i: &u32| world.nodes.get(*i as usize).is_some_and(|n| n.task && n.is_pending());
     let of_cycles = graph.cycles.iter().filter_map(|cycle| cycle.members.iter().copied().find(is_task));
-    let roots: Vec<u32> = of_cycles.chain(tasks.iter().copied().filter(|i| !awaited[*i as usize])).collect();
+    let roots = of_cycles.chain(tasks.iter().copied().filter(|i| !awaited[*i as usize]));
     let mut seen = vec![false; world.nodes.len()];
     let mut forest = Forest::default();
     // tasks that are alike and await the same are one line, at the place of the first
@@ -125,7 +142,10 @@ pub fn forest(world: &World<'_, '_>, graph: &Graph, places: &Places, tasks: &[u3
             // what they await stands below the first of them
             if !shared && (below.is_empty() || !graph.cycle_of.contains_key(&i)) {
                 let key = (parent, places.of(i), below);
-                if last.0 != key || forest.lines.is_empty() {
+                let (at, of, awaits) = last.0;
+                // nothing is compared that mostly is not there
+                let same = at == key.0 && of == key.1 && awaits.len() == below.len();
+                if !same || !below.is_empty() && awaits != below || forest.lines.is_empty() {
                     last = (key, *lines.entry(key).or_insert(forest.lines.len()));
                 }
                 if let Some(line) = forest.lines.get_mut(last.1) {
@@ -140,6 +160,24 @@ pub fn forest(world: &World<'_, '_>, graph: &Graph, places: &Places, tasks: &[u3
         }
     }
     forest
+}
+
+impl Forest {
+    /// Puts the trees whose roots keep most alive first, after those of cycles; which lines a tree has stays. `of`: what
+    /// a task keeps.
+    pub fn sort(&mut self, of: impl Fn(u32) -> Option<u64>, in_cycle: impl Fn(u32) -> bool) {
+        let sum = |line: &Line| {
+            let crowd = line.crowd.and_then(|c| self.crowds.get(c as usize));
+            let tasks = crowd.map_or(std::slice::from_ref(&line.node), Vec::as_slice);
+            tasks.iter().fold(0u64, |sum, i| sum.saturating_add(of(*i).unwrap_or(0)))
+        };
+        let mut trees: Vec<&[Line]> = self.lines.chunk_by(|_, next| next.depth > 0).collect();
+        trees.sort_by_cached_key(|tree| {
+            let first = tree.first();
+            (!first.is_some_and(|line| in_cycle(line.node)), Reverse(first.map(sum)))
+        });
+        self.lines = trees.concat();
+    }
 }
 
 fn join(line: &mut Line, crowds: &mut Vec<Vec<u32>>, other: u32) {

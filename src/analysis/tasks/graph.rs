@@ -9,7 +9,7 @@ use super::between::{Between, Loops};
 use super::locks::{self, Inside};
 use super::roles::Primitive;
 use super::waits::{Wait, Waits, Waker};
-use super::world::{NONE, World};
+use super::world::{NONE, Node, World};
 use super::{cycles, waits};
 use crate::cpython::Value;
 use crate::snapshot::Addr;
@@ -63,8 +63,8 @@ pub struct Cycle {
     pub members: Vec<u32>,
     /// What wakes them.
     pub wakers: Vec<Waker>,
-    /// One outside whose end is enough for a member.
-    pub ways_out: Vec<Addr>,
+    /// One outside, by its number, whose end is enough for a member.
+    pub ways_out: Vec<u32>,
 }
 
 /// By the number of the node.
@@ -92,7 +92,7 @@ impl Graph {
     pub fn build(world: &World<'_, '_>, loops: &Loops) -> Graph {
         let found = waits::waits(world);
         let between = Between::collect(world, &found, loops);
-        let (mut pairs, mut any) = (Vec::new(), HashSet::new());
+        let (mut pairs, mut any) = (Vec::with_capacity(world.nodes.len()), HashSet::new());
         for (i, node) in world.nodes.iter().enumerate() {
             if node.fut_waiter != NONE && node.is_pending() {
                 pairs.push((i as u32, node.fut_waiter));
@@ -100,6 +100,7 @@ impl Graph {
         }
         let whole = called_back(world, &between, &mut pairs, &mut any);
         pairs.extend(&between.edges);
+        any.extend(&between.queued);
         let inside = entered(world, &found, &mut pairs, &mut any);
         let awaits = Lists::new(world.nodes.len() + between.len(), &pairs);
         let mut graph =
@@ -109,10 +110,10 @@ impl Graph {
     }
 
     /// What the node waits in: its own, or that of the future that a task waits for.
-    pub fn wait(&self, world: &World<'_, '_>, i: usize) -> Wait {
+    pub fn wait(&self, nodes: &[Node], i: usize) -> Wait {
         let of = |i: usize| self.waits.get(i).copied().unwrap_or_default();
         let own = of(i);
-        match world.nodes.get(i) {
+        match nodes.get(i) {
             Some(node) if own.kind == Primitive::Unknown && node.fut_waiter != NONE => of(node.fut_waiter as usize),
             _ => own,
         }
@@ -138,7 +139,7 @@ impl Graph {
             };
             for i in cycle.members.iter().filter(|i| any.contains(i)) {
                 let away = self.awaits.of(*i as usize).iter().find(|j| !within.contains(j));
-                cycle.ways_out.extend(away.and_then(|j| self.address(world, *j)));
+                cycle.ways_out.extend(away);
             }
             cycle.wakers.sort_unstable();
             cycle.wakers.dedup();

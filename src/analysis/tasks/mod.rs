@@ -17,9 +17,9 @@ mod roles;
 mod waits;
 mod world;
 
-use super::answers::{Task, Tasks};
+use super::answers::{Retaining, Task, Tasks};
 use super::frames::Frames;
-use crate::heap::Heap;
+use crate::heap::{Heap, ObjectId};
 use crate::snapshot::Addr;
 use between::Loops;
 use describe::Writer;
@@ -29,6 +29,7 @@ use graph::Graph;
 use rayon::prelude::*;
 use roles::Roles;
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 use world::{Found, State, World};
 
 /// Tasks that are described at a time.
@@ -43,6 +44,8 @@ pub struct Ask {
     pub locals: bool,
     /// Lines of the forest that are going to be shown, and whose tasks are described; `None`: all lines and all tasks.
     pub rows: Option<usize>,
+    /// What the tasks keep alive, if that is to be told; then trees are in the order of what their roots keep.
+    pub retaining: Option<Arc<Retaining>>,
 }
 
 impl Ask {
@@ -62,11 +65,12 @@ pub fn tasks(heap: &Heap, ask: &Ask) -> Tasks {
     let graph = Graph::build(&world, &loops);
     let nobody = HashMap::new();
     let mut writer = writer(&world, &graph, &loops, &nobody, ask.locals);
-    let numbers = |wanted: fn(&world::Node) -> bool| {
-        let nodes = world.nodes.iter().enumerate();
-        nodes.filter(move |(_, n)| wanted(n)).map(|(i, _)| i as u32).collect::<Vec<u32>>()
-    };
-    let (all, pending) = (numbers(|n| n.task), numbers(|n| n.task && n.is_pending()));
+    let (mut all, mut pending, mut damaged) = (Vec::new(), Vec::new(), 0);
+    for (i, node) in world.nodes.iter().enumerate().filter(|(_, n)| n.task) {
+        all.push(i as u32);
+        pending.extend(node.is_pending().then_some(i as u32));
+        damaged += u64::from(node.state == State::Damaged || !node.whole);
+    }
     let places = Places::new(&world, &graph, &pending);
     let mut answer = Tasks { groups: writer.groups(&places), ..Tasks::default() };
     for cycle in &graph.cycles {
@@ -75,10 +79,17 @@ pub fn tasks(heap: &Heap, ask: &Ask) -> Tasks {
     }
     let matching: Option<Vec<u32>> =
         (!ask.filter.is_empty()).then(|| all.iter().copied().filter(|i| writer.matches(&ask.filter, *i)).collect());
-    let lines = match &matching {
+    let mut lines = match &matching {
         None => forest::forest(&world, &graph, &places, &pending),
         Some(matching) => forest::flat(&Places::new(&world, &graph, matching)),
     };
+    if let Some(retaining) = &ask.retaining {
+        lines.sort(
+            |i| world.nodes.get(i as usize).and_then(|n| retaining.tasks.get(&n.address)).copied(),
+            |i| graph.cycle_of.contains_key(&i),
+        );
+        writer.retaining = Some(retaining);
+    }
     let shown = ask.rows.unwrap_or(usize::MAX);
     answer.forest = writer.rows(&lines, shown);
     answer.total.tasks = all.len() as u64;
@@ -96,7 +107,7 @@ pub fn tasks(heap: &Heap, ask: &Ask) -> Tasks {
     };
     let everything = ask.rows.is_none() && ask.filter.is_empty();
     let futures: BTreeSet<u32> = match everything {
-        true => numbers(|n| !n.task).into_iter().collect(),
+        true => (0..).zip(&world.nodes).filter(|(_, n)| !n.task).map(|(i, _)| i).collect(),
         false => {
             let awaited = described.iter().flat_map(|i| graph.awaits.of(*i as usize).iter().copied());
             awaited.filter(|i| world.nodes.get(*i as usize).is_some_and(|n| !n.task)).collect()
@@ -110,12 +121,12 @@ pub fn tasks(heap: &Heap, ask: &Ask) -> Tasks {
         .flat_map_iter(|numbers| {
             let world = found.read(share(numbers));
             let mut writer = self::writer(&world, &graph, &loops, &awaited_by, ask.locals);
+            writer.retaining = ask.retaining.as_deref();
             numbers.iter().filter_map(|i| writer.task(*i)).collect::<Vec<Task>>()
         })
         .collect();
     let mut writer = self::writer(&world, &graph, &loops, &awaited_by, false);
     answer.futures = futures.into_iter().filter_map(|i| writer.future(i)).collect();
-    let damaged = world.nodes.iter().filter(|n| n.task && (n.state == State::Damaged || !n.whole)).count();
     if damaged > 0 {
         answer
             .problems
@@ -127,6 +138,13 @@ pub fn tasks(heap: &Heap, ask: &Ask) -> Tasks {
             .push("the lists of callbacks and waiters are longer than the heap: some awaits are missing".into());
     }
     answer
+}
+
+/// Every task, in address order. One pass over the index.
+pub(super) fn addresses(heap: &Heap) -> Vec<(ObjectId, Addr)> {
+    let roles = Roles::new(heap);
+    let is_task = |ty| matches!(roles.of(ty), Some(roles::Role::Future { task: true, .. }));
+    heap.objects().iter().filter(|(.., ty)| is_task(*ty)).map(|(id, at, _)| (id, at)).collect()
 }
 
 /// One task with the variables of its frames. Takes as long as [`tasks`] of one line.
@@ -168,7 +186,7 @@ fn writer<'w, 'h>(
     awaited_by: &'w HashMap<u32, Vec<u32>>,
     locals: bool,
 ) -> Writer<'w, 'h> {
-    Writer { world, graph, loops, awaited_by, frames: Frames::new(world.read.heap), locals }
+    Writer { world, graph, loops, awaited_by, frames: Frames::new(world.read.heap), locals, retaining: None }
 }
 
 /// Who waits for each of some nodes. One pass over all edges.

@@ -6,7 +6,7 @@ use super::roles::{Link, Role, Roles};
 use super::world::State;
 use crate::cpython::layout::FrameStateVariant;
 use crate::cpython::types::{Type, TypeTable};
-use crate::cpython::{GeneratorState, Limits, Memory, StackFrame, Value};
+use crate::cpython::{Limits, Memory, StackFrame, Step, Value};
 use crate::heap::Heap;
 use crate::snapshot::Addr;
 use std::cell::Cell;
@@ -199,13 +199,13 @@ impl<'h> Reading<'h> {
     }
 
     /// Whether the value stack of a suspended frame has more on it than what it awaits.
-    pub fn has_more_than_await(&self, frame: &StackFrame) -> bool {
-        self.memory.stack_slots(frame).is_some_and(|s| s.used > s.locals + self.awaiting)
+    pub fn has_more_than_await(&self, step: &Step) -> bool {
+        step.slots.is_some_and(|s| s.used > s.locals + self.awaiting)
     }
 
     /// Follows a coroutine down to what is no coroutine, the task's own first; `false` when a link is damaged. Ends at
     /// one that was there before. One that has finished has no frame.
-    pub fn chain(&self, coroutine: Addr, visit: &mut impl FnMut(Addr, GeneratorState, Option<StackFrame>)) -> bool {
+    pub fn chain(&self, coroutine: Addr, visit: &mut impl FnMut(Addr, &Step)) -> bool {
         // most are a few coroutines deep
         const FEW: usize = 16;
         let (mut few, mut seen, mut met) = ([Addr::NULL; FEW], HashSet::new(), 0);
@@ -224,12 +224,9 @@ impl<'h> Reading<'h> {
                 // a wrapper that has let go of what it wraps leads nowhere: no object is at null
                 Some(Link::Wrapper(offset)) => at = self.memory.reader.pointer(at + offset).unwrap_or_default(),
                 Some(Link::Frame) => {
-                    let Some(state) = self.memory.generator_state(at) else { return false };
-                    visit(at, state, self.memory.generator_frame(at));
-                    if state != GeneratorState::Suspended {
-                        return true;
-                    }
-                    match self.memory.awaited(at) {
+                    let Some(step) = self.memory.step(at) else { return false };
+                    visit(at, &step);
+                    match step.awaited {
                         Some(next) => at = next,
                         None => return true,
                     }
@@ -244,8 +241,8 @@ impl<'h> Reading<'h> {
     /// The frames of a coroutine and of what it awaits, outermost first, each with its generator.
     pub fn frames(&self, coroutine: Addr) -> Vec<StackFrame> {
         let mut frames = Vec::new();
-        self.chain(coroutine, &mut |generator, _, frame| {
-            frames.extend(frame.map(|f| StackFrame { generator: Some(generator), ..f }));
+        self.chain(coroutine, &mut |generator, step| {
+            frames.extend(step.frame.map(|f| StackFrame { generator: Some(generator), ..f }));
         });
         frames
     }

@@ -151,6 +151,11 @@ impl Roles {
         roles
     }
 
+    /// Whether objects of the type are anything here.
+    pub fn has(&self, ty: TypeId) -> bool {
+        self.of.get(ty.0 as usize).is_some_and(Option::is_some)
+    }
+
     pub fn of(&self, ty: TypeId) -> Option<Role> {
         self.of.get(ty.0 as usize).copied().flatten()
     }

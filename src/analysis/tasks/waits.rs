@@ -12,6 +12,7 @@ use crate::cpython::{EdgeKind, EdgeName, Value};
 use crate::snapshot::Addr;
 use rayon::prelude::*;
 use std::collections::HashMap;
+use std::ops::Range;
 
 /// Handles that are read at a time.
 const CHUNK: usize = 2048;
@@ -97,15 +98,19 @@ pub fn waits(world: &World<'_, '_>) -> Waits {
     }
     let (handles, finder, source) = (&world.handles, &world.finder, read.source);
     let share = |len: usize| len as f64 / handles.len().max(1) as f64;
-    let parts: Vec<Vec<Call>> = handles
+    let parts: Vec<Calls> = handles
         .par_chunks(CHUNK)
         .map(|handles| {
             let read = Reading::new(source, share(handles.len()));
-            let mut functions = HashMap::new();
-            handles.iter().filter_map(|(at, ty)| call(&read, finder, *at, *ty, &mut functions)).collect()
+            let (mut functions, mut calls) = (HashMap::new(), Calls::default());
+            for (at, ty) in handles {
+                let call = call(&read, finder, *at, *ty, &mut functions, &mut calls.reached);
+                calls.calls.extend(call);
+            }
+            calls
         })
         .collect();
-    parts.into_iter().flatten().for_each(|call| found.call(world, call));
+    parts.iter().for_each(|part| part.calls.iter().for_each(|call| found.call(world, call, &part.reached)));
     world.foreign_handles.iter().for_each(|at| found.foreign(world, *at));
     world.timeouts.iter().for_each(|t| found.timeout(world, *t));
     found
@@ -116,9 +121,16 @@ struct Call {
     handle: Addr,
     kind: Primitive,
     timer: bool,
-    /// The nodes that it may act on.
-    reached: Vec<u32>,
+    /// The nodes that it may act on, in [`Calls::reached`].
+    reached: Range<usize>,
     scheduled: Option<(Addr, Addr)>,
+}
+
+/// Several calls.
+#[derive(Default)]
+struct Calls {
+    calls: Vec<Call>,
+    reached: Vec<u32>,
 }
 
 /// What a function is, as far as all calls of it are alike.
@@ -137,6 +149,7 @@ fn call(
     handle: Addr,
     ty: TypeId,
     functions: &mut HashMap<Addr, Function>,
+    reached: &mut Vec<u32>,
 ) -> Option<Call> {
     let Some(Role::Handle(fields)) = read.roles.of(ty) else { return None };
     let HandleFields { callback, args, cancelled, when } = fields;
@@ -157,7 +170,8 @@ fn call(
         }
         function
     });
-    let mut reached = function.reached.clone();
+    let from = reached.len();
+    reached.extend(&function.reached);
     let mut socket = false;
     if let Some(args) = pointer(args) {
         let count = read.memory.ob_size(args).map_or(0, i64::unsigned_abs).min(MAX_ARGS);
@@ -176,7 +190,7 @@ fn call(
         (false, _) if socket => Primitive::Socket,
         (false, _) => Primitive::Unknown,
     };
-    Some(Call { handle, kind, timer: when.is_some(), reached, scheduled: function.scheduled })
+    Some(Call { handle, kind, timer: when.is_some(), reached: from..reached.len(), scheduled: function.scheduled })
 }
 
 /// What a function holds that it may act on.
@@ -222,10 +236,10 @@ impl Waits {
         self.wakers.extend(world.finder.find(address).map(|i| (i, how)));
     }
 
-    fn call(&mut self, world: &World<'_, '_>, call: Call) {
+    fn call(&mut self, world: &World<'_, '_>, call: &Call, reached: &[u32]) {
         self.scheduled.extend(call.scheduled);
         let how = if call.timer { Waker::Timer(call.handle) } else { Waker::Call };
-        for i in call.reached {
+        for i in reached.get(call.reached.clone()).unwrap_or_default().iter().copied() {
             self.wakers.push((i, how));
             if call.kind != Primitive::Unknown {
                 self.set_node(world, i, Wait { kind: call.kind, object: call.handle });

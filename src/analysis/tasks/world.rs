@@ -63,7 +63,11 @@ pub struct Node {
 }
 
 impl Node {
-    fn new(address: Addr, ty: TypeId, task: bool, in_c: bool) -> Node {
+    fn new(address: Addr, ty: TypeId, roles: &Roles) -> Node {
+        let (task, in_c) = match roles.of(ty) {
+            Some(Role::Future { task, fields }) => (task, fields.is_some()),
+            _ => (false, false),
+        };
         Node {
             address,
             event_loop: Addr::NULL,
@@ -165,6 +169,31 @@ impl Finder<'_> {
     }
 }
 
+/// What a window of the index has of asyncio.
+#[derive(Default)]
+struct Of {
+    /// The numbers of the futures.
+    ids: Vec<ObjectId>,
+    futures: Vec<(Addr, TypeId)>,
+    others: Vec<(Addr, TypeId)>,
+}
+
+impl Of {
+    fn window(heap: &Heap, roles: &Roles, i: usize) -> Of {
+        let mut of = Of::default();
+        for (id, address, ty) in heap.objects().window(i).filter(|(.., ty)| roles.has(*ty)) {
+            match roles.of(ty) {
+                Some(Role::Future { .. }) => {
+                    of.ids.push(id);
+                    of.futures.push((address, ty));
+                }
+                _ => of.others.push((address, ty)),
+            }
+        }
+        of
+    }
+}
+
 /// What one thread has read besides the nodes.
 #[derive(Default)]
 struct Part {
@@ -177,31 +206,26 @@ impl<'h> Found<'h> {
     /// `O(objects)` for the pass over the index, then proportional to tasks, futures and the depth of coroutines.
     pub fn collect(heap: &'h Heap, roles: &'h Roles) -> Self {
         let windows = 0..heap.objects().window_count();
-        let found: Vec<Vec<(ObjectId, Addr, TypeId)>> = windows
-            .into_par_iter()
-            .map(|i| heap.objects().window(i).filter(|(.., ty)| roles.of(*ty).is_some()).collect())
-            .collect();
-        let mut ids: Vec<ObjectId> = Vec::new();
+        let windows: Vec<Of> = windows.into_par_iter().map(|i| Of::window(heap, roles, i)).collect();
+        let futures: Vec<(Addr, TypeId)> = windows.iter().flat_map(|of| of.futures.iter().copied()).collect();
         let mut nodes: Vec<Node> = Vec::new();
+        futures.par_iter().map(|(at, ty)| Node::new(*at, *ty, roles)).collect_into_vec(&mut nodes);
         let (mut none, mut truth) = (Addr::NULL, Addr::NULL);
         let (mut primitives, mut handles, mut foreign_handles, mut timeouts) = (vec![], vec![], vec![], vec![]);
         let memory = heap.memory();
-        for (id, address, ty) in found.into_iter().flatten() {
+        for (address, ty) in windows.iter().flat_map(|of| of.others.iter().copied()) {
             match roles.of(ty) {
-                Some(Role::Future { task, fields }) => {
-                    ids.push(id);
-                    nodes.push(Node::new(address, ty, task, fields.is_some()));
-                }
                 Some(Role::Primitive(kind)) => primitives.push((address, kind)),
                 Some(Role::Handle(_)) => handles.push((address, ty)),
                 Some(Role::ForeignHandle) => foreign_handles.push(address),
                 Some(Role::Timeout) => timeouts.push(address),
                 Some(Role::None) => none = address,
                 Some(Role::Bool) if memory.small_int(address) == Some(1) => truth = address,
-                Some(Role::Bool) | None => {}
+                Some(Role::Bool | Role::Future { .. }) | None => {}
             }
         }
-        let finder = Finder { heap, members: Members::new(heap.objects().len(), ids.iter().copied()) };
+        let ids = windows.iter().flat_map(|of| of.ids.iter().copied());
+        let finder = Finder { heap, members: Members::new(heap.objects().len(), ids) };
         let source = Source { heap, roles, none, truth };
         let all = nodes.len().max(1) as f64;
         let parts: Vec<Part> = nodes
@@ -295,16 +319,16 @@ fn read_node(read: &Reading<'_>, number: u32, node: &mut Node, finder: &Finder<'
     // a finished task keeps its coroutine, which stands nowhere any more
     if !node.coroutine.is_null() && matches!(node.state, State::Pending | State::Damaged) {
         let mut first = true;
-        node.whole = read.chain(node.coroutine, &mut |_, state, frame| {
+        node.whole = read.chain(node.coroutine, &mut |_, step| {
             if std::mem::take(&mut first) {
-                node.running = state == GeneratorState::Running;
+                node.running = step.state == GeneratorState::Running;
             }
-            let Some(frame) = frame else { return };
+            let Some(frame) = step.frame else { return };
             for word in [frame.code.0, frame.instruction as u64] {
                 node.place[0] = (node.place[0].rotate_left(5) ^ word).wrapping_mul(0x517c_c1b7_2722_0a95);
                 node.place[1] = (node.place[1] ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(31);
             }
-            if read.has_more_than_await(&frame) {
+            if read.has_more_than_await(step) {
                 part.deep.push((number, frame));
             }
         });

@@ -234,6 +234,16 @@ pub fn retained_types() -> RetainedTypes {
     RetainedTypes { types: of.types.iter().map(row).collect(), total: of.total }
 }
 
+/// Each task keeps a little more than the one before it, threads likewise.
+pub fn retaining() -> Retaining {
+    let (tasks, threads) = (tasks(), threads());
+    let idents = threads.threads.iter().filter_map(|thread| thread.ident);
+    Retaining {
+        tasks: tasks.tasks.iter().map(|task| task.address).zip((1..).map(|n| n * 1_700)).collect(),
+        threads: idents.zip((1..).map(|n| n * 54_000)).collect(),
+    }
+}
+
 /// A module holds a client, which holds the rest.
 pub fn paths(address: Addr) -> Paths {
     let step = |kind: u64, index: u64, edge: &str| {

@@ -4,7 +4,7 @@
 //! unfolds page by page. With a filter or an order: one line a task, whatever its state. Which line is selected is
 //! [`tasks`](super::tasks)'s.
 
-use crate::analysis::answers::{Task, Tasks, TreeRow};
+use crate::analysis::answers::{Retaining, Task, Tasks, TreeRow};
 use crate::snapshot::Addr;
 use crate::tui::arrange::contains;
 use std::collections::{HashMap, HashSet};
@@ -78,17 +78,26 @@ pub enum TaskOrder {
     Place,
     /// Its state.
     State,
+    /// What it keeps alive, once that is known.
+    Retained,
 }
 
 impl TaskOrder {
     /// In the order of the keys.
-    pub const ALL: [TaskOrder; 5] =
-        [TaskOrder::Forest, TaskOrder::Name, TaskOrder::Coroutine, TaskOrder::Place, TaskOrder::State];
+    pub const ALL: [TaskOrder; 6] = [
+        TaskOrder::Forest,
+        TaskOrder::Name,
+        TaskOrder::Coroutine,
+        TaskOrder::Place,
+        TaskOrder::State,
+        TaskOrder::Retained,
+    ];
 
-    /// The order so many places further, round the edge.
-    pub fn step(self, by: isize) -> TaskOrder {
+    /// The order so many places further, round the edge; the last one only when it is known what tasks keep alive.
+    pub fn step(self, by: isize, retained: bool) -> TaskOrder {
         let at = Self::ALL.iter().position(|c| *c == self).unwrap_or(0) as isize;
-        Self::ALL[(at + by).rem_euclid(Self::ALL.len() as isize) as usize]
+        let count = Self::ALL.len() - usize::from(!retained);
+        Self::ALL[(at + by).rem_euclid(count as isize) as usize]
     }
 
     /// For the title.
@@ -99,6 +108,7 @@ impl TaskOrder {
             TaskOrder::Coroutine => "coroutine",
             TaskOrder::Place => "place",
             TaskOrder::State => "state",
+            TaskOrder::Retained => "retained size",
         }
     }
 }
@@ -160,14 +170,20 @@ impl Known {
     }
 
     /// All lines: the forest, or the tasks that a filter leaves in an order.
-    pub fn lines(&self, open: &Open, filter: &str, order: TaskOrder, descending: bool) -> Vec<Line> {
+    pub fn lines(
+        &self,
+        open: &Open,
+        filter: &str,
+        (order, descending): (TaskOrder, bool),
+        retaining: Option<&Retaining>,
+    ) -> Vec<Line> {
         let mut lines = Vec::new();
         if filter.is_empty() && order == TaskOrder::Forest {
             self.forest(open, &mut lines);
             return lines;
         }
         let mut kept: Vec<usize> = (0..self.tasks.tasks.len()).filter(|t| self.keeps(*t, filter)).collect();
-        self.sort(&mut kept, order);
+        self.sort(&mut kept, order, retaining);
         if descending {
             kept.reverse();
         }
@@ -247,7 +263,14 @@ impl Known {
         text.is_empty() || (named() || state() || waits() || stands()) != inverse
     }
 
-    fn sort(&self, kept: &mut [usize], order: TaskOrder) {
+    /// What a task keeps alive, or the tasks of a crowd each by itself.
+    pub fn sum(&self, row: &TreeRow, retaining: &Retaining) -> u64 {
+        let tasks = if row.tasks.is_empty() { std::slice::from_ref(&row.address) } else { row.tasks.as_slice() };
+        let bytes = tasks.iter().filter_map(|at| retaining.tasks.get(at));
+        bytes.fold(0, |sum, bytes| sum.saturating_add(*bytes))
+    }
+
+    fn sort(&self, kept: &mut [usize], order: TaskOrder, retaining: Option<&Retaining>) {
         let of = |t: &usize| self.tasks.tasks.get(*t);
         match order {
             TaskOrder::Forest => {}
@@ -261,6 +284,9 @@ impl Known {
                 of(t).and_then(|t| t.stack.last()).map(|f| (f.file.as_str(), f.line, f.function.as_str()))
             }),
             TaskOrder::State => kept.sort_by_key(|t| of(t).map(state)),
+            TaskOrder::Retained => {
+                kept.sort_by_key(|t| of(t).and_then(|t| retaining?.tasks.get(&t.address)).copied());
+            }
         }
     }
 }

@@ -5,11 +5,12 @@
 
 use super::task_lines::{Known, Line, Open, PAGE, Row, TaskOrder};
 use super::{Detail, Motion, Scroll, Sight, State, Subject};
-use crate::analysis::answers::{Frame, Local, Task};
+use crate::analysis::answers::{Frame, Local, Retaining, Task};
 use crate::snapshot::Addr;
 use crate::tui::ask::{Desk, Slot};
 use crate::tui::keymap::{Action, Context};
 use crate::worker::protocol::{Answer, Request, Ticket};
+use std::sync::Arc;
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -28,6 +29,10 @@ pub struct TasksPane {
     pub scroll: Scroll,
     /// About the selected object.
     pub detail: Detail,
+    /// What tasks keep alive, once it is known.
+    pub retaining: Option<Arc<Retaining>>,
+    /// The same of each row of the forest: of a crowd, the sum.
+    sums: Vec<u64>,
     /// What is shown, from the top.
     pub lines: Vec<Line>,
     open: Open,
@@ -178,9 +183,36 @@ impl TasksPane {
         self.lines.iter().filter(|line| matches!(line.row, Row::Task(_))).count()
     }
 
+    /// Takes what tasks keep alive, once that is known.
+    pub fn weigh(&mut self, retaining: Option<&Arc<Retaining>>) {
+        if self.retaining.is_none() && retaining.is_some() {
+            self.retaining = retaining.cloned();
+            self.add_up();
+        }
+    }
+
+    fn add_up(&mut self) {
+        if let (Some(known), Some(retaining)) = (&self.known, &self.retaining) {
+            self.sums = known.tasks.forest.iter().map(|row| known.sum(row, retaining)).collect();
+        }
+    }
+
+    /// What a line's task keeps alive, or a crowd; `None` for other lines and as long as it is not known.
+    pub fn retained(&self, row: Row) -> Option<u64> {
+        let (known, retaining) = (self.known.as_ref()?, self.retaining.as_ref()?);
+        match row {
+            Row::Tree(i) => known.tasks.forest.get(i).filter(|r| !r.shared).and_then(|_| self.sums.get(i).copied()),
+            Row::Member(..) | Row::Task(_) => retaining.tasks.get(&self.task(known.number_of(row)?)?.address).copied(),
+            _ => None,
+        }
+    }
+
     fn arrange(&mut self) {
         self.lines = match &self.known {
-            Some(known) => known.lines(&self.open, &self.filter, self.order, self.descending),
+            Some(known) => {
+                let retaining = self.retaining.as_deref();
+                known.lines(&self.open, &self.filter, (self.order, self.descending), retaining)
+            }
             None => Vec::new(),
         };
     }
@@ -247,7 +279,10 @@ impl State for TasksPane {
     fn sort(&mut self, by: isize, _: &mut Desk) {
         match by {
             0 => self.descending = !self.descending,
-            by => (self.order, self.descending) = (self.order.step(by), false),
+            by => {
+                self.order = self.order.step(by, self.retaining.is_some());
+                self.descending = self.order == TaskOrder::Retained; // most first
+            }
         }
         self.scroll = Scroll::default();
         self.arrange();
@@ -300,6 +335,7 @@ impl State for TasksPane {
                 let mine = self.slot.accept(ticket, true).is_some();
                 if mine {
                     self.known = Some(Known::new(tasks));
+                    self.add_up();
                     self.arrange();
                     self.seek();
                 }

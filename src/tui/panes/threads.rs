@@ -4,7 +4,7 @@
 //! What they say is the answer's; how a line looks is [`view`](crate::tui::view)'s.
 
 use super::{Detail, Motion, Scroll, Sight, State, Subject};
-use crate::analysis::answers::{Frame, Local, Thread, Threads};
+use crate::analysis::answers::{Frame, Local, Retaining, Thread, Threads};
 use crate::tui::arrange::contains;
 use crate::tui::ask::{Desk, Slot};
 use crate::tui::keymap::{Action, Context};
@@ -48,6 +48,10 @@ pub struct ThreadsPane {
     pub scroll: Scroll,
     /// About the selected object.
     pub detail: Detail,
+    /// What threads keep alive, once it is known.
+    pub retaining: Option<Arc<Retaining>>,
+    /// Whether those that keep most come first.
+    pub by_retained: bool,
     /// What is shown, from the top.
     pub rows: Vec<Row>,
     /// Threads without their stack.
@@ -163,6 +167,19 @@ impl ThreadsPane {
         }
     }
 
+    /// Takes what threads keep alive, once that is known.
+    pub fn weigh(&mut self, retaining: Option<&Arc<Retaining>>) {
+        if self.retaining.is_none() {
+            self.retaining = retaining.cloned();
+        }
+    }
+
+    /// What a line's thread keeps alive; `None` for other lines and as long as it is not known.
+    pub fn retained(&self, row: Row) -> Option<u64> {
+        let Row::Thread(thread) = row else { return None };
+        self.retaining.as_ref()?.threads.get(&self.thread(thread)?.ident?).copied()
+    }
+
     fn arrange(&mut self) {
         self.rows.clear();
         let Some(threads) = self.threads.clone() else { return };
@@ -170,7 +187,12 @@ impl ThreadsPane {
             self.rows.extend((0..threads.explained.len()).map(Row::Deadlock));
             self.rows.extend((0..threads.problems.len()).map(Row::Problem));
         }
-        for (t, thread) in threads.threads.iter().enumerate() {
+        let mut order: Vec<usize> = (0..threads.threads.len()).collect();
+        if self.by_retained {
+            order.sort_by_key(|t| std::cmp::Reverse(self.retained(Row::Thread(*t))));
+        }
+        for t in order {
+            let Some(thread) = threads.threads.get(t) else { continue };
             if !self.keeps(thread) {
                 continue;
             }
@@ -247,6 +269,13 @@ impl State for ThreadsPane {
             self.scroll = Scroll::default();
             self.arrange();
         }
+    }
+
+    /// By what they keep alive, or as they were started.
+    fn sort(&mut self, _: isize, _: &mut Desk) {
+        self.by_retained = !self.by_retained && self.retaining.is_some();
+        self.scroll = Scroll::default();
+        self.arrange();
     }
 
     fn subject(&self) -> Option<Subject> {

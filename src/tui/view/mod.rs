@@ -17,6 +17,7 @@ mod tasks;
 mod threads;
 pub mod tree;
 mod types;
+mod weight;
 
 pub use chrome::tab_at;
 pub use hex::word_at as hex_word_at;

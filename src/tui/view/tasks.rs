@@ -3,7 +3,7 @@
 use super::layout::Layout;
 use super::side::fact;
 use super::threads::{locals, named, place};
-use super::{boxed, foreign, foreign_end, wrap};
+use super::{boxed, foreign, foreign_end, weight, wrap};
 use crate::analysis::answers::{Task, WaitsIn};
 use crate::snapshot::Addr;
 use crate::text;
@@ -14,6 +14,7 @@ use crate::tui::theme::{BOLD, DIM, Theme};
 use crate::tui::widgets::table::{self, Look};
 use crate::tui::widgets::{line, row_of};
 use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 use unicode_width::UnicodeWidthStr;
@@ -38,12 +39,17 @@ pub(super) fn draw(buffer: &mut Buffer, layout: &Layout, app: &App, pane: &Tasks
         line(buffer, row_of(area, 0), &Line::from(Span::styled(said, DIM)));
         return;
     };
-    let width = usize::from(area.width);
+    let right = weight::heading(buffer, layout.body, pane.retaining.is_some());
+    let narrow = Rect { width: area.width.saturating_sub(right), ..area };
     for at in 0..area.height {
         let index = pane.scroll.top + u64::from(at);
         let Some(shown) = pane.line(index) else { break };
         let place = row_of(area, at);
-        line(buffer, place, &content(pane, known, shown, width, &app.theme));
+        let retained = pane.retained(shown.row);
+        // a line that keeps nothing has the whole width
+        let left = if retained.is_some() { row_of(narrow, at) } else { place };
+        line(buffer, left, &content(pane, known, shown, usize::from(left.width), &app.theme));
+        weight::bytes(buffer, place, retained, &app.theme);
         table::finish(buffer, place, Look::of(index == pane.scroll.row, false));
     }
 }
@@ -295,18 +301,22 @@ pub(super) fn about(pane: &TasksPane, theme: &Theme, width: usize) -> (String, V
             None => Default::default(),
         },
         row => match known.number_of(row).and_then(|t| pane.task(t)) {
-            Some(task) => (name(task), facts(known, task, theme, width)),
+            Some(task) => {
+                let retained = pane.retaining.as_ref().and_then(|r| r.tasks.get(&task.address));
+                (name(task), facts(known, task, retained.copied(), theme, width))
+            }
             None => ("tasks".into(), Vec::new()),
         },
     }
 }
 
-fn facts(known: &Known, task: &Task, theme: &Theme, width: usize) -> Vec<Line<'static>> {
+fn facts(known: &Known, task: &Task, retained: Option<u64>, theme: &Theme, width: usize) -> Vec<Line<'static>> {
     let plain = Style::new();
     let mut lines = vec![fact("coroutine", task.coro.as_deref().unwrap_or("?"), theme.types, width)];
     lines.push(fact("state", state(task), plain, width));
     lines.push(fact("address", &task.address.to_string(), theme.addresses, width));
     lines.push(fact("type", &task.type_name, theme.types, width));
+    lines.extend(retained.map(|bytes| fact("retains", &text::size(bytes), theme.numbers, width)));
     let result = task.result.as_ref().map(|r| ("result", &r.summary));
     let outcome = result.or(task.exception.as_ref().map(|e| ("exception", &e.summary)));
     lines.extend(outcome.map(|(what, value)| fact(what, value, theme.value(value), width)));

@@ -2,7 +2,7 @@
 
 use super::layout::Layout;
 use super::side::fact;
-use super::{boxed, foreign, foreign_end};
+use super::{boxed, foreign, foreign_end, weight};
 use crate::analysis::answers::{Frame, Local, Thread};
 use crate::text;
 use crate::tui::app::App;
@@ -11,6 +11,7 @@ use crate::tui::theme::{BOLD, DIM, Theme};
 use crate::tui::widgets::table::{self, Look};
 use crate::tui::widgets::{line, row_of};
 use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 use unicode_width::UnicodeWidthStr;
@@ -33,12 +34,16 @@ pub(super) fn draw(buffer: &mut Buffer, layout: &Layout, app: &App, pane: &Threa
         line(buffer, row_of(area, 0), &Line::from(Span::styled(said, DIM)));
         return;
     }
-    let width = usize::from(area.width);
+    let right = weight::heading(buffer, layout.body, pane.retaining.is_some());
+    let narrow = Rect { width: area.width.saturating_sub(right), ..area };
     for at in 0..area.height {
         let index = pane.scroll.top + u64::from(at);
         let Some(row) = pane.row(index) else { break };
         let place = row_of(area, at);
-        line(buffer, place, &content(pane, row, width, &app.theme));
+        let retained = pane.retained(row);
+        let left = if retained.is_some() { row_of(narrow, at) } else { place };
+        line(buffer, left, &content(pane, row, usize::from(left.width), &app.theme));
+        weight::bytes(buffer, place, retained, &app.theme);
         table::finish(buffer, place, Look::of(index == pane.scroll.row, false));
     }
 }
@@ -50,9 +55,10 @@ fn title(pane: &ThreadsPane) -> String {
         1 => " · ✗ 1 deadlock".into(),
         n => format!(" · ✗ {n} deadlocks"),
     };
+    let order = if pane.by_retained { " · by retained size ▼" } else { "" };
     match pane.filter.is_empty() {
-        true => format!("Threads · {}{deadlocks}", text::count(all as u64)),
-        false => format!("Threads · {} of {all}{deadlocks} · / {}", pane.shown(), foreign(&pane.filter, 30)),
+        true => format!("Threads · {}{deadlocks}{order}", text::count(all as u64)),
+        false => format!("Threads · {} of {all}{deadlocks}{order} · / {}", pane.shown(), foreign(&pane.filter, 30)),
     }
 }
 
@@ -141,7 +147,10 @@ pub(super) fn about(pane: &ThreadsPane, theme: &Theme, width: usize) -> (String,
             ("deadlock".into(), super::wrap(&sentence, width).into_iter().map(Line::from).collect())
         }
         Some(Row::Thread(t)) => match pane.thread(t) {
-            Some(thread) => (thread.name.clone().unwrap_or_default(), facts(thread, theme, width)),
+            Some(thread) => {
+                let retained = pane.retained(Row::Thread(t));
+                (thread.name.clone().unwrap_or_default(), facts(thread, retained, theme, width))
+            }
             None => Default::default(),
         },
         Some(Row::Frame(t, f) | Row::Same(t, f, _)) => match pane.frame(t, f) {
@@ -152,7 +161,7 @@ pub(super) fn about(pane: &ThreadsPane, theme: &Theme, width: usize) -> (String,
     }
 }
 
-fn facts(thread: &Thread, theme: &Theme, width: usize) -> Vec<Line<'static>> {
+fn facts(thread: &Thread, retained: Option<u64>, theme: &Theme, width: usize) -> Vec<Line<'static>> {
     let mut lines = Vec::new();
     let mut fact = |name: &str, value: Option<String>, style: Style| {
         lines.extend(value.map(|value| fact(name, &value, style, width)));
@@ -168,6 +177,7 @@ fn facts(thread: &Thread, theme: &Theme, width: usize) -> Vec<Line<'static>> {
     fact("daemon", thread.daemon.map(yes), plain);
     fact("has GIL", thread.ident.map(|_| yes(thread.holds_gil)), plain);
     fact("wants GIL", thread.waits_for_gil.map(yes), plain);
+    fact("retains", retained.map(text::size), theme.numbers);
     fact("frames", thread.ident.map(|_| text::count(thread.frames.len() as u64)), theme.numbers);
     lines
 }
