@@ -188,7 +188,9 @@ fn every_answer_has_the_fields_of_its_schema() {
             json!({"rows": [{"kind": "string", "count": "count", "bytes": "count", "sentence": "string", "examples": [
                 {"address": "address", "type": "string", "summary": "string", "count": "count", "bytes": "count"}]}]}),
         ),
+        (vec!["tasks", dump, "--retained"], "tasks/1", with(&tasks, &["tasks", "forest"], "retained_bytes", "null|count")),
         (vec!["tasks", dump], "tasks/1", tasks),
+        (vec!["threads", dump, "--retained"], "threads/1", with(&threads, &["threads"], "retained_bytes", "count")),
         (vec!["threads", dump], "threads/1", threads.clone()),
         (vec!["stacks", dump], "threads/1", threads),
         (
@@ -272,6 +274,13 @@ fn every_answer_has_the_fields_of_its_schema() {
 }
 
 /// `diff/1` of two snapshots of one process.
+/// A shape with one more field in the rows of some lists.
+fn with(shape: &Value, lists: &[&str], field: &str, kind: &str) -> Value {
+    let mut shape = shape.clone();
+    lists.iter().for_each(|list| shape[list][0][field] = json!(kind));
+    shape
+}
+
 fn changes() -> Value {
     let change = json!({
         "old_count": "count", "new_count": "count", "delta_count": "number", "old_bytes": "count", "new_bytes": "count",

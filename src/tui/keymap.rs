@@ -211,7 +211,7 @@ pub static KEYS: &[Binding] = &[
     bind(&[ch('>')], A::SortRight, C::TABLES, "sort", "sort by the column to the right"),
     bind(&[ch('>')], A::SortRight, C::RETAINED, "group", "by type, module, thread, frame, variable, task"),
     bind(&[ch('<')], A::SortLeft, C::RETAINED, "", "the grouping before"),
-    bind(&[ch('>')], A::SortRight, C::TASKS, "", "sort by name, coroutine, place, state or retained size"),
+    bind(&[ch('>')], A::SortRight, C::TASKS, "", "sort by name, coroutine, place, state, size"),
     bind(&[ch('>')], A::SortRight, C::THREADS, "", "sort by retained size, and back"),
     bind(&[ch('<')], A::SortLeft, C::SORTED, "", "sort by the column before"),
     bind(&[ch('o')], A::Reverse, C::SORTED, "", "reverse the order"),
