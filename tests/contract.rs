@@ -188,7 +188,11 @@ fn every_answer_has_the_fields_of_its_schema() {
             json!({"rows": [{"kind": "string", "count": "count", "bytes": "count", "sentence": "string", "examples": [
                 {"address": "address", "type": "string", "summary": "string", "count": "count", "bytes": "count"}]}]}),
         ),
-        (vec!["tasks", dump, "--retained"], "tasks/1", with(&tasks, &["tasks", "forest"], "retained_bytes", "null|count")),
+        (
+            vec!["tasks", dump, "--retained"],
+            "tasks/1",
+            with(&tasks, &["tasks", "forest"], "retained_bytes", "null|count"),
+        ),
         (vec!["tasks", dump], "tasks/1", tasks),
         (vec!["threads", dump, "--retained"], "threads/1", with(&threads, &["threads"], "retained_bytes", "count")),
         (vec!["threads", dump], "threads/1", threads.clone()),

@@ -34,12 +34,15 @@ struct ToldFrame {
     function: String,
     line: u32,
     columns: [Option<u32>; 2],
+    locals: Option<BTreeMap<String, u64>>,
 }
 
 #[derive(Debug, Deserialize, PartialEq, PartialOrd, Eq, Ord)]
 struct Cycle {
     tasks: BTreeSet<u64>,
     ends: bool,
+    /// At a time that is known.
+    timed: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -82,8 +85,10 @@ fn start(interpreter: &Interpreter, arguments: &[&str]) -> (Target, Heap) {
     (target, heap)
 }
 
-fn as_told(task: &Task) -> Told {
+/// `locals`: with the variables.
+fn as_told(task: &Task, locals: bool) -> Told {
     let frame = |f: &pymem_tui::analysis::answers::Frame| ToldFrame {
+        locals: locals.then(|| f.locals.iter().map(|l| (l.name.clone(), l.address.0)).collect()),
         id: f.generator.map_or(0, |g| g.0),
         function: f.function.clone(),
         line: f.line.unwrap_or(0),
@@ -108,6 +113,7 @@ fn cycles(answer: &Tasks) -> Vec<Cycle> {
         .map(|(members, verdict)| Cycle {
             tasks: members.iter().filter(is_task).map(|a| a.0).collect(),
             ends: !verdict.deadlock,
+            timed: verdict.until.is_some(),
         })
         .collect();
     found.sort();
@@ -128,6 +134,19 @@ fn mixed(answer: &Tasks, heap: &Heap) -> Vec<Mixed> {
         .collect();
     found.sort();
     found
+}
+
+fn is_of_uvloop(heap: &Heap, event_loop: Addr) -> bool {
+    heap.object_at(event_loop).is_some_and(|(_, ty)| ty.name.starts_with("uvloop."))
+}
+
+/// Who awaits whom, and who is awaited by whom: the one without the other.
+fn not_inverse(answer: &Tasks) -> Option<String> {
+    let tasks = answer.tasks.iter().map(|t| (t.address, &t.awaits, &t.awaited_by));
+    let all: Vec<_> = tasks.chain(answer.futures.iter().map(|f| (f.address, &f.awaits, &f.awaited_by))).collect();
+    let forward: BTreeSet<(Addr, Addr)> = all.iter().flat_map(|(at, to, _)| to.iter().map(|b| (*at, *b))).collect();
+    let back: BTreeSet<(Addr, Addr)> = all.iter().flat_map(|(at, _, by)| by.iter().map(|a| (*a, *at))).collect();
+    (forward != back || forward.is_empty()).then(|| format!("{} awaits, {} awaited by", forward.len(), back.len()))
 }
 
 /// What a task with this name waits in.
@@ -207,7 +226,8 @@ fn differences(target: &Target, answer: &Tasks, heap: &Heap) -> Vec<String> {
     let told: Vec<Told> = lines(target, "task");
     let mut wrong = answer.problems.clone();
     for one in &told {
-        match by_address.get(&one.id).map(|t| as_told(t)) {
+        let locals = one.frames.iter().any(|f| f.locals.is_some());
+        match by_address.get(&one.id).map(|t| as_told(t, locals)) {
             Some(found) if found == *one => {}
             found => wrong.push(format!("{found:?} should be {one:?}")),
         }
@@ -251,6 +271,26 @@ fn differences(target: &Target, answer: &Tasks, heap: &Heap) -> Vec<String> {
             wrong.push(format!("{wait:?} should be {told:?}"));
         }
     }
+    for told in lines::<(u64, Option<u64>, Option<u64>)>(target, "outcome") {
+        let task = by_address.get(&told.0);
+        let result = task.and_then(|t| t.result.as_ref()).map(|l| l.address.0);
+        let exception = task.and_then(|t| t.exception.as_ref()).map(|l| l.address.0);
+        if (told.0, result, exception) != told {
+            wrong.push(format!("{result:?}, {exception:?} should be {told:?}"));
+        }
+    }
+    let until: Vec<(u64, f64)> = lines(target, "until");
+    for (task, when) in &until {
+        let found = by_address.get(task).and_then(|t| t.waits_in.as_ref()?.until);
+        if found != Some(*when) {
+            wrong.push(format!("a sleep is over at {found:?}, not {when}"));
+        }
+    }
+    let uvloop = answer.tasks.iter().filter_map(|t| t.event_loop).any(|at| is_of_uvloop(heap, at));
+    if until.len() != usize::from(!uvloop) {
+        wrong.push(format!("{} sleeps are told", until.len()));
+    }
+    wrong.extend(not_inverse(answer));
     wrong.extend(told_of_threads(target, answer, heap));
     wrong.extend(told_of_diamonds(target, answer));
     let several = heap.interpreter().interpreters.len() > 1;
@@ -291,7 +331,7 @@ fn differences(target: &Target, answer: &Tasks, heap: &Heap) -> Vec<String> {
 
 fn check(interpreter: &Interpreter, arguments: &[&str]) -> Result<(), String> {
     let (target, heap) = start(interpreter, arguments);
-    let answer = tasks(&heap, &Ask::all(false));
+    let answer = tasks(&heap, &Ask::all(true));
     let wrong = differences(&target, &answer, &heap);
     println!(
         "{} {arguments:?}: {} tasks, {} cycles, {} differences",

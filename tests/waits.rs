@@ -34,7 +34,7 @@ fn told(target: &Target, word: &str) -> Vec<u64> {
     line.expect(word).split(' ').map(|number| number.parse().expect("a number")).collect()
 }
 
-fn row<'a>(answer: &'a Threads, native_id: u64) -> Result<&'a Thread, String> {
+fn row(answer: &Threads, native_id: u64) -> Result<&Thread, String> {
     let row = answer.threads.iter().find(|t| t.native_id == Some(native_id));
     row.ok_or_else(|| format!("{native_id} is not among the threads"))
 }
@@ -102,7 +102,10 @@ fn threads_without_python_and_those_that_wait_for_the_gil_are_told() {
                 return Err(format!("{facts:?} is told of a thread, {} of the main one", main.holds_gil));
             }
             if main.waits_for_gil == Some(true) || main.syscall.as_deref() != Some("pause") {
-                return Err(format!("the main thread is in {:?}, waits for the GIL: {:?}", main.syscall, main.waits_for_gil));
+                return Err(format!(
+                    "the main thread is in {:?}, waits for the GIL: {:?}",
+                    main.syscall, main.waits_for_gil
+                ));
             }
             seen.push(one.waits_for_gil);
             if one.waits_for_gil == Some(true) {

@@ -211,7 +211,7 @@ pub(super) fn threads(asked: &Asked) -> Threads {
     threads::threads(&asked.heap)
 }
 
-/// `locals`: with the variables of every frame. `rows`: so many lines are going to be printed.
+/// `locals`: with the variables of every frame, and what else only JSON has. `rows`: so many lines are going to be printed.
 pub(super) fn tasks(
     asked: &Asked,
     args: &cli::Tasks,
@@ -221,7 +221,7 @@ pub(super) fn tasks(
 ) -> Tasks {
     let state = args.state.map(|state| state.name().to_owned());
     let filter = tasks::Filter { state, name: args.name.clone(), coro: args.coro.clone() };
-    tasks::tasks(&asked.heap, &tasks::Ask { filter, locals, rows, retaining: retaining.map(Arc::new) })
+    tasks::tasks(&asked.heap, &tasks::Ask { filter, locals, rows, brief: !locals, retaining: retaining.map(Arc::new) })
 }
 
 /// Adds the objects that words of `hex` point to, and the one its address lies in.

@@ -41,6 +41,10 @@ struct Inert;
 
 impl Formatter for Inert {
     fn write_string_fragment<W: ?Sized + Write>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
+        // most of it, and nothing to look for
+        if fragment.bytes().all(|b| matches!(b, b' '..=b'~')) {
+            return CompactFormatter.write_string_fragment(writer, fragment);
+        }
         let mut rest = fragment;
         while let Some((at, c)) = rest.char_indices().find(|(_, c)| !text::is_plain(*c)) {
             let (plain, tail) = rest.split_at(at);

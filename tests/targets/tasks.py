@@ -1,8 +1,9 @@
 """A target whose tasks wait in many ways, each told in a line: tasks.py [SLEEPERS] [uvloop FOLDER]
 [interpreters].
 
-Prints `task JSON` for each task: id, name, coroutine, the chain of awaits (id, function, line, columns of each frame), id of what
-it waits for; `cycle JSON` for each circle: the ids of its tasks and whether it ends by itself; `lock JSON` for each lock: its id
+Prints `task JSON` for each task: id, name, coroutine, the chain of awaits (id, function, line, columns of each frame; the ids of its variables when
+there are no sleepers), id of what it waits for; `cycle JSON` for each circle: the ids of its tasks, whether it ends by itself, and at a
+known time; `outcome JSON`: a task, its result, its exception; `until JSON`: a task and when its sleep is over; `lock JSON` for each lock: its id
 and the id of the task that holds it, the line of its `async with`; `semaphore JSON`: the tasks inside, and the one holder if that is certain;
 `worker N`: the native id of the executor's thread; `waits JSON`: the name of a task, what it waits in, the file descriptor; `mixed JSON`:
 tasks and the names of threads that wait for each other; `blocked JSON`: a thread inside a task of its loop: its name, the task's, the
@@ -34,13 +35,18 @@ SEMAPHORES = []
 WAITS = []
 MIXED = []
 BLOCKED = []
+OUTCOMES = []
+UNTIL = []
 DIAMONDS = []
 UVLOOP = "uvloop" in sys.argv
+SLEEPERS = int(sys.argv[1]) if sys.argv[1:] and sys.argv[1].isdigit() else 0
 if UVLOOP:
     sys.path.insert(0, sys.argv[sys.argv.index("uvloop") + 1])
     import uvloop
 HELD = []  # whatever must not be collected
 VERSION = sys.version_info[:2]
+# uvloop's timers keep their time in C; from 3.12 on a Timeout has it
+WAIT_FOR_IS_TIMED = not UVLOOP or VERSION >= (3, 12)
 
 
 def start(coroutine, name=None):
@@ -51,8 +57,8 @@ def start(coroutine, name=None):
     return task
 
 
-def cycle(tasks, ends):
-    CYCLES.append({"tasks": [id(t) for t in tasks], "ends": ends})
+def cycle(tasks, ends, timed=False):
+    CYCLES.append({"tasks": [id(t) for t in tasks], "ends": ends, "timed": timed})
 
 
 async def settle():
@@ -105,13 +111,18 @@ async def completing(future):
         await one
 
 
-async def circle(ways, ends=False):
+async def limited(future):
+    async with asyncio.timeout(FOREVER):
+        await future
+
+
+async def circle(ways, ends=False, timed=False):
     boxes = [[] for _ in ways]
     tasks = [start(later(box, how), how.__name__) for box, how in zip(boxes, ways)]
     for i, box in enumerate(boxes):
         box.append(tasks[(i + 1) % len(tasks)])
     await settle()
-    cycle(tasks, ends)
+    cycle(tasks, ends, timed)
 
 
 async def diamond():
@@ -301,7 +312,11 @@ async def primitives():
     start(on_condition(), "in condition")
     start(queue.get(), "in queue")
     start(semaphore.acquire(), "in semaphore")
-    start(asyncio.sleep(FOREVER), "in sleep")
+    sleeper = start(asyncio.sleep(FOREVER), "in sleep")
+    await asyncio.sleep(0)
+    # uvloop tells nobody
+    timers = [] if UVLOOP else asyncio.get_running_loop()._scheduled
+    UNTIL.extend([id(sleeper), timer.when()] for timer in timers if sleeper._fut_waiter in (timer._args or ()))
     stop = threading.Event()
     HELD.append(stop)
     loop = asyncio.get_running_loop()
@@ -328,6 +343,21 @@ async def written_in_python():
         box.append(tasks[1 - i])
     await settle()
     cycle(tasks, False)
+
+    class OwnTask(asyncio.Task):
+        pass
+
+    class OwnFuture(asyncio.Future):
+        pass
+
+    boxes = [[], []]
+    tasks = [OwnTask(later(box, gathering), loop=loop) for box in boxes]
+    for box, task in zip(boxes, reversed(tasks)):
+        box.append(task)
+    TOLD.extend(tasks)
+    await settle()
+    cycle(tasks, False)
+    TOLD.append(OwnTask(bare(OwnFuture(loop=loop)), loop=loop))
     future = asyncio.futures._PyFuture(loop=loop)
     task = asyncio.tasks._PyTask(bare(future), loop=loop)
     TOLD.append(task)
@@ -348,6 +378,7 @@ async def versions_own():
         box.append(parent)
         await settle()
         cycle([parent, TOLD[-1]], False)
+        await circle([limited, bare], ends=True, timed=True)
     if VERSION >= (3, 12):
         loop = asyncio.get_running_loop()
         TOLD.append(asyncio.Task(bare(loop.create_future()), loop=loop, name="eager", eager_start=True))
@@ -365,7 +396,9 @@ async def finished():
     await settle()
     tasks[2].cancel()
     await settle()
-    tasks[0].exception()
+    OUTCOMES.append([id(tasks[0]), None, id(tasks[0].exception())])
+    OUTCOMES.append([id(tasks[1]), id(tasks[1].result()), None])
+    OUTCOMES.append([id(tasks[2]), None, None])
 
 
 async def main(sleepers, over):
@@ -373,9 +406,9 @@ async def main(sleepers, over):
     await circle([bare, bare])
     await circle([shielded, bare])
     await circle([waiting, completing])
-    await circle([timed, bare], ends=True)
+    await circle([timed, bare], ends=True, timed=WAIT_FOR_IS_TIMED)
     await circle([unending, shielded])
-    await circle([timed_shield, shielded], ends=True)
+    await circle([timed_shield, shielded], ends=True, timed=WAIT_FOR_IS_TIMED)
     await circle([first_of, bare], ends=True)
     await diamond()
     await convoy()
@@ -562,7 +595,9 @@ def chain(coroutine):
             break
         if frame is None:
             break
-        frames.append({"id": id(at), "function": at.__qualname__, "line": frame.f_lineno, "columns": columns(frame)})
+        told = {"id": id(at), "function": at.__qualname__, "line": frame.f_lineno, "columns": columns(frame)}
+        told["locals"] = None if SLEEPERS else {name: id(value) for name, value in frame.f_locals.items()}
+        frames.append(told)
         kind = type(awaits).__name__
         if kind in ("async_generator_asend", "coroutine_wrapper"):
             # no attribute leads on: what it wraps is the only one of its kind that it refers to
@@ -583,6 +618,10 @@ def tell():
         print("mixed", json.dumps(one))
     for one in BLOCKED:
         print("blocked", json.dumps(one))
+    for one in OUTCOMES:
+        print("outcome", json.dumps(one))
+    for one in UNTIL:
+        print("until", json.dumps(one))
     for one in DIAMONDS:
         print("diamond", json.dumps(one))
     for task in TOLD:
@@ -656,7 +695,7 @@ def run(coroutine_of, *args):
 
 if "interpreters" in sys.argv:
     in_other_interpreters()
-run(main, int(sys.argv[1]) if sys.argv[1:] and sys.argv[1].isdigit() else 0)
+run(main, SLEEPERS)
 run(in_a_thread)
 run(crossing)
 run(blocking)

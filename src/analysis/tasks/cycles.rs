@@ -7,18 +7,19 @@ pub fn components<'e>(n: usize, is_part: impl Fn(u32) -> bool, edges: impl Fn(us
     const NEW: u32 = u32::MAX;
     /// No way on: it is in no cycle.
     const DONE: u32 = u32::MAX - 1;
+    // most wait for what waits for nothing, and are in no cycle
+    let leads_on = |v: &u32| edges(*v as usize).iter().any(|w| !edges(*w as usize).is_empty());
+    let roots: Vec<u32> = (0..n as u32).filter(|v| leads_on(v) && is_part(*v)).collect();
+    if roots.is_empty() {
+        return Vec::new();
+    }
     let mut order = vec![NEW; n];
     let mut low = vec![0u32; n];
     let mut on_stack = vec![false; n];
     let (mut stack, mut found, mut next) = (Vec::new(), Vec::new(), 0);
     let mut work: Vec<(u32, u32)> = Vec::new();
-    for root in 0..n as u32 {
-        if order[root as usize] != NEW || !is_part(root) {
-            continue;
-        }
-        let ends = |w: &u32| order.get(*w as usize).is_none_or(|o| *o == DONE) || edges(*w as usize).is_empty();
-        if edges(root as usize).iter().all(ends) {
-            order[root as usize] = DONE;
+    for root in roots {
+        if order[root as usize] != NEW {
             continue;
         }
         work.push((root, 0));

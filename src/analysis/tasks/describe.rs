@@ -289,20 +289,20 @@ impl Writer<'_, '_> {
     }
 
     /// The first lines of the forest.
-    pub fn rows(&mut self, forest: &Forest, count: usize) -> Vec<TreeRow> {
+    pub fn rows(&mut self, forest: &Forest, count: usize, brief: bool) -> Vec<TreeRow> {
         let mut rows = Vec::new();
         for line in forest.lines.iter().take(count) {
             let Some(node) = self.world.nodes.get(line.node as usize).copied() else { continue };
             let crowd = line.crowd.and_then(|c| forest.crowds.get(c as usize));
             let of = |i: &u32| self.world.nodes.get(*i as usize).map(|n| n.address);
-            let tasks: Vec<Addr> = crowd.into_iter().flatten().filter_map(of).collect();
-            let all = if tasks.is_empty() { std::slice::from_ref(&node.address) } else { &tasks };
-            let sum = |sum: u64, at: &Addr| Some(sum.saturating_add(self.retained(*at)?));
+            let all = crowd.map_or(std::slice::from_ref(&line.node), Vec::as_slice);
+            let sum = |sum: u64, i: &u32| Some(sum.saturating_add(self.retained(of(i)?)?));
             let retained = all.iter().try_fold(0, sum);
+            let tasks = crowd.filter(|_| !brief).into_iter().flatten().filter_map(of).collect();
             rows.push(TreeRow {
                 retained_bytes: retained.filter(|_| !line.shared),
                 address: node.address,
-                count: tasks.len().max(1) as u64,
+                count: all.len() as u64,
                 tasks,
                 depth: line.depth.into(),
                 shared: line.shared,
@@ -334,7 +334,7 @@ impl Writer<'_, '_> {
     fn innermost(&mut self, node: &Node) -> Option<crate::analysis::answers::Frame> {
         let mut last = None;
         if !node.coroutine.is_null() {
-            self.world.read.chain(node.coroutine, &mut |generator, step| {
+            self.world.read.chain(node.coroutine, Addr::NULL, &mut |generator, step| {
                 last = step.frame.map(|f| crate::cpython::StackFrame { generator: Some(generator), ..f }).or(last);
             });
         }

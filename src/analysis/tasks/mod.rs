@@ -44,6 +44,8 @@ pub struct Ask {
     pub locals: bool,
     /// Lines of the forest that are going to be shown, and whose tasks are described; `None`: all lines and all tasks.
     pub rows: Option<usize>,
+    /// Without what a text does not show: the groups, and which tasks a line of several stands for.
+    pub brief: bool,
     /// What the tasks keep alive, if that is to be told; then trees are in the order of what their roots keep.
     pub retaining: Option<Arc<Retaining>>,
 }
@@ -72,7 +74,10 @@ pub fn tasks(heap: &Heap, ask: &Ask) -> Tasks {
         damaged += u64::from(node.state == State::Damaged || !node.whole);
     }
     let places = Places::new(&world, &graph, &pending);
-    let mut answer = Tasks { groups: writer.groups(&places), ..Tasks::default() };
+    let mut answer = Tasks { ..Tasks::default() };
+    if !ask.brief {
+        answer.groups = writer.groups(&places);
+    }
     for cycle in &graph.cycles {
         answer.cycles.push(cycle.members.iter().filter_map(|i| graph.address(&world, *i)).collect());
         answer.verdicts.push(writer.verdict(cycle));
@@ -91,7 +96,7 @@ pub fn tasks(heap: &Heap, ask: &Ask) -> Tasks {
         writer.retaining = Some(retaining);
     }
     let shown = ask.rows.unwrap_or(usize::MAX);
-    answer.forest = writer.rows(&lines, shown);
+    answer.forest = writer.rows(&lines, shown, ask.brief);
     answer.total.tasks = all.len() as u64;
     answer.total.pending = pending.len() as u64;
     answer.total.futures = (world.nodes.len() - all.len()) as u64;

@@ -44,6 +44,8 @@ pub struct Reading<'h> {
     awaiting: u64,
     /// Items and coroutines that may still be looked at: damaged memory can show the same list to every task.
     left: Cell<u64>,
+    /// The type that was met last, and whether its objects are functions that matter.
+    callable: Cell<(Addr, bool)>,
 }
 
 impl<'h> Reading<'h> {
@@ -55,7 +57,15 @@ impl<'h> Reading<'h> {
         let memory = source.heap.memory();
         // 3.15 has two slots for what is awaited
         let awaiting = if memory.layout.variants.frame_state == FrameStateVariant::V315 { 2 } else { 1 };
-        Reading { source, heap: source.heap, memory, roles: source.roles, awaiting, left: Cell::new(left) }
+        Reading {
+            source,
+            heap: source.heap,
+            memory,
+            roles: source.roles,
+            awaiting,
+            left: Cell::new(left),
+            callable: Cell::default(),
+        }
     }
 
     /// Takes so much of what may be looked at; `false` when there is no more.
@@ -89,8 +99,15 @@ impl<'h> Reading<'h> {
 
     /// Whether it is a function of a kind that asyncio has among its callbacks.
     pub fn is_callable(&self, addr: Addr) -> bool {
-        let ty = self.memory.type_of(addr).and_then(|ty| self.types().id_of(ty));
-        ty.is_some_and(|ty| self.roles.is_callable(ty))
+        let Some(at) = self.memory.type_of(addr) else { return false };
+        // most callbacks are of one type
+        let (last, callable) = self.callable.get();
+        if last == at {
+            return callable;
+        }
+        let callable = self.types().id_of(at).is_some_and(|ty| self.roles.is_callable(ty));
+        self.callable.set((at, callable));
+        callable
     }
 
     pub fn not_none(&self, addr: Option<Addr>) -> Option<Addr> {
@@ -204,8 +221,8 @@ impl<'h> Reading<'h> {
     }
 
     /// Follows a coroutine down to what is no coroutine, the task's own first; `false` when a link is damaged. Ends at
-    /// one that was there before. One that has finished has no frame.
-    pub fn chain(&self, coroutine: Addr, visit: &mut impl FnMut(Addr, &Step)) -> bool {
+    /// one that was there before. One that has finished has no frame. `known`: an object that need not be looked up.
+    pub fn chain(&self, coroutine: Addr, known: Addr, visit: &mut impl FnMut(Addr, &Step)) -> bool {
         // most are a few coroutines deep
         const FEW: usize = 16;
         let (mut few, mut seen, mut met) = ([Addr::NULL; FEW], HashSet::new(), 0);
@@ -232,7 +249,7 @@ impl<'h> Reading<'h> {
                     }
                 }
                 // a future, or something that is awaitable in a way of its own
-                None => return self.heap.objects().object_at(at).is_some(),
+                None => return at == known || self.heap.objects().object_at(at).is_some(),
             }
         }
         false
@@ -241,7 +258,7 @@ impl<'h> Reading<'h> {
     /// The frames of a coroutine and of what it awaits, outermost first, each with its generator.
     pub fn frames(&self, coroutine: Addr) -> Vec<StackFrame> {
         let mut frames = Vec::new();
-        self.chain(coroutine, &mut |generator, step| {
+        self.chain(coroutine, Addr::NULL, &mut |generator, step| {
             frames.extend(step.frame.map(|f| StackFrame { generator: Some(generator), ..f }));
         });
         frames

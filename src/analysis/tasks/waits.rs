@@ -55,6 +55,7 @@ const HOLDERS: &[(Primitive, &[&str], &[&str])] = &[
 
 /// By the number of a node.
 pub struct Waits {
+    /// Empty where nothing is behind any future.
     pub of: Vec<Wait>,
     pub wakers: Vec<(u32, Waker)>,
     /// Futures of thread pools that are not done, and the nodes that they finish.
@@ -65,12 +66,7 @@ pub struct Waits {
 
 pub fn waits(world: &World<'_, '_>) -> Waits {
     let read = &world.read;
-    let mut found = Waits {
-        of: vec![Wait::default(); world.nodes.len()],
-        wakers: Vec::new(),
-        concurrent: Vec::new(),
-        scheduled: Vec::new(),
-    };
+    let mut found = Waits { of: Vec::new(), wakers: Vec::new(), concurrent: Vec::new(), scheduled: Vec::new() };
     // a barrier's condition, and the event that Queue.join waits for, are the barrier and the queue to people
     let mut owners: HashMap<Addr, (Addr, Primitive)> = HashMap::new();
     for (at, kind) in &world.primitives {
@@ -225,6 +221,9 @@ impl Waits {
     }
 
     fn set_node(&mut self, world: &World<'_, '_>, i: u32, wait: Wait) {
+        if self.of.is_empty() {
+            self.of.resize(world.nodes.len(), Wait::default());
+        }
         if world.nodes.get(i as usize).is_some_and(|n| !n.task)
             && let Some(slot) = self.of.get_mut(i as usize).filter(|w| w.kind == Primitive::Unknown)
         {

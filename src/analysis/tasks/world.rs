@@ -283,6 +283,11 @@ impl World<'_, '_> {
 
 fn read_node(read: &Reading<'_>, number: u32, node: &mut Node, finder: &Finder<'_>, part: &mut Part) {
     let address = node.address;
+    let mut awaited = Addr::NULL;
+    let mut find = |waiter: Addr| {
+        awaited = waiter;
+        finder.find(waiter)
+    };
     match read.roles.fields(node.ty) {
         Some(f) => {
             let pointer = |offset: u64| read.not_none(read.memory.reader.pointer(address + offset));
@@ -291,7 +296,7 @@ fn read_node(read: &Reading<'_>, number: u32, node: &mut Node, finder: &Finder<'
             node.event_loop = pointer(f.event_loop).unwrap_or_default();
             if node.task {
                 node.coroutine = pointer(f.coroutine).unwrap_or_default();
-                node.fut_waiter = pointer(f.fut_waiter).and_then(|w| finder.find(w)).unwrap_or(NONE);
+                node.fut_waiter = pointer(f.fut_waiter).and_then(&mut find).unwrap_or(NONE);
             }
             let first = pointer(f.callback).filter(|c| read.is_callable(*c));
             part.callbacks.extend(first.map(|c| (number, c)));
@@ -310,7 +315,7 @@ fn read_node(read: &Reading<'_>, number: u32, node: &mut Node, finder: &Finder<'
             };
             node.event_loop = attribute("_loop").unwrap_or_default();
             node.coroutine = attribute("_coro").unwrap_or_default();
-            node.fut_waiter = attribute("_fut_waiter").and_then(|w| finder.find(w)).unwrap_or(NONE);
+            node.fut_waiter = attribute("_fut_waiter").and_then(&mut find).unwrap_or(NONE);
             if let Some(list) = attribute("_callbacks") {
                 part.callbacks.extend(read.callbacks(list).map(|c| (number, c)));
             }
@@ -319,7 +324,8 @@ fn read_node(read: &Reading<'_>, number: u32, node: &mut Node, finder: &Finder<'
     // a finished task keeps its coroutine, which stands nowhere any more
     if !node.coroutine.is_null() && matches!(node.state, State::Pending | State::Damaged) {
         let mut first = true;
-        node.whole = read.chain(node.coroutine, &mut |_, step| {
+        let known = if node.fut_waiter == NONE { Addr::NULL } else { awaited };
+        node.whole = read.chain(node.coroutine, known, &mut |_, step| {
             if std::mem::take(&mut first) {
                 node.running = step.state == GeneratorState::Running;
             }

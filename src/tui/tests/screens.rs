@@ -91,6 +91,16 @@ fn tasks_filtered() {
 }
 
 #[test]
+fn tasks_by_what_they_retain() {
+    everywhere("tasks_by_retained", "3>>>>>");
+}
+
+#[test]
+fn threads_by_what_they_retain() {
+    everywhere("threads_by_retained", "4>");
+}
+
+#[test]
 fn tasks_by_name() {
     everywhere("tasks_by_name", "3>");
 }
