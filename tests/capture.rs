@@ -388,9 +388,9 @@ fn an_owner_who_is_not_root_can_capture() {
 fn killed_in_the_middle_nothing_is_left_and_the_target_runs() {
     let mut python = Target::python("heap = [bytearray(b'x' * (1 << 20)) for i in range(200)]\n");
     let folder = tempfile::tempdir().unwrap();
-    let mut killed = 0;
+    let (mut killed, mut left) = (0, 0);
+    let path = folder.path().join("dump");
     for round in 0..20u64 {
-        let path = folder.path().join(format!("dump{round}"));
         let mut tool = Command::new(BINARY)
             .args(["capture", "-q", "--pid", &python.pid().to_string(), "-o"])
             .arg(&path)
@@ -410,8 +410,92 @@ fn killed_in_the_middle_nothing_is_left_and_the_target_runs() {
             killed += 1;
             assert!(!path.exists(), "round {round}");
         }
+        // each takes away what the one before it left, and what is left is no snapshot
+        let partial: Vec<String> = names(folder.path()).into_iter().collect();
+        assert!(partial.len() <= 1, "round {round}: {partial:?}");
+        if let [partial] = partial.as_slice() {
+            left += 1;
+            let error = Snapshot::open(&folder.path().join(partial)).unwrap_err().to_string();
+            assert!(error.contains("no whole snapshot"), "{error}");
+        }
     }
-    assert!(killed > 5, "killed in {killed} of 20 rounds");
+    assert!(killed > 5 && left > 0, "killed in {killed} of 20 rounds, {left} left something");
+    take(python.pid(), Destination::Directory(path.clone())).unwrap();
+    assert_eq!(names(folder.path()), BTreeSet::from(["dump".to_owned()]));
+    Snapshot::open(&path).unwrap();
+}
+
+#[test]
+fn under_sudo_a_snapshot_belongs_to_who_called_it() {
+    if !is_root() {
+        return skip("needs root");
+    }
+    let mut python = Target::python("");
+    let folder = tempfile::tempdir().unwrap();
+    let pid = python.pid().to_string();
+    for (name, options) in [("dump", &["--pid", pid.as_str()][..]), ("several", &["--pid", &pid, "--children"])] {
+        let path = folder.path().join(name);
+        let out = Command::new(BINARY)
+            .args(["capture", "-q", "-o"])
+            .arg(&path)
+            .args(options)
+            .envs([("SUDO_UID", "12345"), ("SUDO_GID", "12346")])
+            .output()
+            .unwrap();
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        let mut folders = vec![path];
+        let mut files = 0;
+        while let Some(folder) = folders.pop() {
+            let info = folder.metadata().unwrap();
+            assert_eq!((info.uid(), info.gid(), info.mode() & 0o777), (12345, 12346, 0o700), "{}", folder.display());
+            for entry in std::fs::read_dir(&folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    folders.push(path);
+                    continue;
+                }
+                let info = path.metadata().unwrap();
+                assert_eq!((info.uid(), info.gid(), info.mode() & 0o777), (12345, 12346, 0o600), "{}", path.display());
+                files += 1;
+            }
+        }
+        assert!(files > 5, "{name}: {files} files");
+    }
+    python.answers();
+}
+
+#[test]
+fn a_process_that_proc_hides_is_denied_not_missing() {
+    if !is_root() || !has("setpriv") || !has("unshare") {
+        return skip("needs root, setpriv and unshare");
+    }
+    let mut python = Target::python("");
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    std::fs::copy(BINARY, folder.path().join("pymem-tui")).unwrap();
+    let script = "mount -t proc -o hidepid=2 proc /proc || exit 77
+        exec setpriv --reuid=65534 --regid=65534 --clear-groups \"$0/pymem-tui\" regions --pid \"$1\"";
+    let hidden = |pid: i32| {
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "sh", "-c", script]).arg(folder.path()).arg(pid.to_string());
+        let out = command.output().unwrap();
+        (out.status.code(), String::from_utf8_lossy(&out.stderr).into_owned())
+    };
+    let (code, error) = hidden(python.pid());
+    if code == Some(77) {
+        return skip("proc cannot be mounted");
+    }
+    assert_eq!((code, error.lines().count()), (Some(1), 1), "{error}");
+    assert!(error.contains("sudo") && !error.contains("no process"), "{error}");
+    // one that is not there at all is told apart
+    let mut gone = Command::new("true").spawn().unwrap();
+    gone.wait().unwrap();
+    let (code, missing) = hidden(gone.id() as i32);
+    assert!(
+        code == Some(1) && missing != error.replace(&python.pid().to_string(), &gone.id().to_string()),
+        "{missing}"
+    );
+    python.answers();
 }
 
 #[test]

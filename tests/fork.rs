@@ -325,6 +325,39 @@ fn limits_are_kept() {
     let small = Limits { max_buffer: Some(1 << 20), ..Limits::default() };
     let captured = take_within(target.pid(), Mode::Plain, small).unwrap();
     assert!(captured.metadata.problems.iter().any(|p| p.contains("--max-buffer")), "{:?}", captured.metadata.problems);
+    // all memory of ours: the buffer of a plain capture is part of it
+    let little = Limits { max_memory: Some(1 << 20), ..Limits::default() };
+    let captured = take_within(target.pid(), Mode::Fork, little).unwrap();
+    assert_eq!(captured.metadata.mode, "plain");
+    assert!(captured.metadata.mode_reason.as_ref().is_some_and(|r| r.contains("--max-memory")));
+    assert!(captured.metadata.problems.iter().any(|p| p.contains("--max-buffer")), "{:?}", captured.metadata.problems);
+    target.answers();
+}
+
+#[test]
+fn a_process_that_writes_too_much_meanwhile_is_captured_plainly() {
+    // every page again and again, without the GIL
+    let code = "
+import ctypes, mmap, threading
+block = mmap.mmap(-1, 400 << 20, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+at = ctypes.addressof(ctypes.c_char.from_buffer(block))
+def write():
+    n = 0
+    while True:
+        n += 1
+        ctypes.memset(at, n & 255 | 1, len(block))
+ctypes.memset(at, 1, len(block))
+threading.Thread(target=write, daemon=True).start()
+";
+    let mut target = Target::python(code);
+    let limits = Limits { max_memory: Some(8 << 20), ..Limits::default() };
+    // one thread, so that it takes long enough for somebody to look
+    let options = Options { mode: Mode::Fork, limits, threads: 1 };
+    let captured = capture(target.pid(), Destination::Temporary, &options, &Progress::default()).unwrap();
+    let reason = captured.metadata.mode_reason.clone().unwrap_or_default();
+    assert_eq!(captured.metadata.mode, "plain");
+    assert!(reason.contains("more than --max-memory"), "{reason}");
+    killed::nothing_is_left_of(target.pid());
     target.answers();
 }
 

@@ -49,7 +49,7 @@ fn every_target_survives_its_seeds_and_their_mutations() {
 fn the_seeds_are_right() {
     use pymem_tui::snapshot::Snapshot;
     for (i, seed) in seeds::of("source").iter().enumerate() {
-        let opened = Snapshot::open_reader(&mut &seed[..], Path::new("seed"), &Default::default());
+        let opened = Snapshot::open_reader(&mut &seed[..], Path::new("seed"), Path::new("/"), &Default::default());
         let snapshot = opened.unwrap_or_else(|e| panic!("seed {i}: {e}"));
         assert!(!snapshot.regions().is_empty(), "seed {i}");
     }

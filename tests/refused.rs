@@ -204,3 +204,55 @@ fn an_unknown_version_is_named() {
     }
     assert_eq!(run(&["regions", path.to_str().unwrap()]).status.code(), Some(0));
 }
+
+/// Little that unpacks to much: as much as may be written is, and that is said.
+#[test]
+fn what_unpacks_to_too_much_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let plain = folder.path().join("plain");
+    let mut bytes = [0x1000u64.to_le_bytes(), (0x1000u64 + (64 << 20)).to_le_bytes()].concat();
+    bytes.resize(16 + (64 << 20), 1);
+    std::fs::write(&plain, &bytes).unwrap();
+    drop(bytes);
+    for (program, ending) in [("gzip", "gz"), ("xz", "xz"), ("lz4", "lz4"), ("zstd", "zst")] {
+        let packed = folder.path().join(format!("bomb.{ending}"));
+        let out = std::fs::File::create(&packed).unwrap();
+        let made = Command::new(program).args(["-1", "-c"]).arg(&plain).stdout(out).stderr(Stdio::null()).status();
+        if !made.is_ok_and(|status| status.success()) {
+            println!("not covered: no {program}");
+            continue;
+        }
+        assert!(packed.metadata().unwrap().len() < 1 << 20, "{program}");
+        let tool = env!("CARGO_BIN_EXE_pymem-tui");
+        // a tenth of the file for the disk, and less memory than it would need as a whole
+        let limits = ["--fsize=8000000", "--data=48000000"];
+        let out = Command::new("prlimit").args(limits).args([tool, "regions", "--threads", "1"]).arg(&packed).output();
+        let out = out.unwrap();
+        let error = String::from_utf8_lossy(&out.stderr);
+        assert_eq!((out.status.code(), error.lines().count()), (Some(1), 1), "{program}: {error}");
+        assert!(error.contains("cannot be unpacked") && error.contains("ulimit -f"), "{program}: {error}");
+    }
+    let is_refused = |name: &str, bytes: &[u8], words: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        let error = refused(&["regions", path.to_str().unwrap()]);
+        assert!(error.contains(words), "{name}: {error}");
+    };
+    // sizes that nobody has: a frame of zstd (RFC 8878) and one of lz4 say how much is in them
+    let huge = (1u64 << 60).to_le_bytes();
+    let zstd = [&[0x28, 0xb5, 0x2f, 0xfd, 0xc0, 0x58][..], &huge, &[1, 0, 0]].concat();
+    is_refused("size.zst", &zstd, "no room");
+    let info = lz4_flex::frame::FrameInfo::new().content_size(Some(1 << 60));
+    let mut lz4 = lz4_flex::frame::FrameEncoder::with_frame_info(info, Vec::new());
+    lz4.write_all(&[1; 100]).unwrap();
+    lz4.flush().unwrap();
+    is_refused("size.lz4", lz4.get_ref(), "no room");
+    // a window of 3.75 TB to look back into
+    is_refused("window.zst", &[0x28, 0xb5, 0x2f, 0xfd, 0x00, 0xff, 1, 0, 0], "is damaged");
+    // layer upon layer
+    let mut layered = std::fs::read(folder.path().join("plain")).unwrap();
+    for _ in 0..6 {
+        layered = zstd::encode_all(layered.as_slice(), 1).unwrap();
+    }
+    is_refused("layers.zst", &layered, "is not a snapshot");
+}

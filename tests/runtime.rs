@@ -52,3 +52,21 @@ fn a_process_inside_a_garbage_collection_is_recognised() {
         Ok(())
     });
 }
+
+#[test]
+fn a_process_inside_malloc_is_recognised() {
+    on_every_interpreter(|interpreter| {
+        for argument in ["main", "thread", "done"] {
+            let target = Target::start(interpreter, "allocating.py", &[argument]);
+            // in write(2), with the lock of the arena that it tells of; or in futex(2), with none
+            target.wait_until_in(if argument == "done" { 202 } else { 1 });
+            let heap = Heap::index(Arc::new(target.capture()), &Progress::default()).map_err(|e| e.to_string())?;
+            let problems = heap.problems();
+            let told = problems.iter().filter(|p| p.contains("malloc's arena") && !p.contains("more")).count();
+            if told != usize::from(argument != "done") {
+                return Err(format!("{argument}: {problems:?}"));
+            }
+        }
+        Ok(())
+    });
+}

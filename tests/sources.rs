@@ -47,9 +47,15 @@ fn told(rows: &[Thread]) -> Vec<String> {
 }
 
 fn stream(target: &Target, format: &str) -> PathBuf {
+    stream_with(target, format, &[])
+}
+
+fn stream_with(target: &Target, format: &str, options: &[&str]) -> PathBuf {
     let path = target.path(format);
     let mut command = Command::new(env!("CARGO_BIN_EXE_pymem-tui"));
-    command.args(["-q", "capture", "--pid", &target.pid.to_string(), "-o", "-", "--stream-format", format]);
+    command
+        .args(["-q", "capture", "--pid", &target.pid.to_string(), "-o", "-", "--stream-format", format])
+        .args(options);
     let status = command.stdout(std::fs::File::create(&path).unwrap()).status().unwrap();
     assert!(status.success(), "{format}");
     path
@@ -107,6 +113,20 @@ fn every_form_of_a_stream_opens_directly() {
     assert!(answer["total"]["count"].as_u64().unwrap() >= truth.objects.len() as u64 / 2);
 }
 
+#[test]
+fn a_stream_that_does_not_fit_into_memory_is_put_aside_whole() {
+    let Some(interpreter) = interpreters().pop() else { return };
+    let target = zoo(&interpreter);
+    let truth = truth(&target);
+    for format in ["zstd", "raw"] {
+        let path = stream_with(&target, format, &["--mode", "plain", "--max-buffer", "1M"]);
+        let snapshot = Snapshot::open(&path).unwrap();
+        let told = snapshot.metadata().map(|m| m.problems.join("; ")).unwrap_or_default();
+        assert!(told.contains("--max-buffer"), "{format}: {told}");
+        compare(&index(snapshot), &truth).unwrap_or_else(|why| panic!("{format}: {why}"));
+    }
+}
+
 /// Asks gdb for a core file, and whether gdb could read all there is; `None` where there is no gdb, which is told, or a
 /// failure where it is required.
 fn gcore(pid: i32, folder: &Path) -> Option<(PathBuf, bool)> {
@@ -156,6 +176,53 @@ fn core_files_of_gdb_hold_what_a_capture_holds() {
         }
         check_core(&path, &truth(&target), Some(live).filter(|_| whole))
     });
+}
+
+#[test]
+fn what_a_core_file_left_out_is_looked_for_below_a_root() {
+    let Some(interpreter) = interpreters().into_iter().find(|i| i.minor == "3.12") else {
+        println!("not covered: no CPython 3.12");
+        return;
+    };
+    let target = zoo(&interpreter);
+    let truth = truth(&target);
+    let Some((path, _)) = gcore(target.pid, &target.path("")) else { return };
+    let open = |path: &Path, root: &Path| Snapshot::open_with(path, root, &Progress::default()).unwrap();
+    let usual = Snapshot::open(&path).unwrap();
+    let left_out = |s: &Snapshot| s.problems().iter().any(|p| p.contains("mapped files are not in the core file"));
+    assert!(!left_out(&usual), "{:?}", usual.problems());
+
+    let root = tempfile::tempdir().unwrap();
+    let without = open(&path, root.path());
+    assert!(left_out(&without), "{:?}", without.problems());
+    assert!(!without.metadata().unwrap().unreadable.is_empty());
+    for file in usual.metadata().unwrap().regions.iter().filter_map(|r| r.file.as_deref()) {
+        let there = root.path().join(file.trim_start_matches('/'));
+        if file.starts_with('/') && Path::new(file).is_file() && !there.exists() {
+            std::fs::create_dir_all(there.parent().unwrap()).unwrap();
+            std::os::unix::fs::symlink(file, there).unwrap();
+        }
+    }
+    let found = open(&path, root.path());
+    assert_eq!(found.problems(), usual.problems());
+    compare(&index(found), &truth).unwrap();
+    let mut types = Command::new(env!("CARGO_BIN_EXE_pymem-tui"));
+    let out = types.args(["types", "--limit", "1", "--sysroot"]).arg(root.path()).arg(&path).output().unwrap();
+    assert!(out.status.success() && out.stderr.is_empty(), "{}", String::from_utf8_lossy(&out.stderr));
+
+    // as systemd-coredump names and compresses them, in its versions and configurations
+    let id = "0".repeat(32);
+    for (program, ending) in [("zstd", "zst"), ("lz4", "lz4"), ("xz", "xz")] {
+        let packed = target.path(&format!("core.python3\\x2e12.1000.{id}.{}.1700000000000000.{ending}", target.pid));
+        let out = std::fs::File::create(&packed).unwrap();
+        let made = Command::new(program).args(["-1", "-c"]).arg(&path).stdout(out).stderr(Stdio::null()).status();
+        if !made.is_ok_and(|status| status.success()) {
+            println!("not covered: no {program}");
+            continue;
+        }
+        compare(&index(open(&packed, root.path())), &truth).unwrap_or_else(|why| panic!("{program}: {why}"));
+        std::fs::remove_file(&packed).unwrap();
+    }
 }
 
 /// Makes the kernel write a core file; `None` where it writes none.

@@ -27,7 +27,8 @@ pub const ALL: [(&str, Target); 8] = [
 
 /// Anything that comes through a pipe.
 pub fn source(data: &[u8]) {
-    if let Ok(snapshot) = Snapshot::open_reader(&mut &data[..], Path::new("fuzz"), &Progress::default()) {
+    if let Ok(snapshot) = Snapshot::open_reader(&mut &data[..], Path::new("fuzz"), Path::new("/"), &Progress::default())
+    {
         look(&snapshot);
     }
 }

@@ -124,6 +124,14 @@ pub fn thread_heap(reader: &Reader<'_>, at: Addr, limit: Addr) -> Option<(Addr, 
     Some((first, end))
 }
 
+/// The arena that the heap belongs to whose first chunk is at `first`, when it is one of a thread's.
+pub fn arena_of(reader: &Reader<'_>, first: Addr) -> Option<Addr> {
+    let inside = first.0 & (HEAP_ALIGNMENT - 1);
+    let arena = reader.pointer(first - inside).filter(|_| inside > 0 && inside < MAX_STATE)?;
+    // the main heap has no arena's notes before it
+    matches!(arena.0 & (HEAP_ALIGNMENT - 1), 0x20 | 0x30).then_some(arena)
+}
+
 /// The chunk that was mapped for itself at the page `at`: its user part and the end of the mapping. From 2.43 on its size
 /// leaves out the head.
 #[inline]

@@ -6,6 +6,7 @@
 //! free-threaded ones; [`debug`] is what CPython's debug hooks put around the blocks of any. What is in a block is not
 //! known here.
 
+pub mod arenas;
 pub mod cached;
 pub mod debug;
 pub mod glibc;

@@ -111,6 +111,9 @@ pub struct Common {
     /// More layout tables (*.toml), of versions that this program does not know
     #[arg(long, value_name = "DIR", global = true)]
     pub layouts: Option<PathBuf>,
+    /// Where the programs and libraries lie that a core file names [default: /]
+    #[arg(long, value_name = "DIR", global = true)]
+    pub sysroot: Option<PathBuf>,
     /// When to use colour; `auto` heeds NO_COLOR
     #[arg(long, value_name = "WHEN", global = true, default_value = "auto")]
     pub color: ColorWhen,
@@ -119,6 +122,13 @@ pub struct Common {
     pub quiet: bool,
     #[command(flatten)]
     pub taking: Taking,
+}
+
+impl Common {
+    /// Below this lie the files that a core file names.
+    pub fn root(&self) -> &std::path::Path {
+        self.sysroot.as_deref().unwrap_or(std::path::Path::new("/"))
+    }
 }
 
 /// When to use colour.

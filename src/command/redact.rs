@@ -12,10 +12,6 @@ use crate::snapshot::{Addr, Metadata, Snapshot, save};
 use anyhow::Context;
 use std::sync::Arc;
 
-/// Said before each redaction, until tests/redact.rs holds on every version.
-const UNFINISHED: &str =
-    "redaction is not complete yet and may leave single secrets; treat the snapshot as secret (docs/capture.md)";
-
 /// Captures `pid` and writes what is left of it to `destination`.
 pub(super) fn take(
     pid: i32,
@@ -26,7 +22,6 @@ pub(super) fn take(
     if let Destination::Directory(path) = destination {
         check_absent(path)?;
     }
-    super::warn(&[UNFINISHED.into()], common);
     let captured = source::take(pid, Destination::Temporary, common)?;
     let snapshot = Arc::new(captured.open()?);
     watch::cancellable("redacting", common.quiet, |progress| {

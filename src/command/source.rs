@@ -87,7 +87,7 @@ fn from_path(path: &Path, common: &Common) -> anyhow::Result<Snapshot> {
         let name = text::sanitize(&path.to_string_lossy()).into_owned();
         eprintln!("{name} ({}, {}) is unpacked{into}, on disk", unpacking.form, text::size(unpacking.packed));
     }
-    Ok(watch::cancellable(label, common.quiet, |progress| Snapshot::open_with(path, progress))?)
+    Ok(watch::cancellable(label, common.quiet, |progress| Snapshot::open_with(path, common.root(), progress))?)
 }
 
 fn from_standard_input(common: &Common) -> anyhow::Result<Snapshot> {
@@ -96,6 +96,7 @@ fn from_standard_input(common: &Common) -> anyhow::Result<Snapshot> {
         bail!("standard input is a terminal; pipe a stream into it: pymem-tui capture --pid PID -o - | …");
     }
     // read to its end into a file of ours, even when it is a file: its position may be anywhere
-    let read = |progress: &Progress| Snapshot::open_reader(&mut std::io::stdin(), Path::new("-"), progress);
+    let read =
+        |progress: &Progress| Snapshot::open_reader(&mut std::io::stdin(), Path::new("-"), common.root(), progress);
     Ok(watch::cancellable("reading standard input", common.quiet, read)?)
 }

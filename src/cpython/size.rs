@@ -310,10 +310,11 @@ impl Memory<'_> {
             }
             // a ctypes type keeps its StgInfo behind the type object (3.13), or in its dict (StgDict, up to 3.12)
             SizeRule::TypeCtypes => {
-                let (i, info) = (&s.stg_info, addr + s.heap_type.size.next_multiple_of(TYPE_DATA_ALIGNMENT));
-                let initialized = r.i32(info + i.initialized?)? != 0;
-                let extras = |o: &StgInfo| self.ctypes_extras(info, o.format, o.ndim, o.length, o.ffi_elements);
-                base + if initialized { extras(i)? } else { 0 }
+                let extras = |o: &StgInfo, at| self.ctypes_extras(at, o.format, o.ndim, o.length, o.ffi_elements);
+                base + match self.ctypes_info(addr) {
+                    Some(info) => extras(&s.stg_info, info)?,
+                    None => 0,
+                }
             }
             SizeRule::Simplequeue => base + 8 * word(s.simplequeue.items_cap?)?,
             SizeRule::Stgdict => {
@@ -326,6 +327,13 @@ impl Memory<'_> {
             // what a user's __sizeof__ says is beyond this
             _ => self.generic(addr, ty)?,
         })
+    }
+
+    /// The `StgInfo` behind a ctypes type (3.13 and later); `None` also before it is filled in.
+    pub fn ctypes_info(&self, ty: Addr) -> Option<Addr> {
+        let s = &self.layout.structs;
+        let info = ty + s.heap_type.size.next_multiple_of(TYPE_DATA_ALIGNMENT);
+        (self.reader.i32(info + s.stg_info.initialized?)? != 0).then_some(info)
     }
 
     /// What ctypes counts of the format and the element types of a structure.

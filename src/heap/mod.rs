@@ -21,6 +21,7 @@ pub use roots::Roots;
 pub use scan::{Plan, ScanError, Tally};
 pub use survey::{Kind, Piece};
 
+use crate::alloc::{arenas, glibc};
 use crate::cpython::Memory;
 use crate::cpython::runtime::{Interpreter, NotPython};
 use crate::cpython::types::{Type, TypeId, TypeTable};
@@ -39,6 +40,7 @@ pub struct Heap {
     interned: OnceLock<Vec<ObjectId>>,
     roots: OnceLock<Roots>,
     dominators: OnceLock<Dominators>,
+    locked: OnceLock<Vec<Addr>>,
 }
 
 /// So many ids of interpreters are told.
@@ -83,6 +85,7 @@ impl Heap {
             interned: OnceLock::new(),
             roots: OnceLock::new(),
             dominators: OnceLock::new(),
+            locked: OnceLock::new(),
         })
     }
 
@@ -189,6 +192,17 @@ impl Heap {
         self.type_of(id).map(|(_, ty)| (id, ty))
     }
 
+    /// The arenas of malloc that a thread was inside of; found when first asked for.
+    fn locked_arenas(&self) -> &[Addr] {
+        self.locked.get_or_init(|| {
+            let reader = self.snapshot.reader();
+            let chunks = self.pieces().iter().filter(|p| matches!(p.kind, Kind::Chunks { .. }));
+            let known = chunks.filter_map(|p| glibc::arena_of(&reader, p.start)).collect();
+            let data: Vec<_> = self.interpreter.images.iter().flat_map(|i| i.data.iter().copied()).collect();
+            arenas::locked(&reader, &data, &known)
+        })
+    }
+
     /// What was odd in the memory, as sentences.
     pub fn problems(&self) -> Vec<String> {
         let mut problems: Vec<String> = self.snapshot().damage().into_iter().collect();
@@ -213,6 +227,13 @@ impl Heap {
                 "what the interpreter keeps of {n} built-in types was not found: their attributes and subclasses are \
                  missing"
             )),
+        }
+        if let [first, more @ ..] = self.locked_arenas() {
+            let others = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
+            problems.push(format!(
+                "malloc's arena at {first}{others} was locked: the process was stopped in the middle of an allocation, \
+                 single large objects may be missing or freed already"
+            ));
         }
         match self.tally().disagreeing_pools() {
             0 => {}

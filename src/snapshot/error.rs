@@ -1,10 +1,66 @@
-//! Why a snapshot could not be written, in sentences that say what to do.
+//! Why a snapshot could not be opened or written, in sentences that say what to do.
 
 use crate::progress::Cancelled;
 use crate::text;
 use nix::errno::Errno;
 use std::io;
 use std::path::{Path, PathBuf};
+
+/// Why a snapshot could not be opened; each is one sentence that says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Nothing is there, or it may not be read.
+    #[error("{path} cannot be opened: {error}")]
+    Io {
+        /// What was to be opened.
+        path: PathBuf,
+        /// The system's words.
+        error: io::Error,
+    },
+    /// A directory without any region file.
+    #[error("{0} holds no snapshot: there is no mem.START.END.bin in it")]
+    NoRegions(PathBuf),
+    /// A file that is not a stream of records.
+    #[error("{path} is not a snapshot: {reason}; give a directory of mem.START.END.bin files or a stream file")]
+    NotAStream {
+        /// The file.
+        path: PathBuf,
+        /// What does not fit.
+        reason: String,
+    },
+    /// Compressed, and nothing of it can be had.
+    #[error("{path} is damaged: its {form} data cannot be unpacked ({reason}); copy it again")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// How it is compressed.
+        form: &'static str,
+        /// The decoder's words.
+        reason: String,
+    },
+    /// A core file of no use here.
+    #[error("{path} is no core file of an x86-64 Linux process: {reason}")]
+    NotACore {
+        /// The file.
+        path: PathBuf,
+        /// What does not fit.
+        reason: String,
+    },
+    /// It has to be unpacked and cannot be.
+    #[error("{path} cannot be unpacked: {error}")]
+    Unpack {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: WriteError,
+    },
+    /// What a capture left that did not come to its end.
+    #[error("{0} is no whole snapshot: the capture that wrote it was ended before it was done; capture again")]
+    Partial(PathBuf),
+    /// Asked to stop.
+    #[error("cancelled")]
+    Cancelled,
+}
 
 /// Why a snapshot could not be written; each is one sentence that says what to do.
 #[derive(Debug, thiserror::Error)]

@@ -4,8 +4,9 @@
 //! raw bytes), and repeated records of little-endian u64 start, u64 end, bytes. Ours adds `snapshot.json`. What a file
 //! is, its beginning tells: `corefile`, `unpack` and `stream` read the others. Nothing here looks into the memory.
 
+use super::error::OpenError;
 use super::guard::Guarded;
-use super::store::WriteError;
+use super::partial::is_partial;
 use super::unpack::{self, Gathered};
 use super::{Addr, Metadata, Region, Snapshot, SourceKind, corefile, meta};
 use crate::progress::Progress;
@@ -21,59 +22,6 @@ const READ_BELOW: u64 = 64 << 10;
 
 /// `snapshot.json` larger than this is not ours.
 const METADATA_LIMIT: u64 = 256 << 20;
-
-/// Why a snapshot could not be opened; each is one sentence that says what to do.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// Nothing is there, or it may not be read.
-    #[error("{path} cannot be opened: {error}")]
-    Io {
-        /// What was to be opened.
-        path: PathBuf,
-        /// The system's words.
-        error: io::Error,
-    },
-    /// A directory without any region file.
-    #[error("{0} holds no snapshot: there is no mem.START.END.bin in it")]
-    NoRegions(PathBuf),
-    /// A file that is not a stream of records.
-    #[error("{path} is not a snapshot: {reason}; give a directory of mem.START.END.bin files or a stream file")]
-    NotAStream {
-        /// The file.
-        path: PathBuf,
-        /// What does not fit.
-        reason: String,
-    },
-    /// Compressed, and nothing of it can be had.
-    #[error("{path} is damaged: its {form} data cannot be unpacked ({reason}); copy it again")]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-        /// How it is compressed.
-        form: &'static str,
-        /// The decoder's words.
-        reason: String,
-    },
-    /// A core file of no use here.
-    #[error("{path} is no core file of an x86-64 Linux process: {reason}")]
-    NotACore {
-        /// The file.
-        path: PathBuf,
-        /// What does not fit.
-        reason: String,
-    },
-    /// It has to be unpacked and cannot be.
-    #[error("{path} cannot be unpacked: {error}")]
-    Unpack {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        error: WriteError,
-    },
-    /// Asked to stop.
-    #[error("cancelled")]
-    Cancelled,
-}
 
 /// The name of the file that holds the memory from `start` to `end`.
 pub fn region_file_name(start: Addr, end: Addr) -> String {
@@ -92,18 +40,22 @@ impl Snapshot {
     /// Opens a directory, a stream or a core file, compressed or not. What is short, overlapping and unreadable is left
     /// out or cut, and told in [`problems`](Snapshot::problems); `Err` when there is nothing to look at.
     pub fn open(path: &Path) -> Result<Snapshot, OpenError> {
-        Snapshot::open_with(path, &Progress::default())
+        Snapshot::open_with(path, Path::new("/"), &Progress::default())
     }
 
-    /// The same; what has to be unpacked first counts the bytes of the file that were read, and can be cancelled.
-    pub fn open_with(path: &Path, progress: &Progress) -> Result<Snapshot, OpenError> {
+    /// The same; the programs and libraries that a core file names are looked for below `root`. What has to be unpacked
+    /// first counts the bytes of the file that were read, and can be cancelled.
+    pub fn open_with(path: &Path, root: &Path, progress: &Progress) -> Result<Snapshot, OpenError> {
         let io_error = |error| OpenError::Io { path: path.to_owned(), error };
         let info = std::fs::metadata(path).map_err(io_error)?;
         if info.is_dir() {
+            if is_partial(path) {
+                return Err(OpenError::Partial(path.to_owned()));
+            }
             return open_directory(path, progress);
         }
         if info.file_type().is_fifo() {
-            return Snapshot::open_reader(&mut File::open(path).map_err(io_error)?, path, progress);
+            return Snapshot::open_reader(&mut File::open(path).map_err(io_error)?, path, root, progress);
         }
         if !info.is_file() {
             return Err(io_error(io::Error::other("it is neither a directory nor a regular file")));
@@ -111,22 +63,27 @@ impl Snapshot {
         let mut file = File::open(path).map_err(io_error)?;
         if unpack::unpacking(path).is_some() {
             progress.begin(info.len());
-            return Snapshot::open_reader(&mut file, path, progress);
+            return Snapshot::open_reader(&mut file, path, root, progress);
         }
-        Snapshot::open_file(file, path, Some(path))
+        Snapshot::open_file(file, path, Some(path), root)
     }
 
-    /// Opens what comes through a pipe; `name` is what it is called.
-    pub fn open_reader(input: &mut dyn Read, name: &Path, progress: &Progress) -> Result<Snapshot, OpenError> {
-        unpack::open(input, name, progress)
+    /// Opens what comes through a pipe; `name` is what it is called, `root` as above.
+    pub fn open_reader(
+        input: &mut dyn Read,
+        name: &Path,
+        root: &Path,
+        progress: &Progress,
+    ) -> Result<Snapshot, OpenError> {
+        unpack::open(input, name, root, progress)
     }
 
     /// Opens a plain stream or a core file that is held already; `path` is where it lies, if anywhere.
-    pub(super) fn open_file(file: File, name: &Path, path: Option<&Path>) -> Result<Snapshot, OpenError> {
+    pub(super) fn open_file(file: File, name: &Path, path: Option<&Path>, root: &Path) -> Result<Snapshot, OpenError> {
         let io_error = |error| OpenError::Io { path: name.to_owned(), error };
         let size = file.metadata().map_err(io_error)?.len();
         if corefile::is_elf(&file) {
-            return corefile::open(file, name, path);
+            return corefile::open(file, name, path, root);
         }
         let (records, cut) = stream_records(&file, size).map_err(|e| match e {
             StreamError::Io(error) => io_error(error),

@@ -5,12 +5,13 @@
 //! not known here.
 
 pub use super::error::WriteError;
+use super::partial::Hidden;
 use super::stream::{Packing, StreamWriter};
 use super::{Addr, Metadata, OpenError, Snapshot, meta, region_file_name, spool};
 use nix::errno::Errno;
-use std::fs::{File, OpenOptions, Permissions};
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -26,9 +27,8 @@ pub struct Store {
 
 #[derive(Debug)]
 enum Place {
-    /// A hidden directory, and the name it gets in the end. Its files are reached through `dir`: where others may write
-    /// to the folder around it, its name may come to mean another directory.
-    Directory { hidden: tempfile::TempDir, dir: File, path: PathBuf },
+    /// A hidden directory, and the name it gets in the end.
+    Directory { hidden: Hidden, path: PathBuf },
     /// One file without a name.
     Unnamed { file: File, folder: PathBuf },
     /// What somebody reads as it is written; `aside` is where it goes while it must not wait for the reader.
@@ -60,14 +60,8 @@ impl Store {
         if free < needed {
             return Err(WriteError::Full { path: path.to_owned(), needed, free: Some(free) });
         }
-        let hidden = tempfile::Builder::new()
-            .prefix(&format!(".{}.partial-", name.to_string_lossy()))
-            .permissions(Permissions::from_mode(0o700))
-            .tempdir_in(parent)
-            .map_err(io_error)?;
-        let flags = nix::libc::O_DIRECTORY | nix::libc::O_NOFOLLOW;
-        let dir = OpenOptions::new().read(true).custom_flags(flags).open(hidden.path()).map_err(io_error)?;
-        Ok(Store { place: Place::Directory { hidden, dir, path: path.to_owned() }, slots: Vec::new(), needed })
+        let hidden = Hidden::make(parent, &name.to_string_lossy()).map_err(io_error)?;
+        Ok(Store { place: Place::Directory { hidden, path: path.to_owned() }, slots: Vec::new(), needed })
     }
 
     /// A file without a name, on a disk with room for `needed` bytes.
@@ -116,8 +110,8 @@ impl Store {
             offset += len.next_multiple_of(PAGE as u64);
         }
         match &self.place {
-            Place::Directory { dir, .. } => {
-                self.slots.iter().try_for_each(|slot| open_in(dir, &slot.name(), true)?.set_len(slot.len))
+            Place::Directory { hidden, .. } => {
+                self.slots.iter().try_for_each(|slot| open_in(&hidden.dir, &slot.name(), true)?.set_len(slot.len))
             }
             Place::Unnamed { file, .. } => file.set_len(offset),
             Place::Stream { out, aside } => aside
@@ -142,7 +136,7 @@ impl Store {
     pub fn finish(self, metadata: Option<&Metadata>) -> Result<Stored, WriteError> {
         let needed = self.needed;
         match self.place {
-            Place::Directory { hidden, dir, path } => {
+            Place::Directory { hidden: Hidden { folder: hidden, dir }, path } => {
                 let io_error = |error| WriteError::io(&path, needed, error);
                 if let Some(metadata) = metadata {
                     write_metadata(open_in(&dir, meta::FILE_NAME, true).map_err(io_error)?, metadata)
@@ -275,7 +269,7 @@ impl Writer<'_> {
                 file.write_all_at(bytes, slot.offset + offset)
             }
             Place::Stream { out, aside: None } => locked(out).memory(slot.start + offset, bytes),
-            Place::Directory { dir, .. } => {
+            Place::Directory { hidden: Hidden { dir, .. }, .. } => {
                 if self.open.as_ref().is_none_or(|(open, _)| *open != region) {
                     self.open = Some((region, open_in(dir, &slot.name(), false)?));
                 }
@@ -425,8 +419,8 @@ mod tests {
         std::fs::create_dir(&victim).unwrap();
         let mut store = Store::directory(&path, 0).unwrap();
         let Place::Directory { hidden, .. } = &store.place else { panic!("it is a directory") };
-        std::fs::rename(hidden.path(), dir.path().join("moved")).unwrap();
-        std::os::unix::fs::symlink(&victim, hidden.path()).unwrap();
+        std::fs::rename(hidden.folder.path(), dir.path().join("moved")).unwrap();
+        std::os::unix::fs::symlink(&victim, hidden.folder.path()).unwrap();
         store.lay_out([(Addr(0x1000), 0x1000)]).unwrap();
         store.writer().write(0, 0, &[7; 0x1000]).unwrap();
         let error = store.finish(Some(&Metadata::default())).unwrap_err().to_string();
@@ -454,7 +448,7 @@ mod tests {
         let mut store = Store::directory(&dir.path().join("inner"), 0).unwrap();
         let Place::Directory { hidden, .. } = &store.place else { panic!("it is a directory") };
         let name = region_file_name(Addr(0x1000), Addr(0x2000));
-        std::os::unix::fs::symlink(&victim, hidden.path().join(name)).unwrap();
+        std::os::unix::fs::symlink(&victim, hidden.folder.path().join(name)).unwrap();
         assert!(store.lay_out([(Addr(0x1000), 0x1000)]).is_err());
         assert_eq!(std::fs::read_to_string(&victim).unwrap(), "untouched");
     }

@@ -11,7 +11,7 @@
 //!
 //! Frames of other kinds are passed over. All of it is usually one zstd frame, which is `unpack`'s concern.
 
-use super::open::OpenError;
+use super::error::OpenError;
 use super::store::{Store, WriteError};
 use super::{Addr, Metadata, Snapshot};
 use crate::progress::Progress;
@@ -347,7 +347,7 @@ mod tests {
     }
 
     fn open(bytes: &[u8]) -> Result<Snapshot, OpenError> {
-        super::super::unpack::open(&mut &bytes[..], Path::new("test"), &Progress::default())
+        super::super::unpack::open(&mut &bytes[..], Path::new("test"), Path::new("/"), &Progress::default())
     }
 
     #[test]

@@ -5,7 +5,8 @@
 //! damaged is kept up to that place, and that is told. A few bytes can unpack to more than a disk holds: before the
 //! disk is full it is refused.
 
-use super::open::{OpenError, parse_metadata, parse_region_file_name};
+use super::error::OpenError;
+use super::open::{parse_metadata, parse_region_file_name};
 use super::store::WriteError;
 use super::{Addr, Metadata, Snapshot, SourceKind, spool, stream};
 use crate::progress::{Cancelled, Progress};
@@ -129,8 +130,8 @@ pub(super) fn was_cancelled(error: &io::Error) -> bool {
     error.get_ref().is_some_and(|inner| inner.is::<Cancelled>())
 }
 
-/// Opens what `input` holds; `name` is what it is called.
-pub(super) fn open(input: &mut dyn Read, name: &Path, progress: &Progress) -> Result<Snapshot, OpenError> {
+/// Opens what `input` holds; `name` is what it is called, below `root` lie the programs that a core file names.
+pub(super) fn open(input: &mut dyn Read, name: &Path, root: &Path, progress: &Progress) -> Result<Snapshot, OpenError> {
     let io_error = |error: io::Error| match was_cancelled(&error) {
         true => OpenError::Cancelled,
         false => OpenError::Io { path: name.to_owned(), error },
@@ -157,7 +158,7 @@ pub(super) fn open(input: &mut dyn Read, name: &Path, progress: &Progress) -> Re
             }
             None if is_stream => return stream::read(&mut { whole }, name, progress),
             None if is_tar => return open_tar(whole, name),
-            None => return open_spooled(whole, &layers, expected, name),
+            None => return open_spooled(whole, &layers, expected, name, root),
         }
     }
 }
@@ -184,6 +185,7 @@ fn open_spooled(
     layers: &[&'static str],
     expected: Option<u64>,
     name: &Path,
+    root: &Path,
 ) -> Result<Snapshot, OpenError> {
     let unwritable = |error| OpenError::Unpack { path: name.to_owned(), error };
     let mut spool = Spool::new(expected.unwrap_or(0)).map_err(unwritable)?;
@@ -192,7 +194,7 @@ fn open_spooled(
         return Err(OpenError::Cancelled);
     }
     let problem = end.problem(spool.len, layers.last().copied());
-    let mut snapshot = match (Snapshot::open_file(spool.finish().map_err(unwritable)?, name, None), problem) {
+    let mut snapshot = match (Snapshot::open_file(spool.finish().map_err(unwritable)?, name, None, root), problem) {
         (Ok(mut snapshot), problem) => {
             snapshot.problems.extend(problem);
             snapshot
@@ -438,7 +440,7 @@ mod tests {
     }
 
     fn open_bytes(bytes: &[u8]) -> Result<Snapshot, OpenError> {
-        open(&mut &bytes[..], Path::new("test"), &Progress::default())
+        open(&mut &bytes[..], Path::new("test"), Path::new("/"), &Progress::default())
     }
 
     fn check(snapshot: &Snapshot) {
@@ -512,7 +514,7 @@ mod tests {
         let progress = Progress::default();
         progress.cancel();
         for bytes in [plain(), gzip(&plain())] {
-            let error = open(&mut &bytes[..], Path::new("test"), &progress).unwrap_err();
+            let error = open(&mut &bytes[..], Path::new("test"), Path::new("/"), &progress).unwrap_err();
             assert!(matches!(error, OpenError::Cancelled), "{error}");
         }
     }

@@ -4,6 +4,7 @@ not be found: one line of hex digits for each form that a secret may lie in memo
 import array
 import collections
 import ctypes
+import decimal
 import io
 import os
 import sys
@@ -93,6 +94,14 @@ held.append(reader.readline())
 written.append(secret(1001).encode())
 
 
+# numbers whose hash is the number, as keys; digits that lie in the object; a buffer that does
+card = 4111_1111_1111_0000 + os.getpid() % 10000
+held.append([{card: "by number"}, {card}, {-card - 1: 1}, decimal.Decimal(card) * 10**30, ctypes.c_char_p, decimal.Decimal(card)])
+hash(held[-1][5])
+held.append((ctypes.c_char * 12)(*secret(1004)[:12].encode()))
+written += [card.to_bytes(8, "little"), (2**64 - card - 1).to_bytes(8, "little"), secret(1004)[:12].encode()]
+
+
 def keep_on_the_stack(text, depth):
     if depth:
         return keep_on_the_stack(text + secret(1002), depth - 1)
@@ -107,6 +116,6 @@ written += [secret(1002).encode(), secret(1003).encode()]
 with open(sys.argv[1], "w") as out:
     for form in written:
         out.write(form.hex() + "\n")
-del written, form, text, number, digits, out
+del written, form, text, number, digits, out, card
 print("ready", flush=True)
 threading.Event().wait()

@@ -2,7 +2,7 @@
 //! its size and its references.
 //!
 //! Two rules. The payload of every live object of a kind that holds one (the characters of a str, the bytes of bytes,
-//! bytearray and array, the digits of a big int) is cleared. All other memory that the allocators hand out, freed
+//! bytearray and array, the digits of a big int or a Decimal) is cleared. All other memory that the allocators hand out, freed
 //! blocks, buffers and stacks among it, is blanked word by word ([`sweep`]), but for the blocks of live objects and the
 //! tables of dicts and sets. Nothing is written here: a plan is made, and applied to bytes that someone else copies.
 //!
@@ -12,7 +12,7 @@
 mod names;
 pub mod sweep;
 
-use crate::cpython::layout::{SizeRule, ValuesVariant};
+use crate::cpython::layout::{FrameVariant, SizeRule, ValuesVariant};
 use crate::cpython::types::{Attributes, Type, TypeTable};
 use crate::cpython::{AttributeStore, Keys, Memory};
 use crate::heap::{Heap, Kind};
@@ -39,47 +39,67 @@ type Ranges = Vec<Range<u64>>;
 pub struct Redaction {
     /// Payloads: cleared.
     clear: Vec<Range<u64>>,
+    /// C strings whose lengths count in an object's size: every character becomes the same one.
+    mask: Vec<Range<u64>>,
     /// Objects and tables: left as they are, but for `clear`.
     keep: Vec<Range<u64>>,
     /// Memory that is swept, but for `keep`.
     swept: Vec<Range<u64>>,
 }
 
+/// What one window of objects adds to a plan.
+#[derive(Default)]
+struct Part {
+    keep: Ranges,
+    clear: Ranges,
+    mask: Ranges,
+}
+
 /// A bit of `tp_flags` (`Py_TPFLAGS_BYTES_SUBCLASS`, Include/object.h, all versions).
 const BYTES_SUBCLASS: u64 = 1 << 27;
+
+/// `CO_MAXBLOCKS` (Include/cpython/code.h, up to 3.10).
+const MAX_BLOCKS: u64 = 20;
+
+/// Words of a Decimal's digits that lie in the object (`_Py_DEC_MINALLOC`, Modules/_decimal/_decimal.c).
+const DECIMAL_WORDS: u64 = 4;
+
+/// A block that an allocator hands out is at least as long as the head of an object.
+const SMALLEST_BLOCK: u64 = 16;
+
+/// A text whose length counts is no longer.
+const LONGEST_TEXT: usize = 1 << 20;
 
 impl Redaction {
     /// Plans it. Reads every object once.
     pub fn plan(heap: &Heap, identifiers: Identifiers, progress: &Progress) -> Result<Redaction, Cancelled> {
         let names = Names::find(heap, identifiers, progress)?;
         let windows = 0..heap.objects().window_count();
-        let parts: Vec<(Ranges, Ranges)> = windows
+        let parts: Vec<Part> = windows
             .into_par_iter()
             .map(|window| {
                 progress.check()?;
-                let mut one = One {
-                    memory: heap.memory(),
-                    types: heap.types(),
-                    names: names.kept(),
-                    keep: Vec::new(),
-                    clear: Vec::new(),
-                };
+                let mut one =
+                    One { memory: heap.memory(), types: heap.types(), names: names.kept(), part: Part::default() };
                 for (_, addr, ty) in heap.objects().window(window) {
                     one.object(addr, heap.types().get(ty));
                 }
-                Ok((joined(one.keep), joined(one.clear)))
+                let Part { keep, clear, mask } = one.part;
+                Ok(Part { keep: joined(keep), clear: joined(clear), mask })
             })
             .collect::<Result<_, Cancelled>>()?;
-        let (mut keep, mut clear) = (names.texts(heap), Vec::new());
+        let (mut keep, mut clear, mut mask) = (names.texts(heap), Vec::new(), Vec::new());
         keep.extend(pool_headers(heap));
+        keep.extend(running_frames(heap));
         // an image's zeroed data is a region of its own
         let images = heap.pieces().iter().filter(|p| p.kind == Kind::Image);
         keep.extend(images.map(|p| p.start.0..p.end.0));
-        for (kept, cleared) in parts {
-            keep.extend(kept);
-            clear.extend(cleared);
+        for part in parts {
+            keep.extend(part.keep);
+            clear.extend(part.clear);
+            mask.extend(part.mask);
         }
-        Ok(Redaction { clear: joined(clear), keep: joined(keep), swept: swept(heap) })
+        Ok(Redaction { clear: joined(clear), mask: joined(mask), keep: joined(keep), swept: swept(heap) })
     }
 }
 
@@ -92,6 +112,18 @@ fn pool_headers(heap: &Heap) -> impl Iterator<Item = Range<u64>> + '_ {
         let first = p.start.0.next_multiple_of(size);
         (first..p.end.0).step_by(size as usize).map(|at| at..at + HEADER)
     })
+}
+
+/// The heads of frames on threads' data stacks (3.11 and later): small numbers side by side look like wide characters.
+fn running_frames(heap: &Heap) -> Ranges {
+    let memory = heap.memory();
+    if memory.layout.variants.frame == FrameVariant::Object {
+        return Vec::new(); // objects like any other
+    }
+    let head = memory.layout.structs.frame.localsplus;
+    let threads = heap.interpreter().interpreters.iter().flat_map(|state| memory.threads(state).0);
+    let frames = threads.flat_map(|thread| memory.stack(thread.address).frames);
+    frames.map(|frame| frame.address.0..frame.address.0.saturating_add(head)).collect()
 }
 
 /// Memory that is no image's: what the allocators have given back is text like any other.
@@ -131,30 +163,56 @@ struct One<'h> {
     memory: Memory<'h>,
     types: &'h TypeTable,
     names: &'h HashSet<Addr>,
-    keep: Vec<Range<u64>>,
-    clear: Vec<Range<u64>>,
+    part: Part,
 }
 
 impl One<'_> {
     fn object(&mut self, addr: Addr, ty: &Type) {
         let size = self.memory.shallow_size(addr, ty).and_then(|s| self.memory.block_size(addr, ty, s));
         let before = addr.0.saturating_sub(ty.head);
-        self.keep.push(before..before.saturating_add(size.unwrap_or(ty.head + ty.basicsize)));
+        let end = before.saturating_add(size.unwrap_or(ty.head + ty.basicsize));
+        let end = self.known_until(addr, ty).map_or(end, |known| known.0.min(end));
+        self.part.keep.push(before..end);
         let _ = self.values(addr, ty);
-        if !self.names.contains(&addr) {
-            let _ = self.payload(addr, ty);
-        }
+        let _ = if self.names.contains(&addr) { self.bytes(addr, ty) } else { self.payload(addr, ty) };
         let _ = self.tables(addr, ty);
+        let _ = self.formats(addr, ty);
+    }
+
+    /// Where the part of an object ends whose words are all known, when what follows may be text or what was there before
+    /// it.
+    fn known_until(&self, addr: Addr, ty: &Type) -> Option<Addr> {
+        let s = &self.memory.layout.structs;
+        if self.types.kind(ty, self.memory.layout) == crate::cpython::Kind::CData {
+            // what is small lies in the object itself
+            let at = self.memory.reader.pointer(addr + s.cdata.b_ptr?)?;
+            return (addr..addr + ty.basicsize).contains(&at).then_some(at);
+        }
+        if ty.size_rule == SizeRule::Frame && self.memory.layout.variants.frame == FrameVariant::Object {
+            // blocks above the current one, and the stack above its top, are never cleared
+            let blocks = u64::try_from(self.memory.reader.i32(addr + s.frame_object.f_iblock?)?).ok()?.min(MAX_BLOCKS);
+            return Some(addr + s.frame_object.f_blockstack? + blocks * s.try_block.size);
+        }
+        None
     }
 
     fn clear(&mut self, at: Addr, len: u64) -> Option<()> {
-        self.clear.push(at.0..at.0.checked_add(len)?);
+        self.part.clear.push(at.0..at.0.checked_add(len)?);
         Some(())
     }
 
     fn keep(&mut self, at: Addr, len: u64) -> Option<()> {
-        self.keep.push(at.0..at.0.checked_add(len)?);
+        self.part.keep.push(at.0..at.0.checked_add(len)?);
         Some(())
+    }
+
+    /// The characters of bytes that stay: program code and its tables.
+    fn bytes(&mut self, addr: Addr, ty: &Type) -> Option<()> {
+        if !ty.has(BYTES_SUBCLASS) {
+            return Some(());
+        }
+        let len = u64::try_from(self.memory.ob_size(addr)?).ok()?;
+        self.keep(addr + self.memory.layout.structs.bytes.ob_sval, len)
     }
 
     fn payload(&mut self, addr: Addr, ty: &Type) -> Option<()> {
@@ -180,6 +238,11 @@ impl One<'_> {
                 let (digits, _) = self.memory.int_digits(addr)?;
                 // one digit is a small number: a count, an index, a flag
                 if digits > 1 { self.clear(addr + s.long.ob_digit, digits.checked_mul(4)?) } else { Some(()) }
+            }
+            SizeRule::Decimal => {
+                let d = &s.decimal;
+                self.clear(addr + s.object.size, 8)?; // its hash tells a whole number
+                self.clear(addr + d.dec_data + 8, DECIMAL_WORDS * 8)
             }
             _ if ty.has(BYTES_SUBCLASS) => {
                 let len = u64::try_from(self.memory.ob_size(addr)?).ok()?;
@@ -229,11 +292,17 @@ impl One<'_> {
             self.keep(made.cached_keys, keys.bytes)?;
         }
         match ty.size_rule {
-            SizeRule::Dict | SizeRule::Odict => {
+            SizeRule::Dict | SizeRule::Odict | SizeRule::Stgdict => {
                 let at = self.memory.reader.pointer(addr + s.dict.ma_keys)?;
                 let values = self.memory.reader.pointer(addr + s.dict.ma_values)?;
                 let keys = self.memory.keys_at(at)?;
                 self.keep(at, keys.bytes)?;
+                for i in 0..keys.count {
+                    let key = self.memory.reader.pointer(keys.key_at(i))?;
+                    if self.is_large_int(key) {
+                        self.clear(Addr(keys.key_at(i).0.checked_sub(8)?), 8)?; // `me_hash`
+                    }
+                }
                 if !values.is_null() {
                     self.keep_values(values, &keys)?;
                 }
@@ -242,10 +311,51 @@ impl One<'_> {
             SizeRule::Set => {
                 let table = self.memory.reader.pointer(addr + s.set.table)?;
                 let slots = self.memory.reader.u64(addr + s.set.mask)?.checked_add(1)?;
-                self.keep(table, slots.checked_mul(16)?)
+                self.keep(table, slots.checked_mul(16)?)?;
+                for i in 0..slots {
+                    let entry = table + i * 16;
+                    if self.is_large_int(self.memory.reader.pointer(entry)?) {
+                        self.clear(entry + 8, 8)?;
+                    }
+                }
+                Some(())
             }
             _ => Some(()),
         }
+    }
+
+    /// Whether this is an int whose digits are cleared: its hash, which tables keep beside it, is the number itself.
+    fn is_large_int(&self, key: Addr) -> bool {
+        let ty = self.memory.type_of(key).and_then(|ty| self.types.id_of(ty)).map(|id| self.types.get(id));
+        ty.is_some_and(|ty| ty.size_rule == SizeRule::Int)
+            && self.memory.int_digits(key).is_some_and(|(digits, _)| digits > 1)
+    }
+
+    /// Texts elsewhere whose lengths are part of an object's size: the formats of ctypes, what an unpickler reads.
+    fn formats(&mut self, addr: Addr, ty: &Type) -> Option<()> {
+        let s = &self.memory.layout.structs;
+        let places = match ty.size_rule {
+            SizeRule::Stgdict => [s.stg_dict.format.map(|offset| addr + offset), None, None],
+            SizeRule::TypeCtypes => {
+                [self.memory.ctypes_info(addr).zip(s.stg_info.format).map(|(i, o)| i + o), None, None]
+            }
+            SizeRule::Unpickler => {
+                let u = &s.unpickler;
+                [u.input_line, u.encoding, u.errors].map(|offset| Some(addr + offset))
+            }
+            _ => return Some(()),
+        };
+        for place in places.into_iter().flatten() {
+            let at = self.memory.reader.pointer(place)?;
+            if let Some(text) = self.memory.reader.c_string(at, LONGEST_TEXT) {
+                let range = at.0..at.0 + text.len() as u64;
+                self.part.keep.push(range.start..range.end + 1);
+                // behind a short one, a type that was there before would make it an object with a count
+                self.part.clear.push(range.end + 1..(range.start + SMALLEST_BLOCK).max(range.end + 1));
+                self.part.mask.push(range);
+            }
+        }
+        Some(())
     }
 }
 

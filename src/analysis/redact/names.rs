@@ -21,6 +21,9 @@ pub(super) struct Names(HashSet<Addr>);
 /// A dunder name is no longer.
 const LONGEST: u64 = 64;
 
+/// Under these names the type of a struct sequence says how long its objects are (Objects/structseq.c).
+const COUNTS: [&str; 3] = ["n_sequence_fields", "n_fields", "n_unnamed_fields"];
+
 impl Names {
     pub(super) fn find(heap: &Heap, identifiers: Identifiers, progress: &Progress) -> Result<Names, Cancelled> {
         let windows = 0..heap.objects().window_count();
@@ -67,12 +70,14 @@ impl One<'_> {
         match ty.size_rule {
             SizeRule::Str => {
                 let text = self.memory.str_at(addr)?;
-                if text.len <= LONGEST && text.len > 4 && self.memory.text(addr, LONGEST as usize)?.0.is_dunder() {
+                let counts = || COUNTS.iter().any(|name| self.memory.str_is(addr, name));
+                let is_dunder = || Some(self.memory.text(addr, LONGEST as usize)?.0.is_dunder());
+                if text.len <= LONGEST && text.len > 4 && (is_dunder()? || counts()) {
                     self.found.push(addr);
                 }
             }
-            SizeRule::Type => {
-                self.edges(addr, ty, |name, _| matches!(name, EdgeName::Field("__name__" | "__qualname__")));
+            SizeRule::Type | SizeRule::TypeCtypes => {
+                self.edges(addr, ty, |name, _| is_own_name(&name));
                 if identifiers {
                     self.keys_of_dicts(addr, ty);
                 }
@@ -84,6 +89,8 @@ impl One<'_> {
                 }
             }
             SizeRule::Dict => self.dict(addr),
+            // up to 3.10, functions alone know their qualified names
+            _ if identifiers && ty.name == "function" => self.edges(addr, ty, |name, _| is_own_name(&name)),
             _ => {}
         }
         if identifiers && let Some(AttributeStore::Dict(dict)) = self.memory.attributes_of(addr, ty) {
@@ -160,6 +167,11 @@ impl One<'_> {
             true
         });
     }
+}
+
+/// Whether a reference leads to the name of what it comes from.
+fn is_own_name(name: &EdgeName<'_>) -> bool {
+    matches!(name, EdgeName::Field("__name__" | "__qualname__"))
 }
 
 /// The type of what a reference leads to.

@@ -26,6 +26,11 @@ impl Redaction {
                 bytes.fill(0);
             }
         }
+        for masked in overlapping(&self.mask, &all) {
+            let (start, end) = ((masked.start - at.0) as usize, (masked.end - at.0) as usize);
+            let text = bytes.get_mut(start..end).into_iter().flatten();
+            text.filter(|b| **b != 0).for_each(|b| *b = b'x');
+        }
     }
 }
 
@@ -104,13 +109,15 @@ mod tests {
         let snapshot = Snapshot::from_memory(vec![(Addr(0x1000), b"password".repeat(8))], None);
         let one = |range: Range<u64>| std::iter::once(range).collect();
         let keep = vec![0x1010..0x1014, 0x1028..0x1030];
-        let redaction = Redaction { clear: one(0x1028..0x102a), keep, swept: one(0x1008..0x1030) };
+        let (clear, mask) = (one(0x1028..0x102a), one(0x102d..0x102f));
+        let redaction = Redaction { clear, mask, keep, swept: one(0x1008..0x1030) };
         let mut bytes = b"password".repeat(8);
         redaction.apply(&snapshot, Addr(0x1000), &mut bytes);
         let mut expected = b"password".repeat(8);
         expected[8..16].fill(0);
         expected[0x14..0x28].fill(0);
         expected[0x28..0x2a].fill(0);
+        expected[0x2d..0x2f].fill(b'x');
         assert_eq!(bytes, expected);
     }
 }

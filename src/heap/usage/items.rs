@@ -11,9 +11,6 @@ use crate::progress::{Cancelled, Progress};
 use crate::snapshot::{Addr, Reader};
 use std::collections::{BTreeMap, HashSet};
 
-/// A thread's heap keeps its notes in at most so many bytes before its first chunk.
-const MAX_STATE: u64 = 0x1000;
-
 /// The items of the survey's pieces and of mimalloc's segments, and the heaps of malloc's.
 pub(super) fn items(heap: &Heap, reader: &Reader<'_>, segments: &[Segment]) -> (Vec<Item>, Vec<MallocHeap>) {
     let mut heaps: Vec<MallocHeap> = Vec::new();
@@ -52,12 +49,9 @@ fn item(piece: &Piece, reader: &Reader<'_>, heaps: &mut Vec<MallocHeap>) -> Opti
     }
     if let Kind::Chunks { limit } = piece.kind {
         if heaps.last().is_none_or(|h| h.end != limit) {
+            let arena = glibc::arena_of(reader, piece.start);
             let inside = piece.start.0 & (glibc::HEAP_ALIGNMENT - 1);
-            let base = piece.start - inside;
-            let arena = reader.pointer(base).filter(|_| inside > 0 && inside < MAX_STATE);
-            // the main heap has no arena's notes before it
-            let arena = arena.filter(|a| (0x20..=0x30).contains(&(a.0 & (glibc::HEAP_ALIGNMENT - 1))));
-            item.start = if arena.is_some() { base } else { piece.start };
+            item.start = if arena.is_some() { piece.start - inside } else { piece.start };
             heaps.push(MallocHeap { start: item.start, end: limit, arena });
         }
         item.heap = heaps.len().checked_sub(1);

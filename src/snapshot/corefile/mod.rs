@@ -3,32 +3,23 @@
 //! Segments are the memory, notes are what was known of the process: threads with their registers (`NT_PRSTATUS`,
 //! `include/uapi/linux/elfcore.h`), name and arguments (`NT_PRPSINFO`), mapped files (`NT_FILE`, written by
 //! `fs/binfmt_elf.c`), the signal that ended it (`NT_SIGINFO`). A core leaves out what a process never changed of the
-//! files it maps: that is read from those files where they are still the same, which their build id tells, and is
-//! missing, and said to be, where they are not.
+//! files it maps: `images` reads that from those files where they are still the same.
 
+mod images;
+mod notes;
+
+use super::error::OpenError;
 use super::guard::Guarded;
-use super::open::OpenError;
-use super::{Addr, Metadata, Region, Snapshot, SourceKind, meta};
-use crate::text::{sanitize, size};
+use super::{Addr, Metadata, Snapshot, SourceKind, meta};
+use notes::Notes;
 use object::Endianness;
 use object::elf;
-use object::read::elf::{FileHeader, Note, ProgramHeader};
-use std::collections::{BTreeMap, HashMap};
+use object::read::elf::{FileHeader, ProgramHeader};
 use std::fs::File;
-use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::sync::Arc;
 
 type Header = elf::FileHeader64<Endianness>;
-
-const PAGE: u64 = 4096;
-
-/// Names in `user_regs_struct`'s order (`arch/x86/include/asm/user_64.h`), as `capture` has them.
-const REGISTERS: [&str; 27] = [
-    "r15", "r14", "r13", "r12", "rbp", "rbx", "r11", "r10", "r9", "r8", "rax", "rcx", "rdx", "rsi", "rdi", "orig_rax",
-    "rip", "cs", "eflags", "rsp", "ss", "fs_base", "gs_base", "ds", "es", "fs", "gs",
-];
 
 /// Whether the file begins as ELF files do.
 pub(super) fn is_elf(file: &File) -> bool {
@@ -61,22 +52,8 @@ struct Mapped {
     file: String,
 }
 
-/// What the notes tell.
-#[derive(Debug, Default)]
-struct Notes {
-    pid: Option<i32>,
-    name: String,
-    arguments: Vec<String>,
-    threads: Vec<meta::Thread>,
-    mapped: Vec<Mapped>,
-    signal: Option<String>,
-    /// A place in the executable (`AT_PHDR`).
-    executable: Option<Addr>,
-    damaged: bool,
-}
-
-/// Opens a core file; `path` is where it lies, if anywhere.
-pub(super) fn open(file: File, name: &Path, path: Option<&Path>) -> Result<Snapshot, OpenError> {
+/// Opens a core file; `path` is where it lies, if anywhere. `root` holds the programs and libraries that it names.
+pub(super) fn open(file: File, name: &Path, path: Option<&Path>, root: &Path) -> Result<Snapshot, OpenError> {
     let io_error = |error| OpenError::Io { path: name.to_owned(), error };
     let refused = |reason: &str| OpenError::NotACore { path: name.to_owned(), reason: reason.to_owned() };
     let map = Guarded::map(&file, None).map_err(io_error)?;
@@ -91,10 +68,10 @@ pub(super) fn open(file: File, name: &Path, path: Option<&Path>) -> Result<Snaps
     let mut snapshot = Snapshot::from_named_parts(file, path, &parts, None).map_err(io_error)?;
     snapshot.source = name.to_owned();
     snapshot.kind = SourceKind::Core;
-    let (added, missing) = from_executables(&snapshot, &mut segments, &notes.mapped);
+    let (added, missing) = images::from_files(&snapshot, &mut segments, &notes.mapped, root);
     let mut unreadable = Vec::new();
     if !missing.is_empty() {
-        snapshot.problems.push(summary(&missing));
+        snapshot.problems.push(images::summary(&missing));
         unreadable = missing.into_iter().map(|(range, reason)| meta::Unreadable { reason, ..range }).collect();
     }
     if notes.damaged {
@@ -150,214 +127,6 @@ fn add_left_out(segments: &mut Vec<Segment>, mapped: &[Mapped]) {
     }
     segments.append(&mut left_out);
     segments.sort_by_key(|s| (s.start, s.end()));
-}
-
-impl Notes {
-    fn read(&mut self, header: &elf::ProgramHeader64<Endianness>, endian: Endianness, bytes: &[u8]) {
-        let Ok(Some(mut notes)) = header.notes(endian, bytes) else {
-            self.damaged = true;
-            return;
-        };
-        loop {
-            match notes.next() {
-                Ok(Some(note)) => self.note(&note, endian),
-                Ok(None) => break,
-                Err(_) => {
-                    self.damaged = true;
-                    break;
-                }
-            }
-        }
-    }
-
-    fn note(&mut self, note: &Note<'_, Header>, endian: Endianness) {
-        if note.name() != b"CORE" {
-            return;
-        }
-        let (bytes, kind) = (note.desc(), note.n_type(endian));
-        let known = match kind {
-            elf::NT_PRSTATUS => self.thread(bytes),
-            elf::NT_PRPSINFO => self.process(bytes),
-            elf::NT_FILE => self.files(bytes),
-            elf::NT_AUXV => self.vector(bytes),
-            elf::NT_SIGINFO => self.signal(bytes),
-            _ => Some(()),
-        };
-        self.damaged |= known.is_none();
-    }
-
-    /// `struct elf_prstatus`: the id at 32, the registers at 112.
-    fn thread(&mut self, bytes: &[u8]) -> Option<()> {
-        let registers = |at: usize| Some(Addr(u64::from_le_bytes(*bytes.get(112 + at * 8..)?.first_chunk()?)));
-        let mut named = BTreeMap::new();
-        for (at, name) in REGISTERS.iter().enumerate() {
-            named.insert((*name).to_owned(), registers(at)?);
-        }
-        let tid = number(bytes, 32)?;
-        let syscall = meta::Thread::interrupted(&named);
-        self.threads.push(meta::Thread { tid, registers: named, syscall, ..meta::Thread::default() });
-        Some(())
-    }
-
-    /// `struct elf_prpsinfo`: id at 24, name of 16 bytes at 40, arguments of 80 at 56.
-    fn process(&mut self, bytes: &[u8]) -> Option<()> {
-        let text = |from: usize, len: usize| {
-            let field = bytes.get(from..from + len)?;
-            let end = field.iter().position(|b| *b == 0).unwrap_or(len);
-            Some(String::from_utf8_lossy(field.get(..end)?).into_owned())
-        };
-        self.pid = Some(number(bytes, 24)?);
-        self.name = text(40, 16)?;
-        self.arguments = text(56, 80)?.split_ascii_whitespace().map(str::to_owned).collect();
-        Some(())
-    }
-
-    /// A count, the size of a page, then start, end and page of each, then their names.
-    fn files(&mut self, bytes: &[u8]) -> Option<()> {
-        let words = bytes.as_chunks::<8>().0;
-        let word = |i: usize| words.get(i).map(|w| u64::from_le_bytes(*w));
-        let (count, page) = (usize::try_from(word(0)?).ok()?, word(1)?);
-        let names = bytes.get(count.checked_mul(24)?.checked_add(16)?..)?;
-        for (i, name) in names.split(|b| *b == 0).take(count).enumerate() {
-            let (start, end, at) = (word(2 + i * 3)?, word(3 + i * 3)?, word(4 + i * 3)?);
-            let file = String::from_utf8_lossy(name).into_owned();
-            self.mapped.push(Mapped { start: Addr(start), end: Addr(end), offset: at.wrapping_mul(page), file });
-        }
-        (self.mapped.len() >= count).then_some(())
-    }
-
-    fn vector(&mut self, bytes: &[u8]) -> Option<()> {
-        const AT_PHDR: u64 = 3;
-        let pairs = bytes.as_chunks::<16>().0.iter();
-        let word = |pair: &[u8; 16], at| Some(u64::from_le_bytes(*pair.get(at..)?.first_chunk()?));
-        let mut headers = pairs.filter(|pair| word(pair, 0) == Some(AT_PHDR));
-        self.executable = headers.next().and_then(|pair| word(pair, 8)).map(Addr);
-        Some(())
-    }
-
-    /// `siginfo_t`: the number at 0; for a fault the address at 16.
-    fn signal(&mut self, bytes: &[u8]) -> Option<()> {
-        use nix::sys::signal::Signal::{self, SIGBUS, SIGFPE, SIGILL, SIGSEGV};
-        /// Trap and stop: with these a debugger holds a process, which goes on afterwards.
-        const HELD: [i32; 3] = [0, 5, 19];
-        let signal = number(bytes, 0)?;
-        let address = u64::from_le_bytes(*bytes.get(16..)?.first_chunk()?);
-        let Some(name) = Signal::try_from(signal).ok().filter(|_| !HELD.contains(&signal)) else { return Some(()) };
-        let fault = matches!(name, SIGSEGV | SIGBUS | SIGILL | SIGFPE);
-        let at = if fault { format!(" at {}", Addr(address)) } else { String::new() };
-        let thread = self.threads.first().map(|t| format!(" in thread {}", t.tid)).unwrap_or_default();
-        self.signal.get_or_insert_with(|| format!("the process was ended by {name}{at}{thread}"));
-        Some(())
-    }
-}
-
-fn number(bytes: &[u8], at: usize) -> Option<i32> {
-    Some(i32::from_le_bytes(*bytes.get(at..)?.first_chunk()?))
-}
-
-/// What could not be had, and why.
-type Missing = (meta::Unreadable, String);
-
-fn summary(missing: &[Missing]) -> String {
-    let bytes: u64 = missing.iter().map(|(m, _)| m.end.0.saturating_sub(m.start.0)).sum();
-    let mut files: Vec<&str> = missing.iter().map(|(_, why)| why.as_str()).collect();
-    files.sort_unstable();
-    files.dedup();
-    let more = if files.len() > 3 { format!(" and {} more", files.len() - 3) } else { String::new() };
-    let some = files.iter().take(3).map(|f| sanitize(f).into_owned()).collect::<Vec<_>>().join("; ");
-    format!("{} of mapped files are not in the core file: {some}{more}", size(bytes))
-}
-
-/// The parts of mapped programs and libraries that the core left out, from their files; and what cannot be had.
-fn from_executables(snapshot: &Snapshot, segments: &mut [Segment], mapped: &[Mapped]) -> (Vec<Region>, Vec<Missing>) {
-    let (mut regions, mut missing) = (Vec::new(), Vec::new());
-    let mut files: HashMap<&str, Result<Option<Arc<Guarded>>, String>> = HashMap::new();
-    for segment in segments.iter_mut().filter(|s| s.in_file < s.in_memory && s.flags.contains(elf::PF_R)) {
-        let at = mapped.partition_point(|m| m.start <= segment.start).checked_sub(1);
-        let Some(map) = at.and_then(|i| mapped.get(i)).filter(|m| segment.end() <= m.end) else { continue };
-        let same = files.entry(&map.file).or_insert_with(|| the_same_file(snapshot, mapped, &map.file));
-        let file = match same {
-            Ok(Some(file)) => file.clone(),
-            Ok(None) => continue, // no program: a data file that was only looked at
-            Err(reason) => {
-                let range = meta::Unreadable { start: segment.start, end: segment.end(), reason: String::new() };
-                missing.push((range, reason.clone()));
-                continue;
-            }
-        };
-        let offset = map.offset.wrapping_add(segment.start.0 - map.start.0);
-        segment.flags |= flags_at(&file, offset);
-        // a mapping goes on with zeros to the end of the file's last page
-        let there = (file.len() as u64).saturating_sub(offset).min(segment.in_memory);
-        if there > 0 {
-            let extents = std::iter::once(0..there).collect();
-            regions.push(Region::mapped(segment.start, &file, offset, there, extents));
-        }
-    }
-    (regions, missing)
-}
-
-/// What an image may do with the part of it that lies at `offset` of its file.
-fn flags_at(image: &[u8], offset: u64) -> elf::ProgramFlags {
-    let endian = Endianness::Little;
-    let headers = Header::parse(image).and_then(|header| header.program_headers(endian, image)).unwrap_or_default();
-    let first = |h: &&elf::ProgramHeader64<Endianness>| {
-        let start = h.p_offset(endian) & !(PAGE - 1);
-        h.p_type(endian) == elf::PT_LOAD
-            && start <= offset
-            && offset < h.p_offset(endian).saturating_add(h.p_filesz(endian))
-    };
-    headers.iter().find(first).map_or(elf::PF_R, |h| h.p_flags(endian))
-}
-
-/// The file of that name, if it is the one that the process mapped. `Ok(None)` for what is no ELF file.
-fn the_same_file(snapshot: &Snapshot, mapped: &[Mapped], name: &str) -> Result<Option<Arc<Guarded>>, String> {
-    let reader = snapshot.reader();
-    let heads = mapped.iter().filter(|m| m.file == name && m.offset == 0);
-    let head = heads.map(|m| reader.tail(m.start)).find(|bytes| !bytes.is_empty());
-    if head.is_some_and(|head| !head.starts_with(&elf::ELFMAG)) {
-        return Ok(None);
-    }
-    let then = head.and_then(|head| build_id(head.get(..head.len().min(PAGE as usize))?));
-    let path = Path::new(name);
-    let file = File::options().read(true).custom_flags(nix::libc::O_NONBLOCK).open(path);
-    let file = file.and_then(|file| match file.metadata()?.is_file() {
-        true => Guarded::map(&file, Some(path)),
-        false => Err(io::Error::other("it is no regular file")),
-    });
-    let file = match file {
-        Ok(file) => file,
-        Err(_) if head.is_none() && !could_be_program(name) => return Ok(None),
-        Err(error) => return Err(format!("{name}: {error}")),
-    };
-    if !file.starts_with(&elf::ELFMAG) {
-        return if head.is_some() { Err(format!("{name} is no program any more")) } else { Ok(None) };
-    }
-    match (then, build_id(&file)) {
-        (Some(then), Some(now)) if then == now => Ok(Some(Arc::new(file))),
-        (Some(_), Some(_)) => Err(format!("{name} is another build than the one that ran")),
-        (None, _) => Err(format!("{name}: the core file has no build id of it")),
-        (Some(_), None) => Err(format!("{name} has no build id")),
-    }
-}
-
-fn could_be_program(name: &str) -> bool {
-    name.ends_with(".so") || name.contains(".so.") || name.contains("/bin/")
-}
-
-/// The GNU build id in an ELF image, or in the beginning of one.
-fn build_id(bytes: &[u8]) -> Option<&[u8]> {
-    let header = Header::parse(bytes).ok()?;
-    let endian = header.endian().ok()?;
-    for program in header.program_headers(endian, bytes).ok()? {
-        let Ok(Some(mut notes)) = program.notes(endian, bytes) else { continue };
-        while let Ok(Some(note)) = notes.next() {
-            if note.name() == elf::ELF_NOTE_GNU && note.n_type(endian) == elf::NT_GNU_BUILD_ID {
-                return Some(note.desc());
-            }
-        }
-    }
-    None
 }
 
 fn metadata(
@@ -419,6 +188,7 @@ fn metadata(
 
 #[cfg(test)]
 mod tests {
+    use super::notes::REGISTERS;
     use super::*;
 
     fn words(words: &[u64]) -> Vec<u8> {
