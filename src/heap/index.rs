@@ -121,6 +121,25 @@ impl Window {
         })
     }
 
+    /// Those whose types are wanted, by their places in the window. Where a word of slots has none, no address is made.
+    fn chosen<'w>(&'w self, wanted: &'w impl Fn(TypeId) -> bool) -> impl Iterator<Item = (u32, Addr, TypeId)> + 'w {
+        let mut next = 0;
+        self.bits.iter().enumerate().flat_map(move |(i, bits)| {
+            let from = next;
+            next += bits.count_ones();
+            let types = self.types.get(from as usize..next as usize).unwrap_or_default();
+            let mut bits = if types.iter().any(|ty| wanted(*ty)) { *bits } else { 0 };
+            let slots = std::iter::from_fn(move || {
+                let slot = (bits != 0).then(|| u64::from(bits.trailing_zeros()));
+                bits &= bits.wrapping_sub(1);
+                slot
+            });
+            let at = move |slot: u64| self.base + ((i as u64 * 64 + slot) << self.shift);
+            let objects = (from..).zip(slots).zip(types).map(move |((n, slot), ty)| (n, at(slot), *ty));
+            objects.filter(|(.., ty)| wanted(*ty))
+        })
+    }
+
     fn heap_bytes(&self) -> usize {
         self.bits.len() * 8 + self.ranks.len() * 4 + self.types.len() * 4 + size_of::<Window>()
     }
@@ -249,6 +268,16 @@ impl Index {
         })
     }
 
+    /// The objects of one window whose types are wanted.
+    pub fn window_where<'i>(
+        &'i self,
+        i: usize,
+        wanted: &'i impl Fn(TypeId) -> bool,
+    ) -> impl Iterator<Item = (ObjectId, Addr, TypeId)> + 'i {
+        let window = self.windows.get(i);
+        window.into_iter().flat_map(|w| w.chosen(wanted).map(|(n, at, ty)| (ObjectId(w.first + n), at, ty)))
+    }
+
     /// The numbers of one window's objects.
     pub fn window_ids(&self, i: usize) -> std::ops::Range<u32> {
         self.windows.get(i).map_or(0..0, |w| w.first..w.first + w.types.len() as u32)
@@ -296,6 +325,12 @@ mod tests {
             }
             let listed: Vec<u64> = index.iter().map(|(_, a, _)| a.0).collect();
             prop_assert_eq!(listed, addresses);
+            for wanted in [|_: TypeId| false, |ty: TypeId| ty.0 == 3, |ty: TypeId| ty.0 > 3] {
+                let windows = 0..index.window_count();
+                let chosen: Vec<_> = windows.flat_map(|i| index.window_where(i, &wanted).collect::<Vec<_>>()).collect();
+                let all: Vec<_> = index.iter().filter(|(.., ty)| wanted(*ty)).collect();
+                prop_assert_eq!(chosen, all);
+            }
         }
     }
 

@@ -43,7 +43,9 @@ pub fn components<'e>(n: usize, is_part: impl Fn(u32) -> bool, edges: impl Fn(us
                 if to >= n || !is_part(w) {
                     continue;
                 }
-                if order[to] == NEW {
+                if order[to] == NEW && !leads_on(&w) {
+                    order[to] = DONE;
+                } else if order[to] == NEW {
                     work.push((w, 0));
                 } else if on_stack[to] {
                     low[at] = low[at].min(order[to]);
@@ -54,7 +56,11 @@ pub fn components<'e>(n: usize, is_part: impl Fn(u32) -> bool, edges: impl Fn(us
             if let Some((parent, _)) = work.last() {
                 low[*parent as usize] = low[*parent as usize].min(low[at]);
             }
-            if low[at] == order[at] {
+            if low[at] == order[at] && stack.last() == Some(&(at as u32)) && !edges(at).contains(&(at as u32)) {
+                // by itself, as most are
+                stack.pop();
+                on_stack[at] = false;
+            } else if low[at] == order[at] {
                 let from = stack.iter().rposition(|w| *w as usize == at).unwrap_or(0);
                 let members = stack.split_off(from);
                 members.iter().for_each(|w| on_stack[*w as usize] = false);

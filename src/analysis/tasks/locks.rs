@@ -28,7 +28,8 @@ pub fn inside(world: &World<'_, '_>, exit: &str) -> HashMap<Addr, Vec<Inside>> {
     let read = &world.read;
     let mut tables = ExceptionTables::default();
     let mut found: HashMap<Addr, Vec<Inside>> = HashMap::new();
-    for (task, frame) in &world.deep {
+    for (task, coroutine) in &world.deep {
+        let Some(frame) = &read.memory.generator_frame(*coroutine) else { continue };
         for entered in read.memory.entered(frame, read.types(), &mut tables, exit) {
             let inside = Inside { task: *task, frame: *frame, line: entered.line };
             let mut locks = Vec::new();

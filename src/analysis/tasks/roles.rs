@@ -120,6 +120,8 @@ const WRAPPERS: [(&str, &str); 4] = [
 /// The roles of all types.
 pub struct Roles {
     of: Vec<Option<Role>>,
+    /// Which have one; small, as every object of the process is asked for it.
+    matters: Vec<bool>,
     /// Types by their addresses, as a coroutine's next one is met by its address alone.
     links: Vec<(Addr, Link)>,
     /// Whether objects of the type are functions that are worth a look among callbacks.
@@ -130,7 +132,8 @@ impl Roles {
     pub fn new(heap: &Heap) -> Roles {
         let types = heap.types();
         let memory = heap.memory();
-        let mut roles = Roles { of: Vec::with_capacity(types.len()), links: Vec::new(), callable: Vec::new() };
+        let mut roles =
+            Roles { of: Vec::with_capacity(types.len()), matters: Vec::new(), links: Vec::new(), callable: Vec::new() };
         for (_, ty) in types.iter() {
             let kind = if ty.is_metatype() { Kind::Opaque } else { types.kind(ty, memory.layout) };
             roles.of.push(role(types, ty, kind));
@@ -146,6 +149,7 @@ impl Roles {
             };
             roles.links.extend(link.map(|link| (ty.address, link)));
         }
+        roles.matters = roles.of.iter().map(Option::is_some).collect();
         // most are coroutines
         roles.links.sort_by_key(|(_, link)| *link != Link::Frame);
         roles
@@ -153,7 +157,7 @@ impl Roles {
 
     /// Whether objects of the type are anything here.
     pub fn has(&self, ty: TypeId) -> bool {
-        self.of.get(ty.0 as usize).is_some_and(Option::is_some)
+        self.matters.get(ty.0 as usize).copied().unwrap_or(false)
     }
 
     pub fn of(&self, ty: TypeId) -> Option<Role> {

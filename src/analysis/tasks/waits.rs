@@ -100,13 +100,16 @@ pub fn waits(world: &World<'_, '_>) -> Waits {
             let read = Reading::new(source, share(handles.len()));
             let (mut functions, mut calls) = (HashMap::new(), Calls::default());
             for (at, ty) in handles {
-                let call = call(&read, finder, *at, *ty, &mut functions, &mut calls.reached);
-                calls.calls.extend(call);
+                call(&read, finder, *at, *ty, &mut functions, &mut calls);
             }
             calls
         })
         .collect();
-    parts.iter().for_each(|part| part.calls.iter().for_each(|call| found.call(world, call, &part.reached)));
+    found.wakers.reserve(parts.iter().map(|part| part.reached.len()).sum());
+    for part in parts {
+        part.calls.iter().for_each(|call| found.call(world, call, &part.reached));
+        found.scheduled.extend(part.scheduled);
+    }
     world.foreign_handles.iter().for_each(|at| found.foreign(world, *at));
     world.timeouts.iter().for_each(|t| found.timeout(world, *t));
     found
@@ -118,8 +121,7 @@ struct Call {
     kind: Primitive,
     timer: bool,
     /// The nodes that it may act on, in [`Calls::reached`].
-    reached: Range<usize>,
-    scheduled: Option<(Addr, Addr)>,
+    reached: Range<u32>,
 }
 
 /// Several calls.
@@ -127,6 +129,8 @@ struct Call {
 struct Calls {
     calls: Vec<Call>,
     reached: Vec<u32>,
+    /// As [`Waits::scheduled`].
+    scheduled: Vec<(Addr, Addr)>,
 }
 
 /// What a function is, as far as all calls of it are alike.
@@ -145,8 +149,8 @@ fn call(
     handle: Addr,
     ty: TypeId,
     functions: &mut HashMap<Addr, Function>,
-    reached: &mut Vec<u32>,
-) -> Option<Call> {
+    calls: &mut Calls,
+) -> Option<()> {
     let Some(Role::Handle(fields)) = read.roles.of(ty) else { return None };
     let HandleFields { callback, args, cancelled, when } = fields;
     let pointer = |offset: u64| read.not_none(read.memory.reader.pointer(handle + offset));
@@ -166,7 +170,8 @@ fn call(
         }
         function
     });
-    let from = reached.len();
+    let reached = &mut calls.reached;
+    let from = reached.len() as u32;
     reached.extend(&function.reached);
     let mut socket = false;
     if let Some(args) = pointer(args) {
@@ -186,7 +191,10 @@ fn call(
         (false, _) if socket => Primitive::Socket,
         (false, _) => Primitive::Unknown,
     };
-    Some(Call { handle, kind, timer: when.is_some(), reached: from..reached.len(), scheduled: function.scheduled })
+    let reached = from..reached.len() as u32;
+    calls.calls.push(Call { handle, kind, timer: when.is_some(), reached });
+    calls.scheduled.extend(function.scheduled);
+    Some(())
 }
 
 /// What a function holds that it may act on.
@@ -236,9 +244,9 @@ impl Waits {
     }
 
     fn call(&mut self, world: &World<'_, '_>, call: &Call, reached: &[u32]) {
-        self.scheduled.extend(call.scheduled);
         let how = if call.timer { Waker::Timer(call.handle) } else { Waker::Call };
-        for i in reached.get(call.reached.clone()).unwrap_or_default().iter().copied() {
+        for i in reached.get(call.reached.start as usize..call.reached.end as usize).unwrap_or_default().iter().copied()
+        {
             self.wakers.push((i, how));
             if call.kind != Primitive::Unknown {
                 self.set_node(world, i, Wait { kind: call.kind, object: call.handle });

@@ -5,8 +5,8 @@
 
 use super::read::{Reading, STATES, Source};
 use super::roles::{Primitive, Role, Roles};
+use crate::cpython::GeneratorState;
 use crate::cpython::types::TypeId;
-use crate::cpython::{GeneratorState, StackFrame};
 use crate::heap::{Heap, ObjectId};
 use crate::snapshot::Addr;
 use rayon::prelude::*;
@@ -14,6 +14,9 @@ use std::ops::Deref;
 
 /// Nodes that are read at a time.
 const CHUNK: usize = 2048;
+
+/// Nodes whose memory is asked for at a time.
+const AHEAD: usize = 32;
 
 /// No node.
 pub const NONE: u32 = u32::MAX;
@@ -103,7 +106,7 @@ pub struct Found<'h> {
     /// A function that is called when a node is done, by the node's number.
     pub callbacks: Vec<(u32, Addr)>,
     /// Coroutines of unfinished tasks that have more on their value stacks than what they await: they may be in a `with`.
-    pub deep: Vec<(u32, StackFrame)>,
+    pub deep: Vec<(u32, Addr)>,
     pub primitives: Vec<(Addr, Primitive)>,
     pub handles: Vec<(Addr, TypeId)>,
     pub foreign_handles: Vec<Addr>,
@@ -181,7 +184,7 @@ struct Of {
 impl Of {
     fn window(heap: &Heap, roles: &Roles, i: usize) -> Of {
         let mut of = Of::default();
-        for (id, address, ty) in heap.objects().window(i).filter(|(.., ty)| roles.has(*ty)) {
+        for (id, address, ty) in heap.objects().window_where(i, &|ty| roles.has(ty)) {
             match roles.of(ty) {
                 Some(Role::Future { .. }) => {
                     of.ids.push(id);
@@ -198,7 +201,7 @@ impl Of {
 #[derive(Default)]
 struct Part {
     callbacks: Vec<(u32, Addr)>,
-    deep: Vec<(u32, StackFrame)>,
+    deep: Vec<(u32, Addr)>,
     cut: bool,
 }
 
@@ -234,8 +237,11 @@ impl<'h> Found<'h> {
             .map(|(chunk, nodes)| {
                 let read = Reading::new(source, nodes.len() as f64 / all);
                 let mut part = Part::default();
-                for (i, node) in nodes.iter_mut().enumerate() {
-                    read_node(&read, (chunk * CHUNK + i) as u32, node, &finder, &mut part);
+                for (group, nodes) in nodes.chunks_mut(AHEAD).enumerate() {
+                    look_ahead(&read, nodes);
+                    for (i, node) in nodes.iter_mut().enumerate() {
+                        read_node(&read, (chunk * CHUNK + group * AHEAD + i) as u32, node, &finder, &mut part);
+                    }
                 }
                 part.cut = read.is_cut();
                 part
@@ -245,8 +251,8 @@ impl<'h> Found<'h> {
             source,
             nodes,
             finder,
-            callbacks: Vec::new(),
-            deep: Vec::new(),
+            callbacks: Vec::with_capacity(parts.iter().map(|part| part.callbacks.len()).sum()),
+            deep: Vec::with_capacity(parts.iter().map(|part| part.deep.len()).sum()),
             primitives,
             handles,
             foreign_handles,
@@ -279,6 +285,27 @@ impl World<'_, '_> {
             _ => None,
         }
     }
+}
+
+/// Touches what [`read_node`] is going to read of some nodes, all of them at a time: what it reads of one depends on what
+/// it read before, so that it would wait for memory again and again.
+fn look_ahead(read: &Reading<'_>, nodes: &[Node]) {
+    const LINE: u64 = 64;
+    let mut next = [Addr::NULL; AHEAD * 2];
+    let pointer = |at: Addr| read.memory.reader.pointer(at).unwrap_or_default();
+    for (node, next) in nodes.iter().zip(next.chunks_exact_mut(2)) {
+        let Some(fields) = read.roles.fields(node.ty) else { continue };
+        let second = if node.task { fields.fut_waiter } else { fields.callback };
+        let first = if node.task { pointer(node.address + fields.coroutine) } else { Addr::NULL };
+        next.copy_from_slice(&[first, pointer(node.address + second)]);
+    }
+    let mut sum = 0u64;
+    for at in next.iter().filter(|at| !at.is_null()) {
+        for line in 0..3 {
+            sum ^= read.memory.reader.u64(*at + line * LINE).unwrap_or(0);
+        }
+    }
+    std::hint::black_box(sum);
 }
 
 fn read_node(read: &Reading<'_>, number: u32, node: &mut Node, finder: &Finder<'_>, part: &mut Part) {
@@ -325,7 +352,7 @@ fn read_node(read: &Reading<'_>, number: u32, node: &mut Node, finder: &Finder<'
     if !node.coroutine.is_null() && matches!(node.state, State::Pending | State::Damaged) {
         let mut first = true;
         let known = if node.fut_waiter == NONE { Addr::NULL } else { awaited };
-        node.whole = read.chain(node.coroutine, known, &mut |_, step| {
+        node.whole = read.chain(node.coroutine, known, &mut |coroutine, step| {
             if std::mem::take(&mut first) {
                 node.running = step.state == GeneratorState::Running;
             }
@@ -335,7 +362,7 @@ fn read_node(read: &Reading<'_>, number: u32, node: &mut Node, finder: &Finder<'
                 node.place[1] = (node.place[1] ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(31);
             }
             if read.has_more_than_await(step) {
-                part.deep.push((number, frame));
+                part.deep.push((number, coroutine));
             }
         });
     }
