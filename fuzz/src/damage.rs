@@ -3,9 +3,10 @@
 #![allow(dead_code)] // each user takes its part
 
 use pymem_tui::analysis::answers::Direction;
-use pymem_tui::analysis::{detail, links, raw, strings, tasks, threads, types};
+use pymem_tui::analysis::{audit, detail, garbage, leaks, links, paths, raw, strings, tasks, threads, types};
+use pymem_tui::heap::dominators::Node;
 use pymem_tui::heap::{Heap, ObjectId};
-use pymem_tui::progress::Progress;
+use pymem_tui::progress::{Cancelled, Progress};
 use pymem_tui::snapshot::{Addr, Metadata, Snapshot};
 use std::sync::Arc;
 
@@ -217,10 +218,45 @@ pub fn ask_everything(snapshot: Snapshot, worth_a_look: &[Addr]) -> Result<(), S
         }
         let _ = heap.object_around(heap.objects().address(id) + 9);
     }
+    what_keeps(&heap, worth_a_look, &progress)?;
     let _ = (threads::threads(&heap), tasks::tasks(&heap, &tasks::Ask::all(true)));
     let _ = (strings::strings(&heap, false), strings::strings(&heap, true), detail::module(&heap, "sys", None, 50));
     if let Some(mut hex) = raw::hex(&snapshot, before, before, 256) {
         raw::name_words(&heap, &mut hex);
     }
+    Ok(())
+}
+
+/// Roots, dominators and what is worked out of them, with what holds of them whatever the memory.
+fn what_keeps(heap: &Heap, worth_a_look: &[Addr], progress: &Progress) -> Result<(), String> {
+    let failed = |e: Cancelled| e.to_string();
+    let roots = heap.roots(progress).map_err(failed)?;
+    let tree = heap.dominators(progress).map_err(failed)?;
+    let len = heap.objects().len() as u32;
+    let mut sum = 0u64;
+    for id in (0..len).map(ObjectId) {
+        let node = Node::Object(id);
+        let Some(above) = tree.parent(node) else {
+            return Err(format!("nothing is above {:?}, which some root or cycle keeps", heap.objects().address(id)));
+        };
+        if tree.retained(above) < tree.retained(node) || tree.retained_count(above) < tree.retained_count(node) {
+            return Err(format!("{above:?} retains less than {node:?}, which it dominates"));
+        }
+        sum += u64::from(roots.unreachable().contains(id) && roots.held_by_c().contains(id));
+    }
+    if sum > 0 || tree.retained_count(Node::All) != len {
+        return Err(format!("{sum} objects are in two sets; {} of {len} dominated", tree.retained_count(Node::All)));
+    }
+    let found = leaks::leaks(heap, progress).map_err(failed)?;
+    let damaged = worth_a_look.iter().filter_map(|a| heap.objects().object_at(*a)).take(10);
+    for id in damaged.chain((0..len).step_by(len as usize / 10 + 1).map(ObjectId)) {
+        if paths::paths(heap, id, 3, progress).map_err(failed)?.paths.is_empty() {
+            return Err(format!("no path to {}", heap.objects().address(id)));
+        }
+    }
+    if let Some(suspect) = found.suspects.iter().find(|s| s.retained_bytes > found.heap_bytes) {
+        return Err(format!("{suspect:?} retains more than all {} bytes", found.heap_bytes));
+    }
+    let _ = (garbage::garbage(heap, true, progress), audit::audit(heap, 100, progress));
     Ok(())
 }

@@ -258,7 +258,7 @@ pub struct ObjectDetail {
     /// A module's interpreter, by its id, when there is more than one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub interpreter: Option<i64>,
-    /// Whether a root reaches it; `null` until that is computed.
+    /// Whether a root reaches it; `null` where roots were not asked for, which needs every reference of the heap.
     pub reachable: Option<bool>,
     /// The value, cut at the asked length: exact for str, bytes, numbers; a line for all others. Not sanitised.
     pub value: String,

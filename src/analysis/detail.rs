@@ -45,7 +45,7 @@ pub fn object(heap: &Heap, id: ObjectId, depth: Depth) -> Option<ObjectDetail> {
         estimated: is_estimate(heap, ty),
         native_bytes: memory.native_bytes(address, ty, heap.types()),
         interpreter,
-        reachable: None,
+        reachable: heap.built_roots().map(|roots| !roots.unreachable().contains(id)),
         value: value_text(&memory, heap.types(), address, ty, depth.chars),
         summary: describe(&memory, heap.types(), address, ty, DEFAULT_WIDTH),
         properties: properties(&memory, heap.types(), address, ty),

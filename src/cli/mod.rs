@@ -327,6 +327,9 @@ pub struct Show {
     /// Characters of each string to show
     #[arg(long, value_name = "N", default_value_t = 1000)]
     pub max_string: u64,
+    /// Tell whether a root reaches it (follows every reference of the heap)
+    #[arg(long)]
+    pub reachable: bool,
 }
 
 /// A stretch of memory.

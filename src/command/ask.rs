@@ -154,6 +154,9 @@ pub(super) fn show(asked: &Asked, address: Addr, how: &Show) -> Result<ObjectDet
     let chars = usize::try_from(how.max_string).unwrap_or(usize::MAX);
     let depth = detail::Depth { levels: how.depth, entries: how.max_entries, chars };
     let id = asked.object(address)?;
+    if how.reachable {
+        watch::cancellable("finding roots", asked.quiet, |progress: &_| asked.heap.roots(progress).map(drop))?;
+    }
     detail::object(&asked.heap, id, depth).context("the object cannot be read")
 }
 

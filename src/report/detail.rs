@@ -21,6 +21,9 @@ impl Report for ObjectDetail {
         for (name, value) in &self.facts {
             page.line(&format!("{}: {}", sanitize(name), sanitize(value)))?;
         }
+        if let Some(reachable) = self.reachable {
+            page.line(if reachable { "a root reaches it" } else { "no root reaches it: garbage" })?;
+        }
         // line by line: a text of many lines reads as one, and nothing in a line reaches the terminal raw
         for line in self.value.split('\n') {
             page.line(&sanitize(line))?;

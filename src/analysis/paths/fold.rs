@@ -29,7 +29,10 @@ pub(in crate::analysis) fn fold(path: &[PathStep]) -> String {
 /// What the object at the end of a path is called by what holds it: `Client.response_futures`, `app.CACHE`.
 pub(in crate::analysis) fn owner(path: &[PathStep]) -> Option<String> {
     let steps = named(path);
-    let at = steps.iter().rposition(|(_, _, edge)| edge.starts_with('.') || edge.starts_with("local "))?;
+    let Some(at) = steps.iter().rposition(|(_, _, edge)| edge.starts_with('.') || edge.starts_with("local ")) else {
+        let beyond: String = steps.iter().map(|(_, _, edge)| edge.as_str()).collect();
+        return Some(local(&path.first()?.edge)? + &beyond);
+    };
     let (before, holder, edge) = steps.get(at)?;
     let beyond: String = steps.iter().skip(at + 1).map(|(_, _, edge)| edge.as_str()).collect();
     let name = match edge.strip_prefix("local ") {
@@ -42,6 +45,13 @@ pub(in crate::analysis) fn owner(path: &[PathStep]) -> Option<String> {
         None => format!("{}{edge}", short(&holder.type_name)),
     };
     Some(name + &beyond)
+}
+
+/// The function and the variable of a root in a frame: `main() local books`, whichever thread runs it.
+fn local(root: &str) -> Option<String> {
+    let (frame, variable) = root.rsplit_once("() local ")?;
+    let function = frame.split_once(": ").map_or(frame, |(_, function)| function);
+    Some(format!("{function}() local {variable}"))
 }
 
 /// For each reference that is shown: the place of the object that it is of, that object, and what it is called. An
@@ -113,6 +123,9 @@ mod tests {
         let frame = [("thread 7: main() local client", "app.Client"), (".__dict__", "dict"), ("['futures']", "dict")];
         assert_eq!(fold(&path(&frame)), "thread 7: main() local client.futures → dict");
         assert_eq!(owner(&path(&frame)).as_deref(), Some("Client.futures"));
+        assert_eq!(owner(&path(&frame[..1])).as_deref(), Some("main() local client"));
+        let item = [("thread 7: <module>() local books", "list"), ("[3]", "app.Book")];
+        assert_eq!(owner(&path(&item)).as_deref(), Some("<module>() local books[3]"));
         let inline =
             [("held by C code", "Task"), (".task_coro", "coroutine"), ("local c", "app.Client"), (".futures", "dict")];
         assert_eq!(fold(&path(&inline)), "held by C code.task_coro → coroutine → local c → Client → .futures → dict");

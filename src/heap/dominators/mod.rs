@@ -30,7 +30,8 @@ pub enum Node {
     All,
 }
 
-/// The dominator tree. 16 bytes an object; 32 while it is made, stack of the walk and roots apart.
+/// The dominator tree. 16 bytes an object; while it is made at most 32, with the walk's stack,
+/// which holds the widest fans that the walk is below of.
 #[derive(Debug)]
 pub struct Dominators {
     objects: u32,
@@ -67,23 +68,23 @@ impl Dominators {
         let root = u32::try_from(objects + groups).unwrap_or(NONE - 1);
         let graph = HeapGraph::new(heap, edges, roots, root);
         progress.begin(graph.len() as u64 * 2);
-        let (sizes, tree) = rayon::join(|| sizes(heap, progress), || tree::dominators(&graph, root, progress));
-        let (sizes, tree) = (sizes?, tree?);
-        let own = |node: u32| (sizes.get(node as usize).copied().unwrap_or(0), u32::from((node as usize) < objects));
-        let (by_place, counts_by_place) = retained(&tree, own);
-        drop(sizes);
-        let Tree { vertex, number, idom } = tree;
+        let Tree { vertex, number, idom } = tree::dominators(&graph, root, progress)?;
+        drop(graph);
+        // only now: the sizes would be the largest array beside those of the search
+        let mut retained = sizes(heap, progress)?;
+        retained.resize(number.len(), 0);
+        let mut counts: Vec<u32> = (0..number.len()).map(|node| u32::from(node < objects)).collect();
+        add_up(&vertex, &idom, &mut retained, &mut counts);
         progress.check()?;
-        let of = |node: u32, place: u32| -> u32 {
-            let above = idom.get(place as usize).and_then(|d| vertex.get(*d as usize));
-            above.copied().unwrap_or(node)
+        let pairs = number.par_iter().zip(retained.par_iter_mut()).zip(counts.par_iter_mut()).enumerate();
+        let of = |(node, ((place, retained), count)): (usize, ((&u32, &mut u64), &mut u32))| -> u32 {
+            if *place == NONE {
+                (*retained, *count) = (0, 0);
+            }
+            let above = idom.get(*place as usize).and_then(|d| vertex.get(*d as usize));
+            above.copied().unwrap_or(node as u32)
         };
-        let pairs = || number.par_iter().enumerate().map(|(node, place)| (node as u32, *place));
-        let by_node: Vec<u32> = pairs().map(|(node, place)| of(node, place)).collect();
-        drop((vertex, idom));
-        let retained = pairs().map(|(_, place)| by_place.get(place as usize).copied().unwrap_or(0)).collect();
-        drop(by_place);
-        let counts = pairs().map(|(_, place)| counts_by_place.get(place as usize).copied().unwrap_or(0)).collect();
+        let by_node: Vec<u32> = pairs.map(of).collect();
         Ok(Dominators { objects: objects as u32, idom: by_node, retained, counts })
     }
 
@@ -188,19 +189,17 @@ impl Dominators {
     }
 }
 
-/// By place in the walk's order: the sums of what `own` says of each node and all it dominates.
-fn retained(tree: &Tree, own: impl Fn(u32) -> (u64, u32) + Sync) -> (Vec<u64>, Vec<u32>) {
-    let mut bytes: Vec<u64> = tree.vertex.par_iter().map(|node| own(*node).0).collect();
-    let mut counts: Vec<u32> = tree.vertex.par_iter().map(|node| own(*node).1).collect();
-    for i in (1..tree.vertex.len()).rev() {
-        let above = tree.idom.get(i).map_or(0, |d| *d as usize);
-        let (b, c) = (bytes.get(i).copied().unwrap_or(0), counts.get(i).copied().unwrap_or(0));
+/// Adds to what each node takes by itself what all that it dominates takes; `bytes` and `counts` are by node.
+fn add_up(vertex: &[u32], idom: &[u32], bytes: &mut [u64], counts: &mut [u32]) {
+    // in the reverse of the walk's order a node comes after all that it dominates; the root dominates itself
+    for (node, above) in vertex.iter().zip(idom).skip(1).rev() {
+        let Some(above) = vertex.get(*above as usize).map(|v| *v as usize) else { continue };
+        let (b, c) = (bytes.get(*node as usize).copied(), counts.get(*node as usize).copied());
         if let (Some(sum), Some(count)) = (bytes.get_mut(above), counts.get_mut(above)) {
-            *sum = sum.saturating_add(b);
-            *count = count.saturating_add(c);
+            *sum = sum.saturating_add(b.unwrap_or(0));
+            *count = count.saturating_add(c.unwrap_or(0));
         }
     }
-    (bytes, counts)
 }
 
 /// What each object takes by itself: its shallow size, and what it owns outside of that.
