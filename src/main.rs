@@ -20,7 +20,7 @@ fn main() -> ExitCode {
         Err(error) if command::is_broken_pipe(&error) => ExitCode::SUCCESS, // `| head` has seen enough
         Err(error) => {
             eprintln!("pymem-tui: {}", command::one_sentence(&error));
-            ExitCode::FAILURE
+            if command::is_usage(&error) { ExitCode::from(2) } else { ExitCode::FAILURE }
         }
     }
 }

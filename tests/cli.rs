@@ -17,6 +17,16 @@ fn answer(out: &Output) -> Value {
     serde_json::from_slice(&out.stdout).unwrap()
 }
 
+#[test]
+fn a_query_that_cannot_be_read_is_wrong_usage() {
+    for command in ["objects", "types"] {
+        let out = run(&[command, "/no/such/snapshot", "--where", "size > 1MB and colour = red"]);
+        let error = String::from_utf8_lossy(&out.stderr);
+        assert_eq!(out.status.code(), Some(2), "{error}");
+        assert!(error.contains("column 16") && error.contains("colour") && error.lines().count() == 1, "{error}");
+    }
+}
+
 /// A python whose memory holds one remarkable text, and where.
 fn python() -> (Target, String, String) {
     let mut python = Target::python(

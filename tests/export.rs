@@ -136,6 +136,30 @@ fn rows_are_what_objects_and_referents_say() {
 }
 
 #[test]
+fn retained_sizes_are_those_of_the_commands() {
+    let zoo = zoo();
+    let folder = tempfile::tempdir().unwrap();
+    let to = folder.path().join("out");
+    export(zoo, &to, &["--format", "json", "--tables", "objects,types", "--retained"]);
+    let table = |name: &str| -> BTreeMap<String, u64> {
+        let rows = lines(&to.join(format!("{name}.jsonl"))).into_iter();
+        rows.map(|r| (r["address"].as_str().unwrap().to_owned(), r["retained_bytes"].as_u64().unwrap())).collect()
+    };
+    let objects = table("objects");
+    let told = ask(&["retained", &zoo.path, "--limit", "1000"]);
+    let told: Vec<_> = told["objects"].as_array().unwrap().iter().filter(|r| !r["address"].is_null()).collect();
+    assert!(told.len() > 900, "{}", told.len());
+    for row in told {
+        assert_eq!(Some(&objects[row["address"].as_str().unwrap()]), row["retained_bytes"].as_u64().as_ref(), "{row}");
+    }
+    let types = ask(&["types", &zoo.path, "--retained"]);
+    let told = types["types"].as_array().unwrap().iter();
+    let told: BTreeMap<_, _> =
+        told.map(|t| (t["address"].as_str().unwrap().to_owned(), t["retained_bytes"].as_u64().unwrap())).collect();
+    assert_eq!(table("types"), told);
+}
+
+#[test]
 fn devtools_read_the_same_graph() {
     let Some(module) = installed("devtools", "devtools/node_modules/heap-snapshot-toolkit/index.js") else { return };
     let zoo = zoo();
@@ -250,7 +274,15 @@ fn a_report_is_one_page_that_runs_nothing_and_says_what_the_commands_say() {
     for row in types["types"].as_array().unwrap().iter().take(20) {
         assert!(text.contains(row["name"].as_str().unwrap()), "{row}");
     }
-    for part in ["What stands out", "Types", "Deadlocks", "Memory", "Threads", &format!("pid {}", target.pid)] {
+    let leaks = ask(&["leaks", dump.to_str().unwrap()]);
+    for suspect in leaks["suspects"].as_array().unwrap() {
+        let told = [suspect["reason"].as_str().unwrap(), suspect["path_text"].as_str().unwrap()];
+        assert!(told.iter().all(|part| text.contains(part)), "{suspect}");
+    }
+    assert!(!leaks["suspects"].as_array().unwrap().is_empty(), "the target gathers objects");
+    for part in
+        ["What stands out", "Leak suspects", "Types", "Deadlocks", "Memory", "Threads", &format!("pid {}", target.pid)]
+    {
         assert!(text.contains(part), "{part}");
     }
 }

@@ -25,6 +25,9 @@ pub struct Export {
     /// Tell each object in one line in objects; takes much longer
     #[arg(long)]
     pub summaries: bool,
+    /// Add to objects and types the bytes that would go with each; needs memory for the dominators of the whole heap
+    #[arg(long)]
+    pub retained: bool,
     /// heapsnapshot: only what this object reaches by strong references
     #[arg(long, value_name = "ADDR", value_parser = |text: &str| Addr::parse(text).ok_or("hex digits, with or without 0x"))]
     pub from: Option<Addr>,

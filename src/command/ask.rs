@@ -3,6 +3,7 @@
 mod export;
 mod report;
 
+pub(super) use crate::analysis::export::Extra;
 pub(super) use export::{Class, Label, all_tasks, export_edges, export_objects, subgraph};
 pub(super) use report::findings;
 

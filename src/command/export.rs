@@ -64,9 +64,13 @@ fn write_table(
     let mut writer = export::writer(format, name, &mut out)?;
     let mut sink = |batch: Batch| writer.rows(&batch);
     match table {
-        TableName::Objects => ask::export_objects(asked, args.summaries, &mut sink)?,
+        TableName::Objects => {
+            let extra = ask::Extra { summaries: args.summaries, retained: args.retained };
+            ask::export_objects(asked, extra, &mut sink)?;
+        }
         TableName::Edges => ask::export_edges(asked, args.edge_names, &mut sink)?,
         TableName::Snapshot => sink(export::snapshot(&asked.info, &super::harmless(&asked.problems)))?,
+        TableName::Types if args.retained => sink(export::types_retained(&ask::types_retained(asked)?))?,
         TableName::Types => sink(export::types(&ask::types(asked, None)?))?,
         TableName::Tasks => sink(export::tasks(&ask::all_tasks(asked)))?,
         TableName::Frames => sink(export::frames(&ask::threads(asked), &ask::all_tasks(asked)))?,

@@ -85,6 +85,11 @@ pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| cause.downcast_ref::<io::Error>().is_some_and(broken))
 }
 
+/// Whether it is what was asked that is wrong: a query that cannot be read.
+pub fn is_usage(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| cause.is::<crate::analysis::query::QueryError>())
+}
+
 /// An error as the one line a person reads. Names of files and processes may be in it, so it is made harmless.
 pub fn one_sentence(error: &anyhow::Error) -> String {
     text::sanitize(&format!("{error:#}")).into_owned()

@@ -13,13 +13,15 @@ pub(super) fn run(args: &cli::Report, common: &Common) -> anyhow::Result<()> {
     let threads = ask::threads(&asked);
     let tasks = ask::all_tasks(&asked);
     let memory = ask::memory(&asked)?;
+    let leaks = ask::leaks(&asked)?;
+    asked.problems.extend(ask::roots_problems(&asked));
     for problems in [&threads.problems, &tasks.problems, &memory.problems] {
         asked.problems.extend(problems.iter().cloned());
     }
     asked.problems.sort();
     asked.problems.dedup();
     warn(&asked.problems, common);
-    let findings = ask::findings(&types, &threads, &tasks);
+    let findings = ask::findings(&types, &threads, &tasks, &leaks);
     let page = Page {
         info: &asked.info,
         problems: &harmless(&asked.problems),
@@ -28,6 +30,7 @@ pub(super) fn run(args: &cli::Report, common: &Common) -> anyhow::Result<()> {
         threads: &threads,
         tasks: &tasks,
         memory: &memory,
+        leaks: &leaks,
         locals: args.locals,
     };
     html::write(&page, &mut output)?;

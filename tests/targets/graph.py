@@ -20,5 +20,6 @@ holders = [{"middle": middle, "number": i} for i in range(100)]
 
 for name in ("leaf", "odd", "wide", "twice", "middle"):
     print(name, hex(id(globals()[name])), flush=True)
+numbers_by_name = {"name %d" % i: [i, Node(number=i)] for i in range(20000)}
 print("ready", flush=True)
 signal.pause()

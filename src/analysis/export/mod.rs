@@ -10,6 +10,7 @@ use super::describe::{DEFAULT_WIDTH, describe, edge_name};
 use super::types::refcount;
 use crate::cpython::{EdgeKind, EdgeName};
 use crate::heap::Heap;
+use crate::heap::dominators::Node;
 use crate::progress::{Cancelled, Progress};
 use crate::snapshot::Addr;
 use rayon::prelude::*;
@@ -35,15 +36,26 @@ pub enum ExportError {
 /// Takes rows.
 pub type Sink<'s> = dyn FnMut(Batch) -> std::io::Result<()> + 's;
 
-/// Every object: address, type, sizes, reference count; with `summaries` each in one line.
-pub fn objects(heap: &Heap, summaries: bool, progress: &Progress, sink: &mut Sink<'_>) -> Result<(), ExportError> {
+/// What is told of each object besides.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Extra {
+    /// The object in one line.
+    pub summaries: bool,
+    /// Bytes that would go with it. Dominators take memory for every object.
+    pub retained: bool,
+}
+
+/// Every object: address, type, sizes, reference count, and what else is asked for.
+pub fn objects(heap: &Heap, extra: Extra, progress: &Progress, sink: &mut Sink<'_>) -> Result<(), ExportError> {
     let names = type_names(heap);
+    let dominators = if extra.retained { Some(heap.dominators(progress)?) } else { None };
     in_order(heap, progress, sink, |window| {
         let memory = heap.memory();
         let (mut address, mut type_address) = (Vec::new(), Vec::new());
         let (mut shallow, mut native, mut counts) = (Vec::new(), Vec::new(), Vec::new());
         let (mut type_name, mut summary): (Vec<Arc<str>>, Vec<Arc<str>>) = (Vec::new(), Vec::new());
-        for (_, addr, id) in heap.objects().window(window) {
+        let mut retained = Vec::new();
+        for (object, addr, id) in heap.objects().window(window) {
             let ty = heap.types().get(id);
             address.push(addr);
             type_address.push(ty.address);
@@ -54,7 +66,8 @@ pub fn objects(heap: &Heap, summaries: bool, progress: &Progress, sink: &mut Sin
                 RefCount::Count(n) => Some(n),
                 RefCount::Immortal => None,
             });
-            if summaries {
+            retained.extend(dominators.map(|tree| signed(tree.retained(Node::Object(object)))));
+            if extra.summaries {
                 summary.push(describe(&memory, heap.types(), addr, ty, DEFAULT_WIDTH).into());
             }
         }
@@ -66,7 +79,10 @@ pub fn objects(heap: &Heap, summaries: bool, progress: &Progress, sink: &mut Sin
             ("native_bytes", Values::MaybeInt(native)),
             ("refcount", Values::MaybeInt(counts)),
         ];
-        if summaries {
+        if extra.retained {
+            columns.push(("retained_bytes", Values::Int(retained)));
+        }
+        if extra.summaries {
             columns.push(("summary", Values::Text(summary)));
         }
         Batch { columns }

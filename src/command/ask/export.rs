@@ -2,7 +2,7 @@
 
 use super::{Asked, watch};
 use crate::analysis::answers::Tasks;
-use crate::analysis::export::{self, ExportError, Sink};
+use crate::analysis::export::{self, ExportError, Extra, Sink};
 use crate::analysis::tasks;
 use crate::snapshot::{Addr, Snapshot};
 use anyhow::Result;
@@ -19,8 +19,8 @@ pub(in crate::command) fn all_tasks(asked: &Asked) -> Tasks {
     tasks::tasks(&asked.heap, &tasks::Ask::all(false))
 }
 
-pub(in crate::command) fn export_objects(asked: &Asked, summaries: bool, sink: &mut Sink<'_>) -> Result<()> {
-    let work = |progress: &_| export::objects(&asked.heap, summaries, progress, sink);
+pub(in crate::command) fn export_objects(asked: &Asked, extra: Extra, sink: &mut Sink<'_>) -> Result<()> {
+    let work = |progress: &_| export::objects(&asked.heap, extra, progress, sink);
     Ok(watch::cancellable("exporting objects", asked.quiet, work)?)
 }
 

@@ -10,7 +10,7 @@ mod rows;
 mod text;
 
 pub use heapsnapshot::{GraphEdge, HeapSnapshot, NodeType};
-pub use rows::{frames, regions, snapshot, tasks, types};
+pub use rows::{frames, regions, snapshot, tasks, types, types_retained};
 
 use crate::analysis::answers::Batch;
 use std::io::{self, Write};

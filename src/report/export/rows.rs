@@ -1,6 +1,8 @@
 //! The small tables, made of the answers that are printed elsewhere.
 
-use crate::analysis::answers::{Batch, Frame, Regions, SnapshotInfo, Tasks, Threads, Types, Values};
+use crate::analysis::answers::{
+    Batch, Frame, Regions, RetainedTypes, SnapshotInfo, Tasks, Threads, TypeRow, Types, Values,
+};
 use crate::snapshot::Addr;
 use std::iter::once;
 use std::sync::Arc;
@@ -36,13 +38,24 @@ pub fn snapshot(info: &SnapshotInfo, problems: &[String]) -> Batch {
 
 /// One row a type.
 pub fn types(types: &Types) -> Batch {
-    let rows = &types.types;
+    type_rows(types.types.iter())
+}
+
+/// The same with what the objects of each keep alive.
+pub fn types_retained(types: &RetainedTypes) -> Batch {
+    let mut batch = type_rows(types.types.iter().map(|t| &t.row));
+    let retained = types.types.iter().map(|t| signed(t.retained_bytes)).collect();
+    batch.columns.push(("retained_bytes", Values::Int(retained)));
+    batch
+}
+
+fn type_rows<'t>(rows: impl Iterator<Item = &'t TypeRow> + Clone) -> Batch {
     Batch {
         columns: vec![
-            ("address", Values::Address(rows.iter().map(|r| r.address).collect())),
-            ("name", texts(rows.iter().map(|r| r.name.as_str()))),
-            ("count", Values::Int(rows.iter().map(|r| signed(r.count)).collect())),
-            ("shallow_bytes", Values::Int(rows.iter().map(|r| signed(r.shallow_bytes)).collect())),
+            ("address", Values::Address(rows.clone().map(|r| r.address).collect())),
+            ("name", texts(rows.clone().map(|r| r.name.as_str()))),
+            ("count", Values::Int(rows.clone().map(|r| signed(r.count)).collect())),
+            ("shallow_bytes", Values::Int(rows.map(|r| signed(r.shallow_bytes)).collect())),
         ],
     }
 }

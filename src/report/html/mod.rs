@@ -6,7 +6,7 @@
 mod map;
 mod parts;
 
-use crate::analysis::answers::{Finding, Footprint, SnapshotInfo, Tasks, Threads, Types};
+use crate::analysis::answers::{Finding, Footprint, Leaks, SnapshotInfo, Tasks, Threads, Types};
 use crate::text::{count, sanitize, size};
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -27,6 +27,8 @@ pub struct Page<'a> {
     pub tasks: &'a Tasks,
     /// Where the memory went.
     pub memory: &'a Footprint,
+    /// What looks like a leak.
+    pub leaks: &'a Leaks,
     /// Whether variables are shown.
     pub locals: bool,
 }
@@ -47,7 +49,7 @@ h1 { font-size: 1.5em; margin-bottom: 0; } h2 { font-size: 1.15em; margin-top: 2
 h3 { font-size: 1em; margin: 1.2em 0 .2em; }
 table { border-collapse: collapse; width: 100%; } th { text-align: left; color: var(--dim); font-weight: normal; }
 td, th { padding: .15em .8em .15em 0; vertical-align: top; } td.n, th.n { text-align: right; white-space: nowrap; }
-td, li, pre { overflow-wrap: anywhere; } code, pre, td.c { font: 13px/1.4 ui-monospace, monospace; }
+td, li, pre { overflow-wrap: anywhere; } code, pre, td.c, p.path { font: 13px/1.4 ui-monospace, monospace; }
 ul.findings { list-style: none; padding: 0; } ul.findings li { margin: .3em 0; padding-left: 1.6em; text-indent: -1.6em; }
 .stuck { color: var(--stuck); font-weight: 600; } .warning { color: var(--warning); font-weight: 600; } .dim { color: var(--dim); }
 pre { margin: 0 0 0 1em; white-space: pre-wrap; } svg { width: 100%; height: auto; } svg text { font: 11px system-ui, sans-serif; fill: currentColor; }
@@ -70,6 +72,7 @@ pub fn write(page: &Page<'_>, out: &mut dyn Write) -> io::Result<()> {
     html.element("h1", "", name)?;
     parts::facts(&mut html, page)?;
     parts::findings(&mut html, page)?;
+    parts::suspects(&mut html, page.leaks)?;
     parts::types(&mut html, page.types)?;
     parts::deadlocks(&mut html, page)?;
     parts::tasks(&mut html, page.tasks)?;

@@ -1,11 +1,12 @@
 //! The page's parts in words and tables.
 
 use super::{Html, Page};
-use crate::analysis::answers::{Frame, Severity, Tasks, Thread, Types};
+use crate::analysis::answers::{Frame, Leaks, Severity, Tasks, Thread, Types};
 use crate::text::{count, size};
 use std::io;
 
 const TYPES: usize = 40;
+const SUSPECTS: usize = 20;
 const CYCLES: usize = 50;
 const GROUPS: usize = 30;
 const THREADS: usize = 200;
@@ -54,6 +55,24 @@ pub(super) fn findings(html: &mut Html<'_>, page: &Page<'_>) -> io::Result<()> {
         html.raw("\n")?;
     }
     html.raw("</ul>\n")
+}
+
+/// Each suspect with the path that keeps it, step by step.
+pub(super) fn suspects(html: &mut Html<'_>, leaks: &Leaks) -> io::Result<()> {
+    html.heading("Leak suspects")?;
+    if leaks.suspects.is_empty() {
+        return html.paragraph("Nothing looks like a leak.");
+    }
+    for suspect in leaks.suspects.iter().take(SUSPECTS) {
+        html.element("h3", "", &suspect.reason)?;
+        html.raw("\n")?;
+        let share = suspect.retained_bytes as f64 * 100.0 / leaks.heap_bytes.max(1) as f64;
+        let (objects, bytes) = (count(suspect.retained_count), size(suspect.retained_bytes));
+        html.paragraph(&format!("{objects} objects, {bytes} ({share:.1}% of the heap) would go with it. Held by:"))?;
+        html.element("p", "class=\"path\"", &suspect.path_text)?;
+        html.raw("\n")?;
+    }
+    html.more(leaks.suspects.len(), SUSPECTS)
 }
 
 pub(super) fn types(html: &mut Html<'_>, types: &Types) -> io::Result<()> {
