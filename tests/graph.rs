@@ -49,14 +49,13 @@ fn addresses(graph: &Value) -> BTreeSet<&str> {
     list(graph, "nodes").iter().map(|n| text(n, "address")).collect()
 }
 
-#[test]
-fn every_edge_is_one_of_its_holders_references() {
-    let graph = graph("middle", &["--depth", "3", "--breadth", "12", "--all-edges"]);
-    let nodes = addresses(&graph);
-    assert!(nodes.len() > 10 && nodes.len() == list(&graph, "nodes").len(), "each object once: {graph}");
+/// Every edge is all of its holder's references to the object at its end; how many edges there are.
+fn edges_are_references(graph: &Value) -> usize {
+    let nodes = addresses(graph);
+    assert!(nodes.len() == list(graph, "nodes").len(), "each object once: {graph}");
     let mut compared = 0;
     for node in &nodes {
-        let from: Vec<_> = list(&graph, "edges").iter().filter(|e| e["from"] == *node).collect();
+        let from: Vec<_> = list(graph, "edges").iter().filter(|e| e["from"] == *node).collect();
         if from.is_empty() {
             continue;
         }
@@ -70,8 +69,38 @@ fn every_edge_is_one_of_its_holders_references() {
             compared += 1;
         }
     }
-    assert_eq!(compared, list(&graph, "edges").len(), "no edge is without its objects");
-    assert!(compared > 10, "{compared}");
+    assert_eq!(compared, list(graph, "edges").len(), "no edge is without its objects");
+    compared
+}
+
+/// What is drawn for paths are the paths that `path` tells: their objects, their steps, the roots where they begin.
+#[test]
+fn paths_to_an_object_are_those_that_path_tells() {
+    for limit in ["1", "8"] {
+        let graph = graph("middle", &[&format!("--paths={limit}")]);
+        let paths = ask(&["path", &captured().0, at("middle"), "--all", limit]);
+        let paths: Vec<_> = list(&paths, "paths").iter().map(|p| p.as_array().unwrap()).collect();
+        assert!(!paths.is_empty());
+        let steps: BTreeSet<_> = paths.iter().flat_map(|p| p.iter()).map(|s| text(s, "address")).collect();
+        assert_eq!(addresses(&graph), steps);
+        let pairs = paths.iter().flat_map(|p| p.iter().zip(&p[1..]));
+        let pairs: BTreeSet<_> = pairs.map(|(a, b)| (text(a, "address"), text(b, "address"))).collect();
+        let drawn: BTreeSet<_> = list(&graph, "edges").iter().map(|e| (text(e, "from"), text(e, "to"))).collect();
+        assert_eq!(drawn, pairs);
+        assert_eq!(edges_are_references(&graph), pairs.len(), "each step once");
+        let begin: BTreeSet<_> = paths.iter().map(|p| (text(&p[0], "edge"), text(&p[0], "address"))).collect();
+        let roots: BTreeSet<_> = list(&graph, "roots").iter().map(|r| (text(r, "name"), text(r, "address"))).collect();
+        assert_eq!(roots, begin);
+        assert!(graph.get("paths_left_out").is_none());
+    }
+    let none = graph("middle", &["--paths", "--exclude", "dict"]);
+    assert!(none["paths_left_out"].as_u64() > Some(0), "every path goes through a namespace: {none}");
+}
+
+#[test]
+fn every_edge_is_one_of_its_holders_references() {
+    let graph = graph("middle", &["--depth", "3", "--breadth", "12", "--all-edges"]);
+    assert!(edges_are_references(&graph) > 10);
     let twice = list(&graph, "edges").iter().find(|e| e["from"] == at("twice")).unwrap();
     assert_eq!((&twice["count"], list(twice, "names").len()), (&5.into(), 3), "five references in one line: {twice}");
 }

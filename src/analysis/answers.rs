@@ -21,7 +21,7 @@ pub use audit::{Audit, AuditRow, AuditType, Excluded};
 pub use diff::{Change, ChangedObject, Diff, Survivors, TypeChange, Which};
 pub use export::{Batch, Values};
 pub use garbage::{CycleType, Garbage, GarbageCycle, GarbageObject, GarbageType, Round};
-pub use graph::{Graph, GraphEdge, GraphFold, GraphNode};
+pub use graph::{Graph, GraphEdge, GraphFold, GraphNode, GraphRoot};
 pub use memory::{
     ArenaRow, Arenas, Footprint, LargeBlock, MallocHeapRow, MapPart, MapRow, MemoryFinding, MemoryRow, Share,
 };

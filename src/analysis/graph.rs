@@ -1,8 +1,13 @@
-//! The objects around one object: what it holds and what holds it, a few references deep.
+//! The objects around one object: what it holds and what holds it, a few references deep; or the paths to it
+//! (`paths`).
 //!
 //! The two directions are not mixed: a holder's other referents are not shown, which would be half the heap. Types and
 //! modules are drawn and not unfolded, unless one is the object asked for; nearly everything hangs together by them.
 //! How a graph is drawn is not known here.
+
+mod paths;
+
+pub use paths::to;
 
 use super::answers::{Direction, EdgeKind, EdgeRow, Graph, GraphEdge, GraphFold, GraphNode};
 use super::describe::describe;
@@ -41,6 +46,20 @@ pub struct How {
     /// Whether references to an object's class and to keys that are strings are shown, which repeat what is told
     /// anyway: the type of the object, the name of the value's edge.
     pub all_edges: bool,
+}
+
+impl Default for How {
+    fn default() -> How {
+        How {
+            depth: 3,
+            breadth: 8,
+            objects: 300,
+            directions: vec![Direction::Referrers, Direction::Referents],
+            exclude: Picked::default(),
+            highlight: Picked::default(),
+            all_edges: false,
+        }
+    }
 }
 
 /// Objects picked by their type or address.

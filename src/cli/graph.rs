@@ -27,6 +27,10 @@ pub struct Graph {
     /// Colour this object, or the objects of this type; may be given several times
     #[arg(long, value_name = "NAME or ADDR")]
     pub highlight: Vec<String>,
+    /// Draw the paths from roots to the object instead of what is around it, at most this many [default: 8]
+    #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "8",
+          value_parser = clap::value_parser!(u64).range(1..=1000), conflicts_with_all = ["depth", "breadth", "only", "all_edges"])]
+    pub paths: Option<u64>,
     /// Also draw each object's reference to its class, and a dict's to the strings that are its keys
     #[arg(long)]
     pub all_edges: bool,

@@ -188,7 +188,10 @@ pub(super) fn graph(asked: &Asked, args: &cli::Graph) -> Result<Graph> {
         highlight: picked(&args.highlight)?,
         all_edges: args.all_edges,
     };
-    let work = |progress: &_| graph::around(&asked.heap, id, &how, progress);
+    let work = |progress: &_| match args.paths {
+        Some(limit) => graph::to(&asked.heap, id, limit, &how, progress),
+        None => graph::around(&asked.heap, id, &how, progress),
+    };
     Ok(watch::cancellable("linking", asked.quiet, work)?)
 }
 

@@ -45,6 +45,17 @@ impl Report for Graph {
             page.line(&format!("  {} [label={}, shape=plaintext, style=\"\"];", quoted(&name), quoted(&label)))?;
             page.line(&format!("  {} -> {} [style=dotted, arrowhead=none];", quoted(&from), quoted(&to)))?;
         }
+        for (i, root) in self.roots.iter().enumerate() {
+            let name = quoted(&format!("root {i}"));
+            page.line(&format!("  {name} [label={}, shape=ellipse, style=\"\"];", quoted(&root.name)))?;
+            page.line(&format!("  {name} -> {};", quoted(&root.address.to_string())))?;
+        }
+        if let Some(n) = self.paths_left_out {
+            let label = quoted(&format!("… {} more paths", count(n)));
+            let centre = quoted(&self.centre.to_string());
+            page.line(&format!("  \"more paths\" [label={label}, shape=plaintext, style=\"\"];"))?;
+            page.line(&format!("  \"more paths\" -> {centre} [style=dotted, arrowhead=none];"))?;
+        }
         page.line("}")
     }
 

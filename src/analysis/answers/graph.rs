@@ -46,7 +46,16 @@ pub struct GraphFold {
     pub count: u64,
 }
 
-/// The objects around one object.
+/// A root that holds an object.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct GraphRoot {
+    /// What the root is: `sys.modules`, a thread's variable, …
+    pub name: String,
+    /// What it holds.
+    pub address: Addr,
+}
+
+/// The objects around one object, or on the paths to it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Graph {
     /// The object that was asked for.
@@ -57,4 +66,10 @@ pub struct Graph {
     pub edges: Vec<GraphEdge>,
     /// Where there is more.
     pub folded: Vec<GraphFold>,
+    /// Where paths begin; without paths there are none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub roots: Vec<GraphRoot>,
+    /// Paths that were found and are not drawn.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub paths_left_out: Option<u64>,
 }
