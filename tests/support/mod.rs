@@ -109,7 +109,7 @@ impl Target {
     pub fn start_with(interpreter: &Interpreter, script: &str, args: &[&str], env: &[(&str, &str)]) -> Target {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let mut command = interpreter.command(script);
-        if matches!(script, "zoo.py" | "builds.py" | "packages.py" | "roots.py") {
+        if matches!(script, "zoo.py" | "builds.py" | "packages.py" | "roots.py" | "leaks.py") {
             command.arg(dir.path().join("zoo"));
         }
         command.args(args).envs(env.iter().copied());

@@ -78,12 +78,14 @@ fn holder(found: &Found<'_>, id: ObjectId) -> Option<(ObjectId, String)> {
     };
     let mut holders = strong(id);
     let holder = holders.next().filter(|_| holders.next().is_none())?;
-    let (ty, class) = heap.type_of(holder)?;
-    if heap.types().kind(class, heap.memory().layout) != Kind::Dict {
-        return attribute(found, holder, id).map(|name| (holder, name));
+    let (_, class) = heap.type_of(holder)?;
+    match heap.types().kind(class, heap.memory().layout) {
+        // an instance's dict: its owner, and the key
+        Kind::Dict => {}
+        // a cache is told as one
+        Kind::LruCache => return None,
+        _ => return attribute(found, holder, id).map(|name| (holder, name)),
     }
-    // an instance's dict: its owner, and the key
-    let _ = ty;
     let owner = strong(holder).next()?;
     attribute(found, owner, id).map(|name| (owner, name))
 }
