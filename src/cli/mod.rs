@@ -88,6 +88,9 @@ pub struct Entry {
     /// Snapshot to open: a directory, a stream or core file, compressed or not; `-` is standard input
     #[arg(value_name = "SNAPSHOT")]
     pub snapshot: Option<PathBuf>,
+    /// A newer snapshot to compare it with
+    #[arg(value_name = "NEWER", requires = "snapshot")]
+    pub newer: Option<PathBuf>,
     /// Capture this process and open it
     #[arg(long, value_name = "PID", conflicts_with = "snapshot")]
     pub pid: Option<i32>,

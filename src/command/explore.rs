@@ -1,14 +1,18 @@
 //! Without a command: open, or capture and open, then hand over to the explorer.
 
-use super::{processes, source};
-use crate::capture::Destination;
+use super::{graph, one_sentence, processes, source};
+use crate::analysis::answers::{Graph, SnapshotInfo};
+use crate::capture::{self, Destination};
 use crate::cli::{ColorWhen, Common, Entry, Source};
 use crate::cpython::runtime::Interpreter;
+use crate::progress::Progress;
 use crate::snapshot::Snapshot;
 use crate::sys::signals::Interrupts;
 use crate::tui::{self, ThemeChoice};
 use crate::worker;
 use anyhow::Context;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 
 pub(super) fn run(entry: Entry, common: &Common) -> anyhow::Result<()> {
     let pid = match (entry.pid, &entry.snapshot) {
@@ -27,19 +31,57 @@ pub(super) fn run(entry: Entry, common: &Common) -> anyhow::Result<()> {
         }
         (None, _) => source::open(&Source { source: entry.snapshot, pid: None }, common)?,
     };
-    explore(snapshot, common)
+    let newer = entry.newer.map(|path| source::open(&Source { source: Some(path), pid: None }, common)).transpose()?;
+    explore(snapshot, pid, newer, common)
 }
 
-/// Opens the explorer on a snapshot; returns when the person leaves it.
-pub(super) fn explore(snapshot: Snapshot, common: &Common) -> anyhow::Result<()> {
+/// What the explorer has done outside of it.
+struct Hands {
+    /// The process, where it was captured just now.
+    pid: Option<i32>,
+    /// A newer snapshot that is there already.
+    newer: Mutex<Option<Snapshot>>,
+    common: Common,
+}
+
+impl worker::Outside for Hands {
+    fn write_graph(&self, graph: Graph, info: &SnapshotInfo) -> Result<PathBuf, String> {
+        graph::write(graph, info).map_err(|error| one_sentence(&error))
+    }
+
+    fn newer(&self, progress: &Progress) -> Result<Snapshot, String> {
+        if let Some(given) = self.newer.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            return Ok(given);
+        }
+        let Some(pid) = self.pid else {
+            return Err("this snapshot is no running process, so it cannot be captured again".into());
+        };
+        let again = || -> anyhow::Result<Snapshot> {
+            let prepared = capture::prepare(pid, &source::options(&self.common))?;
+            Ok(prepared.take(Destination::Temporary, progress)?.open()?)
+        };
+        again().map_err(|error| format!("process {pid} cannot be captured again: {}", one_sentence(&error)))
+    }
+}
+
+/// Opens the explorer on a snapshot; returns when the person leaves it. `pid`: the process, where it was captured just
+/// now; `newer`: a snapshot to compare with.
+pub(super) fn explore(
+    snapshot: Snapshot,
+    pid: Option<i32>,
+    newer: Option<Snapshot>,
+    common: &Common,
+) -> anyhow::Result<()> {
     // what is no Python process is told here, not on a screen that has nothing to show
     Interpreter::find(&snapshot).with_context(|| format!("{} cannot be read", snapshot.source().display()))?;
     let theme = match common.color {
         ColorWhen::Never => ThemeChoice::Plain,
         _ => ThemeChoice::Auto,
     };
-    let worker = worker::start(snapshot).context("the worker's thread cannot be started")?;
+    let compare = newer.is_some();
+    let hands = Hands { pid, newer: Mutex::new(newer), common: common.clone() };
+    let worker = worker::start_with(snapshot, Arc::new(hands)).context("the worker's thread cannot be started")?;
     // told to end, the explorer leaves as if by `q`, so that its temporary things go as well
     let interrupts = Interrupts::note();
-    tui::run(worker, tui::Options { theme, ..tui::Options::default() }, &|| interrupts.came())
+    tui::run(worker, tui::Options { theme, compare, ..tui::Options::default() }, &|| interrupts.came())
 }

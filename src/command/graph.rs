@@ -2,13 +2,17 @@
 
 use super::output::Output;
 use super::{ask, print, source, warn};
-use crate::analysis::answers::Graph;
+use crate::analysis::answers::{Graph, SnapshotInfo};
 use crate::cli::{self, Common};
 use crate::report::{self, Options};
 use anyhow::{Context, bail};
 use std::ffi::OsStr;
 use std::io::{ErrorKind, Write};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
+
+/// Names that are tried for the graphs of one object.
+const MAX_FILES: u32 = 1000;
 
 pub(super) fn run(args: &cli::Graph, common: &Common) -> anyhow::Result<()> {
     let Some(path) = &args.output else {
@@ -34,6 +38,28 @@ pub(super) fn run(args: &cli::Graph, common: &Common) -> anyhow::Result<()> {
         Some(format) => draw(&graph, format, &output)?,
     }
     output.finish()
+}
+
+/// Writes a graph to a new file in the working directory, which is named after the object: a picture when Graphviz is
+/// there, else DOT.
+pub(super) fn write(graph: Graph, info: &SnapshotInfo) -> anyhow::Result<PathBuf> {
+    let centre = graph.centre;
+    let mut text = Vec::new();
+    report::print(graph, info, &[], Options::default(), &mut text)?;
+    let form = if graphviz_is_there().is_ok() { "svg" } else { "dot" };
+    let name = |n: u32| match n {
+        1 => format!("graph-{centre}.{form}"),
+        n => format!("graph-{centre}-{n}.{form}"),
+    };
+    let free = (1..=MAX_FILES).map(|n| PathBuf::from(name(n))).find(|path| path.symlink_metadata().is_err());
+    let path = free.context("there are too many graphs of this object here; move them away")?;
+    let mut output = Output::new(&path)?;
+    match form {
+        "dot" => output.write_all(&text)?,
+        form => draw(&text, form, &output)?,
+    }
+    output.finish()?;
+    Ok(std::path::absolute(&path).unwrap_or(path))
 }
 
 fn dot(graph: Graph, asked: &ask::Asked) -> anyhow::Result<Vec<u8>> {

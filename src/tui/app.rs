@@ -13,7 +13,7 @@ use super::panes::tree::NodeId;
 use super::panes::{Pane, Sight};
 use super::theme::Theme;
 use super::view::layout::Layout;
-use crate::analysis::answers::{Aspect, Finding, Footprint, Retaining, Severity, SnapshotInfo, Types};
+use crate::analysis::answers::{Aspect, Diff, Finding, Footprint, Retaining, Severity, SnapshotInfo, Types};
 use crate::progress::Reading;
 use crate::worker::protocol::{Answer, Request, SourceId, Stage, Ticket};
 use std::collections::HashMap;
@@ -139,6 +139,18 @@ pub struct App {
     pub going: Slot,
     /// A snapshot being saved.
     pub saving: Slot,
+    /// What is different in the newer snapshot.
+    pub diff: Option<Arc<Diff>>,
+    /// A newer snapshot being taken and compared.
+    pub comparing: Slot,
+    /// A graph being drawn.
+    pub drawing: Slot,
+    /// The other snapshot of the two.
+    pub other: Option<Box<App>>,
+    /// Whether this is the newer one.
+    pub is_newer: bool,
+    /// A newer snapshot is to be compared as soon as this one is indexed.
+    pub wants_newer: bool,
     /// Whether the picture is out of date.
     pub dirty: bool,
 }
@@ -177,6 +189,12 @@ impl App {
             desk: Desk::new(source),
             going: Slot::default(),
             saving: Slot::default(),
+            diff: None,
+            comparing: Slot::default(),
+            drawing: Slot::default(),
+            other: None,
+            is_newer: false,
+            wants_newer: false,
             dirty: true,
         }
     }
@@ -285,6 +303,7 @@ impl App {
     /// Gives the pane the newest of what belongs to the explorer as a whole.
     pub fn refresh(&mut self) {
         match self.history.here_mut() {
+            Pane::Diff(pane) if pane.objects.is_none() => pane.diff.clone_from(&self.diff),
             Pane::Types(pane) => pane.replace(&self.types, &self.retained, &mut self.desk),
             Pane::Tasks(pane) => pane.weigh(self.retaining.as_ref()),
             Pane::Threads(pane) => pane.weigh(self.retaining.as_ref()),
@@ -321,7 +340,7 @@ impl App {
         let filtered = self.is_filtered();
         self.work.is_some_and(|work| {
             self.history.at_top() && !filtered
-                || matches!(work.stage, Stage::Linking | Stage::Searching | Stage::Saving)
+                || matches!(work.stage, Stage::Linking | Stage::Searching | Stage::Saving | Stage::Comparing)
         })
     }
 }

@@ -281,6 +281,50 @@ fn search(pattern: &[u8], from: Addr, backwards: bool) -> Option<Addr> {
     }
 }
 
+fn diff() -> Diff {
+    let change = |kind: u64, now: u64| {
+        let row = type_row(kind).unwrap_or(TypeRow { name: "?".into(), address: Addr(0), count: 1, shallow_bytes: 1 });
+        let each = row.shallow_bytes / row.count;
+        let gone = if now < row.count { row.count - now } else { 2 };
+        TypeChange {
+            name: row.name,
+            change: Change::new(
+                (row.count, row.shallow_bytes),
+                (now, row.shallow_bytes + now * each - row.count * each),
+            ),
+            survivors: Some(row.count - gone),
+            created: Some(now + gone - row.count),
+            freed: Some(gone),
+            kept: None,
+        }
+    };
+    let types = vec![change(FUTURE, 101_007), change(0, 107_500), change(8, 3_990)];
+    let sum = |of: &dyn Fn(&TypeChange) -> u64| types.iter().map(of).sum::<u64>();
+    let total = Change::new(
+        (sum(&|t| t.change.old_count), sum(&|t| t.change.old_bytes)),
+        (sum(&|t| t.change.new_count), sum(&|t| t.change.new_bytes)),
+    );
+    let created = Some(sum(&|t| t.created.unwrap_or(0)));
+    let freed = Some(sum(&|t| t.freed.unwrap_or(0)));
+    Diff { old: info(), types, total, created, freed, ..Diff::default() }
+}
+
+fn changes(which: Which) -> Answer {
+    let rows = if which == Which::Created { 20..23 } else { 3..5 };
+    let rows: Vec<_> = rows
+        .map(|i| row(FUTURE, i))
+        .map(|row| ChangedObject {
+            address: row.address,
+            type_name: row.type_name,
+            confidence: "exact",
+            shallow_bytes: row.shallow_bytes,
+            summary: row.summary,
+        })
+        .collect();
+    let total = rows.len() as u64;
+    Answer::Changes(rows, total)
+}
+
 /// What the worker says to a request.
 pub fn reply(ticket: Ticket, request: &Request) -> Update {
     let answer = match request {
@@ -303,6 +347,12 @@ pub fn reply(ticket: Ticket, request: &Request) -> Update {
         Request::Locals { generator } => Answer::Locals(waits::locals(*generator)),
         Request::Findings(aspect) => Answer::Findings(*aspect, waits::findings(*aspect)),
         Request::Scan => return opened(),
+        Request::Draw { address, paths } => {
+            let what = if *paths { "paths" } else { "around" };
+            Answer::Drawn(format!("/tmp/{what}-{address}.svg").into())
+        }
+        Request::Compare => Answer::Compared(SourceId(1), Arc::new(diff())),
+        Request::Changes { which, .. } => changes(*which),
         Request::Save { path } if path.starts_with("/exists") => {
             return Update::Refused { ticket, reason: "/exists is there already".into() };
         }

@@ -46,6 +46,8 @@ pub enum Action {
     Cancel,
     Again,
     Paths,
+    Draw,
+    Other,
     Accept,
     Abandon,
     Complete,
@@ -71,9 +73,10 @@ impl Context {
     pub const MEMORY: Context = Context(1024);
     pub const RETAINED: Context = Context(2048);
     pub const PATHS: Context = Context(4096);
+    pub const DIFF: Context = Context(8192);
     const INPUTS: Context = Context::FILTER.or(Context::PALETTE);
     const TABLES: Context = Context::TYPES.or(Context::OBJECTS);
-    const LISTS: Context = Context::TABLES.or(Context::OVERVIEW).or(Context::RETAINED);
+    const LISTS: Context = Context::TABLES.or(Context::OVERVIEW).or(Context::RETAINED).or(Context::DIFF);
     const SORTED: Context = Context::TABLES.or(Context::TASKS);
     const FOLDS: Context = Context::TREE.or(Context::THREADS).or(Context::TASKS).or(Context::MEMORY).or(Context::PATHS);
     const ROWS: Context = Context::LISTS.or(Context::THREADS).or(Context::TASKS).or(Context::MEMORY).or(Context::PATHS);
@@ -88,7 +91,7 @@ impl Context {
     }
 
     /// Both sets together.
-    const fn or(self, other: Context) -> Context {
+    pub const fn or(self, other: Context) -> Context {
         Context(self.0 | other.0)
     }
 
@@ -188,6 +191,13 @@ pub static KEYS: &[Binding] = &[
     bind(&[code(K::Enter)], A::Open, C::PATHS, "what it holds", "unfold; on a step: what it holds"),
     bind(&[code(K::Enter)], A::Open, C::MEMORY, "open", "unfold; on an address: what is there"),
     bind(&[code(K::Enter), code(K::Right), ch('l')], A::Open, C::OVERVIEW, "open", "where this line leads"),
+    bind(
+        &[code(K::Enter), code(K::Right), ch('l')],
+        A::Open,
+        C::DIFF,
+        "into",
+        "its new or gone objects; on one: to it",
+    ),
     bind(&[code(K::Right), ch('l')], A::Right, C::FOLDS, "unfold", "unfold, then to the first child"),
     bind(&[code(K::Left), ch('h')], A::Left, C::FOLDS, "", "fold, then to the parent"),
     bind(&[ch(' ')], A::Toggle, C::FOLDS, "", "fold or unfold"),
@@ -211,6 +221,10 @@ pub static KEYS: &[Binding] = &[
     bind(&[ch('>')], A::SortRight, C::TABLES, "sort", "sort by the column to the right"),
     bind(&[ch('>')], A::SortRight, C::RETAINED, "group", "by type, module, thread, frame, variable, task"),
     bind(&[ch('<')], A::SortLeft, C::RETAINED, "", "the grouping before"),
+    bind(&[ch('>')], A::SortRight, C::DIFF, "new or gone", "the new objects, or the gone ones"),
+    bind(&[ch('s')], A::Other, C::DIFF, "other snapshot", "the other snapshot"),
+    bind(&[ch('s')], A::Other, C::PANES.but(C::DIFF), "", "the other snapshot, after R"),
+    bind(&[ch('w')], A::Draw, C::PANES, "", "write its graph to a file; in paths: these"),
     bind(&[ch('>')], A::SortRight, C::TASKS, "", "sort by name, coroutine, place, state, size"),
     bind(&[ch('>')], A::SortRight, C::THREADS, "", "sort by retained size, and back"),
     bind(&[ch('<')], A::SortLeft, C::SORTED, "", "sort by the column before"),
@@ -239,8 +253,9 @@ pub static KEYS: &[Binding] = &[
     bind(&[ch('4')], A::Pane(4), C::PANES, "", "Threads"),
     bind(&[ch('5')], A::Pane(5), C::PANES, "", "Retained: what keeps how much alive"),
     bind(&[ch('6')], A::Pane(6), C::PANES, "", "Memory: where it went"),
+    bind(&[ch('7')], A::Pane(7), C::PANES, "", "Diff: what has changed since (R)"),
     bind(&[ch('8')], A::Pane(8), C::PANES, "", "Hex"),
-    bind(&[ch('R')], A::Again, C::PANES, "", "begin what was cancelled anew"),
+    bind(&[ch('R')], A::Again, C::PANES, "", "capture again; begin what was cancelled anew"),
     bind(&[ch('!')], A::Problems, C::PANES, "", "what was wrong with the snapshot"),
     bind(&[ctrl('g')], A::Cancel, C::EVERYWHERE, "", "cancel running work"),
     bind(&[ch('M')], A::Mouse, C::PANES, "", "mouse off (to select text) and on again"),
@@ -276,7 +291,8 @@ pub fn footer(context: Context) -> impl Iterator<Item = &'static Binding> {
 mod tests {
     use super::*;
 
-    const PLACES: [Context; 13] = [
+    const PLACES: [Context; 14] = [
+        C::DIFF,
         C::TYPES,
         C::OBJECTS,
         C::TREE,

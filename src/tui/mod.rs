@@ -34,10 +34,12 @@ pub struct Options {
     pub theme: ThemeChoice,
     /// Whether the mouse is used from the start; `M` switches it.
     pub mouse: bool,
+    /// Whether a newer snapshot is compared with from the start.
+    pub compare: bool,
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options { theme: ThemeChoice::Auto, mouse: true }
+        Options { theme: ThemeChoice::Auto, mouse: true, compare: false }
     }
 }

@@ -43,6 +43,7 @@ pub fn run(worker: Handle, options: Options, is_ended: &dyn Fn() -> bool) -> any
     let mut terminal = Terminal::new(CrosstermBackend::new(std::io::stdout()))?;
     let size = terminal.size()?;
     let mut app = App::new(source, theme, options.mouse, (size.width, size.height));
+    app.wants_newer = options.compare;
 
     let (events, queue) = sync_channel(QUEUE);
     let stop = Arc::new(AtomicBool::new(false));

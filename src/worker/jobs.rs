@@ -1,10 +1,12 @@
 //! What each request is answered with, and which of them take long.
 
+use super::filter::Filter;
 use super::known::Known;
-use super::protocol::{Answer, ObjectOrder, Request, RetainedBy, Stage, Ticket, Update};
+use super::newer::Next;
+use super::protocol::{Answer, ObjectOrder, Request, RetainedBy, SourceId, Stage, Ticket, Update};
 use crate::analysis::answers::{Aspect, Direction, RefCount};
 use crate::analysis::describe::{DEFAULT_WIDTH, describe};
-use crate::analysis::{detail, links, paths, raw as raw_memory, retained, types, variables};
+use crate::analysis::{detail, graph, info, links, paths, raw as raw_memory, retained, types, variables};
 use crate::cpython::Memory;
 use crate::heap::roots::GroupId;
 use crate::heap::{Heap, ObjectId};
@@ -60,10 +62,14 @@ pub(super) struct Context {
     outbox: SyncSender<Update>,
     list: Arc<Mutex<Cached>>,
     known: Arc<Known>,
+    next: Arc<Next>,
 }
 
 /// Lists of up to this many objects are sorted and filtered on the spot.
 const QUICK: usize = 5_000;
+
+/// Paths in a graph of them.
+const DRAWN_PATHS: u64 = 8;
 
 /// A filter shows what it has so far at this interval.
 const SHOW: Duration = Duration::from_millis(150);
@@ -83,6 +89,8 @@ pub(super) fn stage(request: &Request) -> Stage {
     match request {
         Request::Edges { .. } => Stage::Linking,
         Request::Save { .. } => Stage::Saving,
+        Request::Draw { .. } => Stage::Drawing,
+        Request::Compare | Request::Changes { .. } => Stage::Comparing,
         Request::Threads | Request::Findings(Aspect::Threads) => Stage::ReadingThreads,
         Request::Tasks | Request::Findings(Aspect::Tasks) => Stage::ReadingTasks,
         Request::Retained { .. } | Request::Findings(Aspect::Leaks) => Stage::Dominating,
@@ -104,8 +112,31 @@ pub(super) fn same_list(a: &Request, b: &Request) -> bool {
 }
 
 impl Context {
-    pub(super) fn new(heap: Arc<Heap>, outbox: SyncSender<Update>) -> Context {
-        Context { heap, outbox, list: Arc::default(), known: Arc::default() }
+    pub(super) fn new(heap: Arc<Heap>, outbox: SyncSender<Update>, next: Arc<Next>) -> Context {
+        Context { heap, outbox, list: Arc::default(), known: Arc::default(), next }
+    }
+
+    /// What answers for another source; `None`: it is not open any more.
+    pub(super) fn of_other(&self, source: SourceId) -> Option<Context> {
+        self.next.context(source)
+    }
+
+    fn draw(&self, address: Addr, paths: bool, progress: &Progress) -> Outcome {
+        let heap = &*self.heap;
+        let Some((id, _)) = heap.object_at(address) else {
+            return Outcome::Refused(format!("no object begins at {address}"));
+        };
+        let how = graph::How::default();
+        let drawn = self.known.roots(heap, progress).and_then(|()| match paths {
+            true => graph::to(heap, id, DRAWN_PATHS, &how, progress),
+            false => graph::around(heap, id, &how, progress),
+        });
+        let Ok(graph) = drawn else { return Outcome::Refused("drawing was cancelled".into()) };
+        let info = info::info(heap.snapshot(), Some(heap.interpreter()));
+        match self.next.outside.write_graph(graph, &info) {
+            Ok(path) => Outcome::of(Answer::Drawn(path)),
+            Err(reason) => Outcome::Refused(crate::text::sanitize(&reason).into_owned()),
+        }
     }
 
     /// The answer to a request that takes a few milliseconds at most; `None` when it may take longer.
@@ -165,6 +196,7 @@ impl Context {
             Request::Memory => self.known.memory_if_added_up().map(|m| Outcome::of(Answer::Memory(m))),
             Request::Scan => Some(Outcome::Dropped), // it is indexed
             Request::Find { .. } | Request::Findings(_) | Request::Save { .. } => None,
+            Request::Draw { .. } | Request::Compare | Request::Changes { .. } => None,
         }
     }
 
@@ -214,6 +246,9 @@ impl Context {
                 let found = self.known.findings(heap, *aspect, progress);
                 Outcome::unless(found, |found| Answer::Findings(*aspect, found))
             }
+            Request::Draw { address, paths } => self.draw(*address, *paths, progress),
+            Request::Compare => self.next.compare(heap, &self.outbox, progress),
+            Request::Changes { which, type_name, limit } => self.next.changes(heap, *which, type_name, *limit),
             Request::Save { path } => match save::write_directory(heap.snapshot(), path, progress) {
                 Ok(path) => Outcome::of(Answer::Saved(path)),
                 Err(error) => Outcome::Refused(crate::text::sanitize(&error.to_string()).into_owned()),
@@ -316,26 +351,6 @@ impl Context {
     }
 }
 
-/// Smart case, `!` inverts.
-struct Filter {
-    text: String,
-    exact: bool,
-    inverse: bool,
-}
-
-impl Filter {
-    fn new(filter: &str) -> Filter {
-        let (text, inverse) = filter.strip_prefix('!').map_or((filter, false), |rest| (rest, true));
-        let exact = text.chars().any(char::is_uppercase);
-        Filter { text: if exact { text.to_owned() } else { text.to_lowercase() }, exact, inverse }
-    }
-
-    fn accepts(&self, line: &str) -> bool {
-        let found = if self.exact { line.contains(&self.text) } else { line.to_lowercase().contains(&self.text) };
-        found != self.inverse
-    }
-}
-
 /// The rows of the dominator tree that are meant; `None`: of what is no object.
 fn which(heap: &Heap, by: RetainedBy) -> Option<retained::Which> {
     use retained::Which;
@@ -394,17 +409,4 @@ fn sort(heap: &Heap, mut ids: Vec<ObjectId>, order: ObjectOrder, progress: &Prog
         keyed.par_sort_unstable();
     }
     Some(keyed.into_iter().map(|(_, id)| id).collect())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn filters_have_smart_case_and_can_be_inverted() {
-        assert!(Filter::new("err").accepts("ValueError('x')"));
-        assert!(!Filter::new("Err").accepts("an error"));
-        assert!(Filter::new("!err").accepts("fine"));
-        assert!(!Filter::new("!err").accepts("ERROR"));
-    }
 }

@@ -3,11 +3,16 @@
 //! It owns the snapshot and the index, runs the scans, and speaks only in [`protocol`]'s plain messages over bounded
 //! channels. It draws nothing and knows no terminal.
 
+mod filter;
 mod jobs;
 mod known;
 mod lanes;
+mod newer;
+mod outside;
 pub mod protocol;
 mod run;
+
+pub use outside::Outside;
 
 use crate::snapshot::Snapshot;
 use protocol::{Request, SourceId, Ticket, Update};
@@ -35,11 +40,16 @@ const QUEUE: usize = 64;
 
 /// Starts a worker on a snapshot. It ends when the handle's request channel is dropped.
 pub fn start(snapshot: Snapshot) -> io::Result<Handle> {
+    start_with(snapshot, Arc::new(outside::Nobody))
+}
+
+/// The same, with somebody who writes files and captures anew.
+pub fn start_with(snapshot: Snapshot, outside: Arc<dyn Outside>) -> io::Result<Handle> {
     let source = SourceId(0);
     let (requests, inbox) = sync_channel(QUEUE);
     let (outbox, updates) = sync_channel(QUEUE);
     let stop = Arc::new(lanes::Stop::default());
-    let worker = run::Worker::new(source, Arc::new(snapshot), inbox, outbox, stop.clone())?;
+    let worker = run::Worker::new(source, Arc::new(snapshot), outside, (inbox, outbox), stop.clone())?;
     let thread = std::thread::Builder::new().name("worker".into()).spawn(move || worker.run())?;
     let cancel = Arc::new(move |_| stop.cancel());
     Ok(Handle { requests, updates, cancel, sources: vec![source], thread })

@@ -5,8 +5,8 @@
 //! place. A newer request for the same place makes the worker drop the older one before or between chunks.
 
 use crate::analysis::answers::{
-    Aspect, Direction, Edges, Finding, Footprint, Hex, Local, ObjectDetail, Objects, Paths, Retained, RetainedTypes,
-    Retaining, SnapshotInfo, Tasks, Threads, Types,
+    Aspect, ChangedObject, Diff, Direction, Edges, Finding, Footprint, Hex, Local, ObjectDetail, Objects, Paths,
+    Retained, RetainedTypes, Retaining, SnapshotInfo, Tasks, Threads, Types, Which,
 };
 use crate::progress::Reading;
 use crate::snapshot::Addr;
@@ -160,6 +160,25 @@ pub enum Request {
     Findings(Aspect),
     /// Index the heap again, after that was cancelled.
     Scan,
+    /// Write the graph around an object, or of the paths to it, to a new file.
+    Draw {
+        /// The object.
+        address: Addr,
+        /// The paths.
+        paths: bool,
+    },
+    /// Take a newer snapshot and compare it with this one. It becomes a source of its own, which is told as opened
+    /// before the answer comes.
+    Compare,
+    /// The objects of a type's name that are new or gone, after [`Request::Compare`].
+    Changes {
+        /// Which.
+        which: Which,
+        /// The type's name.
+        type_name: String,
+        /// At most so many.
+        limit: u64,
+    },
     /// Keep a temporary snapshot: write it to this directory, which must not exist.
     Save {
         /// The directory.
@@ -170,7 +189,7 @@ pub enum Request {
 impl Request {
     /// Whether a person waits for the answer; what is asked in the background gives way.
     pub fn is_urgent(&self) -> bool {
-        !matches!(self, Request::Findings(_))
+        !matches!(self, Request::Findings(_) | Request::Compare)
     }
 
     /// Whether this request, once asked, makes the answer to an `older` one of the same source useless. Both sides
@@ -223,6 +242,12 @@ pub enum Answer {
     Locals(Vec<Local>),
     /// To [`Request::Findings`]; more important ones first.
     Findings(Aspect, Vec<Finding>),
+    /// To [`Request::Draw`]: the file.
+    Drawn(PathBuf),
+    /// To [`Request::Compare`]: the newer snapshot, and what is different there.
+    Compared(SourceId, Arc<Diff>),
+    /// To [`Request::Changes`]: the first of them, and how many there are.
+    Changes(Vec<ChangedObject>, u64),
     /// To [`Request::Save`]: where the snapshot lies now.
     Saved(PathBuf),
 }
@@ -250,6 +275,10 @@ pub enum Stage {
     Searching,
     /// Writing a snapshot.
     Saving,
+    /// Drawing a graph.
+    Drawing,
+    /// Taking a newer snapshot and comparing it.
+    Comparing,
 }
 
 /// What the worker tells, unasked or in answer.

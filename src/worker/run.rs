@@ -2,6 +2,8 @@
 
 use super::jobs::{self, Context, Outcome};
 use super::lanes::{Lane, Lanes, Stop, Watched};
+use super::newer::Next;
+use super::outside::Outside;
 use super::protocol::{Request, SourceId, Stage, Ticket, Update};
 use crate::analysis::{info, types};
 use crate::cpython::runtime::Interpreter;
@@ -44,6 +46,7 @@ pub(super) struct Worker {
     mouth: SyncSender<Message>,
     outbox: SyncSender<Update>,
     stop: Arc<Stop>,
+    next: Arc<Next>,
 }
 
 /// The explorer has gone: nothing is left to do.
@@ -56,8 +59,8 @@ impl Worker {
     pub(super) fn new(
         source: SourceId,
         snapshot: Arc<Snapshot>,
-        inbox: Receiver<(Ticket, Request)>,
-        outbox: SyncSender<Update>,
+        outside: Arc<dyn Outside>,
+        (inbox, outbox): (Receiver<(Ticket, Request)>, SyncSender<Update>),
         stop: Arc<Stop>,
     ) -> std::io::Result<Worker> {
         let (mouth, messages) = sync_channel(MAX_WAITING);
@@ -70,7 +73,7 @@ impl Worker {
             }
             let _ = asked.send(Message::Closed);
         })?;
-        Ok(Worker { source, snapshot, messages, mouth, outbox, stop })
+        Ok(Worker { source, snapshot, messages, mouth, outbox, stop, next: Arc::new(Next::new(outside)) })
     }
 
     pub(super) fn run(self) {
@@ -160,7 +163,7 @@ impl Worker {
     }
 
     fn answer(&self, heap: &Arc<Heap>, mut waiting: Waiting, lanes: &mut Lanes) -> Result<(), Gone> {
-        let context = Context::new(heap.clone(), self.outbox.clone());
+        let context = Context::new(heap.clone(), self.outbox.clone(), self.next.clone());
         let mut ticked = Instant::now();
         loop {
             self.serve_waiting(&context, &mut waiting, lanes)?;
@@ -205,9 +208,20 @@ impl Worker {
         waiting.iter().for_each(|(_, request)| lanes.overtake(request));
         let mut later = VecDeque::new();
         while let Some((ticket, request)) = waiting.pop_front() {
-            if waiting.iter().any(|(_, newer)| newer.supersedes(&request)) {
+            if waiting.iter().any(|(t, newer)| t.source == ticket.source && newer.supersedes(&request)) {
                 continue;
             }
+            let other = match ticket.source == self.source {
+                true => None,
+                false => match context.of_other(ticket.source) {
+                    Some(other) => Some(other),
+                    None => {
+                        self.reply(ticket, Outcome::Refused("that snapshot was replaced by a newer one".into()))?;
+                        continue;
+                    }
+                },
+            };
+            let context = other.as_ref().unwrap_or(context);
             match context.quick(ticket, &request) {
                 Some(outcome) => self.reply(ticket, outcome)?,
                 None if lanes.is_free(Lane::of(&request)) => lanes.begin(context, ticket, request),

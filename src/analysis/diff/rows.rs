@@ -9,6 +9,11 @@ use crate::progress::{Cancelled, Progress};
 use rayon::prelude::*;
 use std::collections::HashMap;
 
+/// Compares two snapshots, sums up by type, and keeps what became of each object, unless they are of two processes.
+pub fn compare(old: &Heap, new: &Heap, progress: &Progress) -> Result<(Diff, Option<Comparison>), Cancelled> {
+    made(old, new, None, None, 0, progress)
+}
+
 /// Compares two or three snapshots, the oldest first, and sums up by type; with `which`, the objects too, those of a
 /// type's name when one is given, at most `limit`. Time is that of [`Comparison::of`].
 pub fn report(
@@ -19,6 +24,18 @@ pub fn report(
     limit: u64,
     progress: &Progress,
 ) -> Result<Diff, Cancelled> {
+    made(old, new, later, which, limit, progress).map(|(diff, _)| diff)
+}
+
+fn made(
+    old: &Heap,
+    new: &Heap,
+    later: Option<&Heap>,
+    which: Option<(Which, Option<&str>)>,
+    limit: u64,
+    progress: &Progress,
+) -> Result<(Diff, Option<Comparison>), Cancelled> {
+    let mut known = None;
     let mut rows: HashMap<String, TypeChange> = HashMap::new();
     tallies(old, new, &mut rows);
     let head = |heap: &Heap| info(heap.snapshot(), Some(heap.interpreter()));
@@ -54,6 +71,7 @@ pub fn report(
             answer.objects = Some(found);
             answer.objects_total = Some(total);
         }
+        known = Some(comparison);
     }
     let of = |heap: &Heap| {
         heap.types().iter().map(|(id, _)| heap.tally().get(id)).fold((0, 0), |a, b| (a.0 + b.0, a.1 + b.1))
@@ -63,7 +81,7 @@ pub fn report(
     let weight =
         |row: &TypeChange| (row.kept, row.change.delta_bytes.unsigned_abs(), row.change.delta_count.unsigned_abs());
     answer.types.sort_by(|a, b| weight(b).cmp(&weight(a)).then_with(|| a.name.cmp(&b.name)));
-    Ok(answer)
+    Ok((answer, known))
 }
 
 fn row<'r>(rows: &'r mut HashMap<String, TypeChange>, name: &str) -> &'r mut TypeChange {

@@ -4,6 +4,7 @@
 //! it draws nothing and reads no memory. How it looks is in [`view`](super::view).
 
 mod detail;
+pub mod diff;
 pub mod hex;
 pub mod memory;
 pub mod objects;
@@ -109,6 +110,8 @@ pub enum Pane {
     Paths(Box<paths::PathsPane>),
     /// Where the memory went.
     Memory(Box<memory::MemoryPane>),
+    /// What a newer snapshot has that this one has not.
+    Diff(Box<diff::DiffPane>),
     /// Raw memory.
     Hex(Box<hex::HexPane>),
 }
@@ -128,6 +131,7 @@ impl Deref for Pane {
             Pane::Retained(pane) => &**pane,
             Pane::Paths(pane) => &**pane,
             Pane::Memory(pane) => &**pane,
+            Pane::Diff(pane) => &**pane,
             Pane::Hex(pane) => &**pane,
         }
     }
@@ -145,14 +149,23 @@ impl DerefMut for Pane {
             Pane::Retained(pane) => &mut **pane,
             Pane::Paths(pane) => &mut **pane,
             Pane::Memory(pane) => &mut **pane,
+            Pane::Diff(pane) => &mut **pane,
             Pane::Hex(pane) => &mut **pane,
         }
     }
 }
 
 /// Panes with a number key, from left to right. A number stays with its pane when others join.
-pub const TABS: [(u8, &str); 7] =
-    [(1, "Overview"), (2, "Types"), (3, "Tasks"), (4, "Threads"), (5, "Retained"), (6, "Memory"), (8, "Hex")];
+pub const TABS: [(u8, &str); 8] = [
+    (1, "Overview"),
+    (2, "Types"),
+    (3, "Tasks"),
+    (4, "Threads"),
+    (5, "Retained"),
+    (6, "Memory"),
+    (7, "Diff"),
+    (8, "Hex"),
+];
 
 impl Pane {
     /// The tab that a pane belongs to.
@@ -164,6 +177,7 @@ impl Pane {
             Pane::Threads(_) => 4,
             Pane::Retained(_) => 5,
             Pane::Memory(_) => 6,
+            Pane::Diff(_) => 7,
             Pane::Hex(_) => 8,
         }
     }

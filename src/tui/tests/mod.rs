@@ -1,6 +1,7 @@
 //! The explorer driven by keys against the fake worker, as a person would.
 
 mod behaviour;
+mod newer;
 mod screens;
 mod standing_out;
 mod walking;

@@ -95,6 +95,7 @@ pub fn open(app: &mut App) {
             (Some(row), ..) => pane.toggle(row),
             _ => {}
         },
+        Pane::Diff(_) => super::newer::open(app),
         Pane::Hex(pane) => match pane.pointer(pane.cursor).map(|word| word.object) {
             Some(object) => hex(app, object, true),
             None => app.say("this word is not the address of an object"),
@@ -138,7 +139,7 @@ fn follow(app: &mut App, subject: Subject) {
     }
 }
 
-fn tree(app: &mut App, address: Addr, direction: Direction, name: Option<String>) {
+pub(super) fn tree(app: &mut App, address: Addr, direction: Direction, name: Option<String>) {
     let crumb = name.unwrap_or_else(|| address.to_string());
     app.history.drill(Pane::Tree(TreePane::new(address, direction).into()), crumb);
 }
@@ -239,6 +240,7 @@ pub fn tab(app: &mut App, number: u8) {
     let own = |pane: &Pane| match pane {
         Pane::Objects(_) | Pane::Tree(_) | Pane::Paths(_) => false,
         Pane::Retained(pane) => number == 5 && pane.is_top(),
+        Pane::Diff(pane) => number == 7 && pane.objects.is_none(),
         pane => pane.tab() == number,
     };
     if own(app.pane()) {
@@ -250,6 +252,7 @@ pub fn tab(app: &mut App, number: u8) {
             2 => Pane::Types(TypesPane::new()),
             3 => Pane::Tasks(Box::<TasksPane>::default()),
             5 => Pane::Retained(RetainedPane::new(RetainedBy::Objects, None).into()),
+            7 => Pane::Diff(Default::default()),
             4 => Pane::Threads(Box::<ThreadsPane>::default()),
             _ => Pane::Memory(Box::<MemoryPane>::default()),
         };
@@ -258,7 +261,7 @@ pub fn tab(app: &mut App, number: u8) {
     resume(app);
 }
 
-/// `R`: what was cancelled begins anew.
+/// `R`: what was cancelled begins anew; when nothing was, the process is captured again.
 pub fn again(app: &mut App) {
     let cancelled = app.asked.iter_mut().filter(|slot| slot.refusal().is_some());
     let findings = cancelled.map(|slot| slot.forget_open()).count();
@@ -270,7 +273,7 @@ pub fn again(app: &mut App) {
         app.history.here_mut().resume();
         app.refresh();
     } else if findings == 0 {
-        app.say("nothing was cancelled");
+        super::newer::take(app);
     }
 }
 
@@ -313,7 +316,7 @@ pub fn run(app: &mut App, line: &str) {
     }
 }
 
-fn jump_tree(app: &mut App, address: Addr, direction: Direction) {
+pub(super) fn jump_tree(app: &mut App, address: Addr, direction: Direction) {
     app.history.jump(Pane::Tree(TreePane::new(address, direction).into()), address.to_string());
 }
 

@@ -1,6 +1,6 @@
 //! Keys: from the keymap's actions to what they do where the person is.
 
-use super::go;
+use super::{go, newer};
 use crate::tui::app::{App, Overlay, Prompt};
 use crate::tui::event::Effect;
 use crate::tui::input::Input;
@@ -155,6 +155,8 @@ fn in_pane(app: &mut App, action: Action) {
         Action::TurnRound => go::turn_round(app),
         Action::Tree => go::tree_of_subject(app),
         Action::Paths => go::paths_of_subject(app),
+        Action::Draw => newer::draw(app),
+        Action::Other => newer::other(app),
         Action::Hex => go::hex_of_subject(app),
         Action::CopyAddress => match app.pane().subject() {
             Some(subject) => copy(app, subject.address.to_string()),

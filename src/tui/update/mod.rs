@@ -5,6 +5,7 @@
 mod go;
 mod keys;
 mod mouse;
+mod newer;
 
 use super::app::App;
 use super::event::{Effect, Event};
@@ -59,15 +60,26 @@ fn settle(app: &mut App) {
 /// What the worker says about the snapshot that is shown; others are not shown yet.
 fn told(app: &mut App, update: Update) {
     let shown = app.source;
+    let about = match &update {
+        Update::Opened { source, .. } | Update::Types { source, .. } => Some(*source),
+        Update::Answered { ticket, .. } | Update::Refused { ticket, .. } => Some(ticket.source),
+        _ => None, // one worker works for all
+    };
+    if let Some(source) = about.filter(|source| *source != shown) {
+        if matches!(update, Update::Opened { .. }) {
+            newer::opened(app, source);
+        }
+        return newer::within(app, source, |app| told(app, update));
+    }
     match update {
         Update::Opened { source, info, problems } if source == shown => {
             app.info = Some(info);
             app.problems.extend(problems);
         }
-        Update::Progress { source, stage, reading, rate } if source == shown => {
+        Update::Progress { stage, reading, rate, .. } => {
             app.work = Some(super::app::Work { stage, reading, rate });
         }
-        Update::Idle { source } if source == shown => app.work = None,
+        Update::Idle { .. } => app.work = None,
         Update::Types { source, types, complete, problems } if source == shown => {
             app.types = types;
             app.problems.extend(problems);
@@ -75,10 +87,14 @@ fn told(app: &mut App, update: Update) {
                 app.history.here_mut().resume(); // what was refused for want of an index may be answered now
             }
             app.complete = complete;
+            if complete && std::mem::take(&mut app.wants_newer) {
+                newer::take(app);
+            }
             app.refresh();
         }
         Update::Answered { ticket, answer } if ticket.source == shown => {
             let rest = app.found(ticket, answer);
+            let rest = rest.and_then(|answer| newer::answered(app, ticket, answer));
             if let Some(answer) = rest.and_then(|answer| go::answered(app, ticket, answer)) {
                 app.history.here_mut().answer(ticket, answer);
             }
@@ -90,7 +106,9 @@ fn told(app: &mut App, update: Update) {
             let asked = app.going.refuse(ticket, &reason)
                 || app.adding_up.refuse(ticket, &reason)
                 || app.dominating.refuse(ticket, &reason)
-                || app.saving.refuse(ticket, &reason);
+                || app.saving.refuse(ticket, &reason)
+                || app.comparing.refuse(ticket, &reason)
+                || app.drawing.refuse(ticket, &reason);
             if asked || app.history.here_mut().refuse(ticket, &reason) {
                 app.warn(reason);
             }

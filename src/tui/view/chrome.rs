@@ -58,7 +58,9 @@ fn about(info: &SnapshotInfo) -> Vec<String> {
 
 fn tab_texts(app: &App) -> impl Iterator<Item = (u8, String, bool)> {
     let here = app.pane().tab();
-    TABS.iter().map(move |(number, name)| {
+    // it has something to show once there are two
+    let shown = move |n: u8| n != 7 || n == here || app.diff.is_some();
+    TABS.iter().filter(move |(number, _)| shown(*number)).map(move |(number, name)| {
         let mark = app.mark(*number).map(|mark| format!(" {mark}")).unwrap_or_default();
         let (open, close) = if *number == here { ('[', ']') } else { (' ', ' ') };
         let text = format!("{open}{number} {name}{mark}{close}");
@@ -158,6 +160,8 @@ fn progress(work: Work, escape: bool) -> String {
         Stage::AddingUp => "adding up memory",
         Stage::Searching => "searching",
         Stage::Saving => "saving",
+        Stage::Drawing => "drawing",
+        Stage::Comparing => "capturing again and comparing",
     };
     let mut said = doing.to_owned();
     if let Some(percent) = work.reading.percent() {

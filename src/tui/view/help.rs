@@ -79,6 +79,10 @@ fn sentences(context: Context) -> &'static str {
         "The shortest path from a root to the object, then others that differ; each unfolds to its steps, with the name \
          of each reference as in Python. Whoever wants the object gone has to break all of them. Weak references keep \
          nothing alive and come last."
+    } else if context.meets(Context::DIFF) {
+        "What the newer snapshot has more or less of each type, the biggest change first: bytes, objects, how many are \
+         new and how many are gone (an address that was given away again counts as both). \u{21b5} lists them: new ones are \
+         in the newer snapshot, gone ones in this; s goes from one to the other."
     } else if context.meets(Context::MEMORY) {
         "Every resident page by what uses it: the rows add up to the resident set. A row unfolds to what it consists of; \
          below are the largest blocks with their owners, arenas, heaps and mappings, each of which can be entered."

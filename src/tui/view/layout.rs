@@ -57,7 +57,7 @@ impl Layout {
             Context::TREE => columns >= ROOMY_FOR_TREE,
             _ => columns >= ROOMY,
         };
-        let wanted = side.unwrap_or(roomy) && !pane.meets(Context::OVERVIEW); // it is all panels
+        let wanted = side.unwrap_or(roomy) && !pane.meets(Context::OVERVIEW.or(Context::DIFF)); // these need the width
         let (body, side) = match (wanted, roomy) {
             (false, _) => (middle, None),
             (true, true) => {
@@ -79,7 +79,10 @@ impl Layout {
             width: body.width.saturating_sub(2),
             height: body.height.saturating_sub(2),
         };
-        let has_header = pane.meets(Context::TYPES) || pane.meets(Context::OBJECTS) || pane.meets(Context::RETAINED);
+        let has_header = pane.meets(Context::DIFF)
+            || pane.meets(Context::TYPES)
+            || pane.meets(Context::OBJECTS)
+            || pane.meets(Context::RETAINED);
         let above = u16::from(has_header).min(inner.height);
         let below = if hex { 3.min(inner.height) } else { 0 };
         let content = Rect { y: inner.y + above, height: inner.height.saturating_sub(above + below), ..inner };

@@ -4,6 +4,7 @@
 //! sanitised it already: the second wall between a hostile heap and the terminal.
 
 mod chrome;
+mod diff;
 mod help;
 mod hex;
 pub mod layout;
@@ -62,6 +63,7 @@ pub fn draw(frame: &mut Frame, app: &App) {
             Pane::Retained(pane) => retained::draw(buffer, &layout, app, pane),
             Pane::Paths(pane) => paths::draw(buffer, &layout, app, pane),
             Pane::Memory(pane) => memory::draw(buffer, &layout, app, pane),
+            Pane::Diff(pane) => diff::draw(buffer, &layout, app, pane),
             Pane::Hex(pane) => hex::draw(buffer, &layout, app, pane),
         }
         if let Some(area) = layout.side {
@@ -154,6 +156,7 @@ pub fn line_text(app: &App) -> Option<String> {
         Pane::Retained(pane) => retained::line_text(pane)?,
         Pane::Paths(pane) => paths::line_text(pane)?,
         Pane::Memory(pane) => memory::line_text(pane)?,
+        Pane::Diff(pane) => diff::line_text(pane)?,
         Pane::Hex(pane) => hex::line_text(pane)?,
     };
     let parts: Vec<_> = line.split('\t').map(text::sanitize).collect();

@@ -1,0 +1,64 @@
+//! A newer snapshot beside the first, and graphs.
+
+use super::Robot;
+use crate::tui::fake;
+use crate::worker::protocol::{Request, SourceId, Update};
+
+/// `R` was pressed, and the worker told of the newer snapshot.
+fn compared(columns: u16, rows: u16) -> Robot {
+    let mut robot = Robot::new(columns, rows);
+    robot.hold = true;
+    robot.press("R").done();
+    let source = SourceId(1);
+    robot.told(Update::Opened { source, info: fake::info(), problems: vec![] });
+    robot.told(Update::Types { source, types: fake::types(100), complete: true, problems: vec![] });
+    assert!(robot.asked.contains(&Request::Compare));
+    robot.release();
+    robot
+}
+
+#[test]
+fn what_changed() {
+    for (columns, rows) in [(80, 24), (200, 50)] {
+        let mut robot = compared(columns, rows);
+        insta::assert_snapshot!(format!("diff_{columns}x{rows}"), robot.screen());
+        robot.press("<Enter>");
+        insta::assert_snapshot!(format!("diff_objects_{columns}x{rows}"), robot.screen());
+    }
+}
+
+#[test]
+fn new_objects_are_in_the_newer_snapshot_and_gone_ones_in_the_older() {
+    let mut robot = compared(80, 24);
+    robot.press("<Enter>");
+    robot.line("new · 3");
+    robot.press("<Enter>");
+    assert_eq!(robot.app.source, SourceId(1));
+    robot.line("holds");
+    robot.press("s");
+    assert_eq!(robot.app.source, fake::SOURCE);
+    robot.line("new · 3");
+    robot.press(">");
+    robot.line("gone · 2");
+    robot.press("<Enter>");
+    assert_eq!(robot.app.source, fake::SOURCE);
+    robot.line("holds");
+}
+
+#[test]
+fn without_a_newer_snapshot_the_keys_say_so() {
+    let mut robot = Robot::new(80, 24);
+    robot.press("s");
+    robot.line("R takes one");
+    robot.press("7");
+    robot.line("R captures the process again");
+}
+
+#[test]
+fn a_graph_is_of_the_object_or_of_the_paths_to_it() {
+    let mut robot = Robot::new(80, 24);
+    robot.press("j<Enter>w");
+    robot.line("written: /tmp/around-0x");
+    robot.press("pw");
+    robot.line("written: /tmp/paths-0x");
+}

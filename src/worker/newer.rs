@@ -1,0 +1,85 @@
+//! The newer snapshot that the explored one is compared with: a second heap beside the first.
+//!
+//! One at a time is kept, so the memory that snapshots and their indexes take is at most doubled; a further one
+//! replaces it. It is a source of its own: requests with its number are asked of it.
+
+use super::jobs::{Context, Outcome};
+use super::outside::Outside;
+use super::protocol::{Answer, SourceId, Update};
+use crate::analysis::answers::Which;
+use crate::analysis::{diff, info, types};
+use crate::heap::Heap;
+use crate::progress::Progress;
+use crate::text;
+use std::sync::mpsc::SyncSender;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// The newer heap, and what became of its objects.
+#[derive(Clone)]
+struct Newer {
+    source: SourceId,
+    heap: Arc<Heap>,
+    context: Context,
+    /// Nothing where two processes were compared.
+    comparison: Option<Arc<diff::Comparison>>,
+}
+
+/// Where it is kept, and how one is made.
+pub(super) struct Next {
+    kept: Mutex<(u32, Option<Newer>)>,
+    pub(super) outside: Arc<dyn Outside>,
+}
+
+impl Next {
+    pub(super) fn new(outside: Arc<dyn Outside>) -> Next {
+        Next { kept: Mutex::new((0, None)), outside }
+    }
+
+    fn newer(&self) -> Option<Newer> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).1.clone()
+    }
+
+    /// What answers for a source beside the first.
+    pub(super) fn context(&self, source: SourceId) -> Option<Context> {
+        self.newer().filter(|newer| newer.source == source).map(|newer| newer.context)
+    }
+
+    /// Takes a newer snapshot, indexes it and compares it with `old`.
+    pub(super) fn compare(&self, old: &Heap, outbox: &SyncSender<Update>, progress: &Progress) -> Outcome {
+        match self.compared(old, outbox, progress) {
+            Ok(answer) => Outcome::Answer(Box::new(answer)),
+            Err(reason) => Outcome::Refused(text::sanitize(&reason).into_owned()),
+        }
+    }
+
+    fn compared(&self, old: &Heap, outbox: &SyncSender<Update>, progress: &Progress) -> Result<Answer, String> {
+        let snapshot = Arc::new(self.outside.newer(progress)?);
+        let heap = Heap::index(snapshot.clone(), progress).map_err(|e| format!("the newer snapshot: {e}"))?;
+        let cancelled = |_| "comparing was cancelled".to_owned();
+        let (diff, comparison) = diff::compare(old, &heap, progress).map_err(cancelled)?;
+        let heap = Arc::new(heap);
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.0 += 1;
+        let source = SourceId(kept.0);
+        let next = Arc::new(Next::new(self.outside.clone()));
+        let context = Context::new(heap.clone(), outbox.clone(), next);
+        let comparison = comparison.map(Arc::new);
+        kept.1 = Some(Newer { source, heap: heap.clone(), context, comparison });
+        drop(kept);
+        let info = info::info(&snapshot, Some(heap.interpreter()));
+        let types = Arc::new(types::types(heap.types(), heap.tally()));
+        // whoever is gone needs neither
+        let _ = outbox.send(Update::Opened { source, info, problems: snapshot.problems().to_vec() });
+        let _ = outbox.send(Update::Types { source, types, complete: true, problems: heap.problems() });
+        Ok(Answer::Compared(source, Arc::new(diff)))
+    }
+
+    /// The objects of a type's name that are new or gone.
+    pub(super) fn changes(&self, old: &Heap, which: Which, name: &str, limit: u64) -> Outcome {
+        let Some(Newer { heap, comparison: Some(comparison), .. }) = self.newer() else {
+            return Outcome::Refused("the objects of two processes are not compared, only their types".into());
+        };
+        let (objects, total) = diff::objects(&comparison, old, &heap, None, which, Some(name), limit);
+        Outcome::Answer(Box::new(Answer::Changes(objects, total)))
+    }
+}
