@@ -45,7 +45,7 @@ fn wrong_usage_is_refused() {
         "types memdump/ --limit -1",
         "types memdump/ --threads 0",
         "objects memdump/ --json --jsonl",
-        "memdump/ other/",
+        "memdump/ other/ third/",
         "tasks memdump/ x",
         "diff memdump/",
         "diff a b c d",
