@@ -254,6 +254,75 @@ fn a_snapshot_on_disk_is_opened_and_an_address_gone_to() {
     assert_eq!(terminal.ended(), 0);
 }
 
+/// A process that holds 500 objects of a class, and 20,000 more after each line it is told.
+fn growing() -> Target {
+    const LOOP: &str = "
+import sys
+print('ready', flush=True)
+for line in sys.stdin:
+    kept.extend(Thing() for _ in range(20000))
+    print(len(kept), flush=True)
+";
+    let command = std::process::Command::new(target::interpreter());
+    Target::with_loop(command, "class Thing: pass\nkept = [Thing() for _ in range(500)]\n", LOOP)
+}
+
+#[test]
+fn a_process_that_grew_is_captured_again_and_the_difference_shown() {
+    let mut python = growing();
+    let mut terminal = Terminal::start(&["--pid", &python.pid().to_string()], (120, 40));
+    terminal.wait("the start page", |s| s.contains("[1 Overview") && s.contains("objects"));
+    assert_eq!(python.ask("grow"), "20500");
+    terminal.keys("R");
+    let told = |s: &str| line_with(s, &["__main__.Thing", " 500 ", " 20,500 ", " 20,000 "]).is_some();
+    terminal.wait("the difference", |s| s.contains("[7 Diff]") && told(s));
+    // the bytes of the attributes' dicts may come first
+    while line_with(&terminal.screen(), &["▌__main__.Thing"]).is_none() {
+        let before = terminal.screen();
+        terminal.keys("j");
+        terminal.wait("the next line", |s| s != before);
+    }
+    terminal.keys(ENTER);
+    terminal
+        .wait("the new objects", |s| s.contains("__main__.Thing · new · 20,000") && line_with(s, &["▌0x"]).is_some());
+    terminal.keys(">");
+    terminal.wait("none is gone", |s| s.contains("__main__.Thing · gone · 0"));
+    terminal.keys("s2");
+    let newer = |s: &str| line_with(s, &["__main__.Thing", "20,500"]).is_some();
+    terminal.wait("the newer snapshot", |s| s.contains("[2 Types") && s.contains("objects"));
+    terminal.keys("/Thing\r");
+    terminal.wait("what it holds now", newer);
+    drop(python);
+    terminal.keys("R");
+    terminal.wait("that it is gone", |s| s.contains("cannot be captured again"));
+    terminal.keys("q");
+    assert_eq!(terminal.ended(), 0);
+}
+
+#[test]
+fn two_snapshots_open_with_their_difference() {
+    let mut python = growing();
+    let folder = tempfile::tempdir().unwrap();
+    let pid = python.pid().to_string();
+    let capture = |name: &str| {
+        let path = folder.path().join(name).to_str().unwrap().to_owned();
+        let mut command = std::process::Command::new(target::BINARY);
+        let out = command.args(["-q", "capture", "--pid", &pid, "-o", &path]).output().unwrap();
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        path
+    };
+    let old = capture("old");
+    python.ask("grow");
+    let new = capture("new");
+    let mut terminal = Terminal::start(&[&old, &new], (80, 24));
+    terminal
+        .wait("the difference", |s| s.contains("[7 Diff]") && line_with(s, &["__main__.Thing", "+20,000"]).is_some());
+    terminal.keys("R");
+    terminal.wait("that it is no process", |s| s.contains("no running process"));
+    terminal.keys("q");
+    assert_eq!(terminal.ended(), 0);
+}
+
 #[test]
 fn what_cannot_be_opened_is_told_without_taking_the_terminal() {
     let folder = tempfile::tempdir().unwrap();

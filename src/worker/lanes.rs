@@ -142,8 +142,8 @@ impl Lanes {
 
     /// Stops a job whose answer a newer request makes useless. References, once built, serve every question; so does a
     /// list another window on it.
-    pub(super) fn overtake(&self, newer: &Request) {
-        let Some(job) = self.job(Lane::of(newer)) else { return };
+    pub(super) fn overtake(&self, source: SourceId, newer: &Request) {
+        let Some(job) = self.job(Lane::of(newer)).filter(|job| job.ticket.source == source) else { return };
         let same = newer == &job.request || jobs::same_list(newer, &job.request);
         if newer.supersedes(&job.request) && !same && job.watched.stage != Stage::Linking {
             job.watched.progress.cancel();

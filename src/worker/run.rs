@@ -205,7 +205,7 @@ impl Worker {
 
     /// Answers what can be answered now, begins what can be begun, and leaves the rest.
     fn serve_waiting(&self, context: &Context, waiting: &mut Waiting, lanes: &mut Lanes) -> Result<(), Gone> {
-        waiting.iter().for_each(|(_, request)| lanes.overtake(request));
+        waiting.iter().for_each(|(ticket, request)| lanes.overtake(ticket.source, request));
         let mut later = VecDeque::new();
         while let Some((ticket, request)) = waiting.pop_front() {
             if waiting.iter().any(|(t, newer)| t.source == ticket.source && newer.supersedes(&request)) {

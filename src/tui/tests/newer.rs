@@ -2,6 +2,7 @@
 
 use super::Robot;
 use crate::tui::fake;
+use crate::tui::panes::Pane;
 use crate::worker::protocol::{Request, SourceId, Update};
 
 /// `R` was pressed, and the worker told of the newer snapshot.
@@ -52,6 +53,13 @@ fn without_a_newer_snapshot_the_keys_say_so() {
     robot.line("R takes one");
     robot.press("7");
     robot.line("R captures the process again");
+}
+
+#[test]
+fn keys_do_nothing_where_the_terminal_is_too_small_to_show_it() {
+    let mut robot = Robot::new(40, 8);
+    robot.press("jjl/x");
+    assert!(matches!(robot.app.pane(), Pane::Overview(_)) && robot.app.prompt.is_none());
 }
 
 #[test]

@@ -16,6 +16,8 @@ pub(super) fn key(app: &mut App, key: KeyEvent) {
     match keymap::action(key, app.context()) {
         Some(Action::Quit) => app.desk.push(Effect::Quit),
         Some(Action::Cancel) => cancel(app),
+        // nobody sees what other keys would do
+        _ if view::layout::is_too_small(app.size) => {}
         Some(action) if app.prompt.is_some() => in_prompt(app, action),
         Some(action) if app.overlay.is_some() => in_overlay(app, action),
         Some(action) => in_pane(app, action),

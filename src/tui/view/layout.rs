@@ -44,10 +44,15 @@ pub struct Layout {
     pub rows: u64,
 }
 
+/// Whether a terminal of this size shows nothing but that it is too small.
+pub fn is_too_small((columns, rows): (u16, u16)) -> bool {
+    columns < SMALLEST.0 || rows < SMALLEST.1
+}
+
 impl Layout {
     /// The layout for a terminal of this size.
     pub fn of((columns, rows): (u16, u16), pane: Context, side: Option<bool>) -> Layout {
-        let too_small = columns < SMALLEST.0 || rows < SMALLEST.1;
+        let too_small = is_too_small((columns, rows));
         let line = |y: u16| Rect { x: 0, y: y.min(rows), width: columns, height: u16::from(y < rows) };
         let middle = Rect { x: 0, y: 2.min(rows), width: columns, height: rows.saturating_sub(5) };
         let hex = pane.meets(Context::HEX);
