@@ -204,19 +204,23 @@ fn add_up(vertex: &[u32], idom: &[u32], bytes: &mut [u64], counts: &mut [u32]) {
 
 /// What each object takes by itself: its shallow size, and what it owns outside of that.
 fn sizes(heap: &Heap, progress: &Progress) -> Result<Vec<u64>, Cancelled> {
-    let of_window = |i: usize| -> Result<Vec<u64>, Cancelled> {
-        progress.check()?;
-        let memory = heap.memory();
-        let types = heap.types();
-        let of = |(_, addr, ty)| own_size(&memory, types, addr, types.get(ty));
-        Ok(heap.objects().window(i).map(of).collect())
-    };
-    let windows: Result<Vec<Vec<u64>>, Cancelled> =
-        (0..heap.objects().window_count()).into_par_iter().map(of_window).collect();
-    let mut all = Vec::with_capacity(heap.objects().len());
-    for window in windows? {
-        all.extend(window);
+    // straight into one array: pieces that are freed would stay with the allocator while the rest is worked out
+    let mut all = vec![0u64; heap.objects().len()];
+    let mut left = all.as_mut_slice();
+    let mut windows = Vec::with_capacity(heap.objects().window_count());
+    for i in 0..heap.objects().window_count() {
+        let (here, others) = left.split_at_mut(heap.objects().window_ids(i).len().min(left.len()));
+        windows.push((i, here));
+        left = others;
     }
+    windows.into_par_iter().try_for_each(|(i, here)| -> Result<(), Cancelled> {
+        progress.check()?;
+        let (memory, types) = (heap.memory(), heap.types());
+        for (size, (_, addr, ty)) in here.iter_mut().zip(heap.objects().window(i)) {
+            *size = own_size(&memory, types, addr, types.get(ty));
+        }
+        Ok(())
+    })?;
     Ok(all)
 }
 
