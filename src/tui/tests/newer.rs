@@ -47,6 +47,16 @@ fn new_objects_are_in_the_newer_snapshot_and_gone_ones_in_the_older() {
 }
 
 #[test]
+fn the_comparison_is_reached_from_the_newer_snapshot_too() {
+    let mut robot = compared(80, 24);
+    robot.press("s2");
+    assert_eq!(robot.app.source, SourceId(1));
+    robot.press("7");
+    assert_eq!(robot.app.source, fake::SOURCE);
+    robot.line("1,419 new");
+}
+
+#[test]
 fn without_a_newer_snapshot_the_keys_say_so() {
     let mut robot = Robot::new(80, 24);
     robot.press("s");

@@ -228,6 +228,9 @@ fn resume(app: &mut App) {
 
 /// A number key or a click on a tab: the pane as it was left, or a new one.
 pub fn tab(app: &mut App, number: u8) {
+    if number == 7 && app.is_newer {
+        super::newer::other(app); // the comparison is the older one's
+    }
     let Some((_, name)) = TABS.iter().find(|(n, _)| *n == number) else { return };
     if number == 8 {
         return match app.pane().subject() {
