@@ -22,6 +22,7 @@ use names::Names;
 use rayon::prelude::*;
 use std::collections::HashSet;
 use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// What becomes of the names that a program gives to attributes, variables and functions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,12 +76,13 @@ impl Redaction {
     pub fn plan(heap: &Heap, identifiers: Identifiers, progress: &Progress) -> Result<Redaction, Cancelled> {
         let names = Names::find(heap, identifiers, progress)?;
         let windows = 0..heap.objects().window_count();
+        let left = AtomicU64::new(heap.snapshot().data_bytes());
         let parts: Vec<Part> = windows
             .into_par_iter()
             .map(|window| {
                 progress.check()?;
-                let mut one =
-                    One { memory: heap.memory(), types: heap.types(), names: names.kept(), part: Part::default() };
+                let (memory, types, part) = (heap.memory(), heap.types(), Part::default());
+                let mut one = One { memory, types, names: names.kept(), part, left: &left };
                 for (_, addr, ty) in heap.objects().window(window) {
                     one.object(addr, heap.types().get(ty));
                 }
@@ -164,6 +166,8 @@ struct One<'h> {
     types: &'h TypeTable,
     names: &'h HashSet<Addr>,
     part: Part,
+    /// Entries of tables that may still be looked at: damaged memory can show the same table to every dict and set.
+    left: &'h AtomicU64,
 }
 
 impl One<'_> {
@@ -204,6 +208,11 @@ impl One<'_> {
     fn keep(&mut self, at: Addr, len: u64) -> Option<()> {
         self.part.keep.push(at.0..at.0.checked_add(len)?);
         Some(())
+    }
+
+    /// Whether a table with so many entries may be looked at; one that may not is swept like any other memory.
+    fn affords(&self, entries: u64) -> Option<()> {
+        self.left.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(entries)).ok().map(drop)
     }
 
     /// The characters of bytes that stay: program code and its tables.
@@ -296,6 +305,7 @@ impl One<'_> {
                 let at = self.memory.reader.pointer(addr + s.dict.ma_keys)?;
                 let values = self.memory.reader.pointer(addr + s.dict.ma_values)?;
                 let keys = self.memory.keys_at(at)?;
+                self.affords(keys.count)?;
                 self.keep(at, keys.bytes)?;
                 for i in 0..keys.count {
                     let key = self.memory.reader.pointer(keys.key_at(i))?;
@@ -311,6 +321,7 @@ impl One<'_> {
             SizeRule::Set => {
                 let table = self.memory.reader.pointer(addr + s.set.table)?;
                 let slots = self.memory.reader.u64(addr + s.set.mask)?.checked_add(1)?;
+                self.affords(slots)?;
                 self.keep(table, slots.checked_mul(16)?)?;
                 for i in 0..slots {
                     let entry = table + i * 16;
