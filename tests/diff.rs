@@ -35,7 +35,7 @@ fn capture(target: &Target) -> Heap {
 }
 
 fn whole(old: &Heap, new: &Heap, later: Option<&Heap>, which: Which) -> (Diff, BTreeSet<u64>) {
-    let answer =
+    let (answer, _) =
         report(old, new, later, Some((which, None)), u64::MAX, &Progress::default()).expect("nobody cancels it");
     let found = answer.objects.iter().flatten().map(|o| o.address.0).collect();
     (answer, found)

@@ -160,6 +160,11 @@ pub struct Prepared {
     expectation: Expectation,
 }
 
+/// Tells process `pid` from any other that has or gets its number on this machine; `None` when there is none.
+pub fn incarnation(pid: i32) -> Option<u64> {
+    proc::start_ticks(pid)
+}
+
 /// Looks at process `pid` while it runs: what there is to copy, which ways there are, and how long they would stop it.
 /// An error when it cannot be captured within the limits.
 pub fn prepare(pid: i32, options: &Options) -> Result<Prepared, CaptureError> {

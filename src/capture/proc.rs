@@ -198,7 +198,7 @@ pub(super) fn age(pid: i32) -> Option<u64> {
 }
 
 /// When the process started, in ticks since the machine did.
-fn start_ticks(pid: i32) -> Option<u64> {
+pub(super) fn start_ticks(pid: i32) -> Option<u64> {
     stat_field(&read(pid, "stat").ok()?, 22)?.parse().ok()
 }
 

@@ -27,7 +27,7 @@ pub(super) fn run(args: &Diff, common: &Common) -> anyhow::Result<()> {
     let which = which.map(|which| (which, args.type_.as_deref()));
     let limit = report_options(common).rows().unwrap_or(u64::MAX);
     let answer = watch::cancellable("comparing", common.quiet, |progress| {
-        diff::report(&old.heap, &new.heap, later.map(|l| &l.heap), which, limit, progress)
+        diff::report(&old.heap, &new.heap, later.map(|l| &l.heap), which, limit, progress).map(|(diff, _)| diff)
     })?;
     let mut problems = new.problems.clone();
     let names = ["the older snapshot", "the third snapshot"];

@@ -12,7 +12,7 @@ use crate::tui::{self, ThemeChoice};
 use crate::worker;
 use anyhow::Context;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 pub(super) fn run(entry: Entry, common: &Common) -> anyhow::Result<()> {
     let pid = match (entry.pid, &entry.snapshot) {
@@ -37,10 +37,10 @@ pub(super) fn run(entry: Entry, common: &Common) -> anyhow::Result<()> {
 
 /// What the explorer has done outside of it.
 struct Hands {
-    /// The process, where it was captured just now.
-    pid: Option<i32>,
+    /// The process, where it was captured just now, and what tells it from others of this number.
+    process: Option<(i32, Option<u64>)>,
     /// A newer snapshot that is there already.
-    newer: Mutex<Option<Snapshot>>,
+    newer: Option<Arc<Snapshot>>,
     common: Common,
 }
 
@@ -49,16 +49,20 @@ impl worker::Outside for Hands {
         graph::write(graph, info).map_err(|error| one_sentence(&error))
     }
 
-    fn newer(&self, progress: &Progress) -> Result<Snapshot, String> {
-        if let Some(given) = self.newer.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            return Ok(given);
+    fn newer(&self, first: bool, progress: &Progress) -> Result<Arc<Snapshot>, String> {
+        if let Some(given) = self.newer.as_ref().filter(|_| first) {
+            return Ok(given.clone());
         }
-        let Some(pid) = self.pid else {
+        let Some((pid, incarnation)) = self.process else {
             return Err("this snapshot is no running process, so it cannot be captured again".into());
         };
-        let again = || -> anyhow::Result<Snapshot> {
+        let again = || -> anyhow::Result<Arc<Snapshot>> {
+            // nobody asked for a stranger to be stopped
+            if capture::incarnation(pid).is_some_and(|now| Some(now) != incarnation) {
+                anyhow::bail!("it has ended, and another process has its number");
+            }
             let prepared = capture::prepare(pid, &source::options(&self.common))?;
-            Ok(prepared.take(Destination::Temporary, progress)?.open()?)
+            Ok(Arc::new(prepared.take(Destination::Temporary, progress)?.open()?))
         };
         again().map_err(|error| format!("process {pid} cannot be captured again: {}", one_sentence(&error)))
     }
@@ -79,7 +83,8 @@ pub(super) fn explore(
         _ => ThemeChoice::Auto,
     };
     let compare = newer.is_some();
-    let hands = Hands { pid, newer: Mutex::new(newer), common: common.clone() };
+    let process = pid.map(|pid| (pid, capture::incarnation(pid)));
+    let hands = Hands { process, newer: newer.map(Arc::new), common: common.clone() };
     let worker = worker::start_with(snapshot, Arc::new(hands)).context("the worker's thread cannot be started")?;
     // told to end, the explorer leaves as if by `q`, so that its temporary things go as well
     let interrupts = Interrupts::note();

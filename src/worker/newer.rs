@@ -53,10 +53,10 @@ impl Next {
     }
 
     fn compared(&self, old: &Heap, outbox: &SyncSender<Update>, progress: &Progress) -> Result<Answer, String> {
-        let snapshot = Arc::new(self.outside.newer(progress)?);
+        let snapshot = self.outside.newer(self.newer().is_none(), progress)?;
         let heap = Heap::index(snapshot.clone(), progress).map_err(|e| format!("the newer snapshot: {e}"))?;
         let cancelled = |_| "comparing was cancelled".to_owned();
-        let (diff, comparison) = diff::compare(old, &heap, progress).map_err(cancelled)?;
+        let (diff, comparison) = diff::report(old, &heap, None, None, 0, progress).map_err(cancelled)?;
         let heap = Arc::new(heap);
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.0 += 1;

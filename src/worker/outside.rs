@@ -6,14 +6,15 @@ use crate::analysis::answers::{Graph, SnapshotInfo};
 use crate::progress::Progress;
 use crate::snapshot::Snapshot;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// See the module. An error is one sentence for the person.
 pub trait Outside: Send + Sync {
     /// Writes a graph to a new file.
     fn write_graph(&self, graph: Graph, info: &SnapshotInfo) -> Result<PathBuf, String>;
 
-    /// A newer snapshot of what is explored.
-    fn newer(&self, progress: &Progress) -> Result<Snapshot, String>;
+    /// A newer snapshot of what is explored; `first`: none has been compared yet.
+    fn newer(&self, first: bool, progress: &Progress) -> Result<Arc<Snapshot>, String>;
 }
 
 /// For a worker that is alone.
@@ -24,7 +25,7 @@ impl Outside for Nobody {
         Err("no files are written here".into())
     }
 
-    fn newer(&self, _: &Progress) -> Result<Snapshot, String> {
+    fn newer(&self, _: bool, _: &Progress) -> Result<Arc<Snapshot>, String> {
         Err("there is no process to capture again".into())
     }
 }

@@ -10,7 +10,7 @@ mod relation;
 mod rows;
 
 pub use relation::{Relation, relation};
-pub use rows::{compare, objects, report};
+pub use rows::{objects, report};
 
 use crate::cpython::types::TypeId;
 use crate::heap::{Heap, ObjectId};

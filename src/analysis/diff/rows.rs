@@ -9,25 +9,10 @@ use crate::progress::{Cancelled, Progress};
 use rayon::prelude::*;
 use std::collections::HashMap;
 
-/// Compares two snapshots, sums up by type, and keeps what became of each object, unless they are of two processes.
-pub fn compare(old: &Heap, new: &Heap, progress: &Progress) -> Result<(Diff, Option<Comparison>), Cancelled> {
-    made(old, new, None, None, 0, progress)
-}
-
 /// Compares two or three snapshots, the oldest first, and sums up by type; with `which`, the objects too, those of a
-/// type's name when one is given, at most `limit`. Time is that of [`Comparison::of`].
+/// type's name when one is given, at most `limit`. Also what became of each object of the first two, unless they are of two processes. Time is that of
+/// [`Comparison::of`].
 pub fn report(
-    old: &Heap,
-    new: &Heap,
-    later: Option<&Heap>,
-    which: Option<(Which, Option<&str>)>,
-    limit: u64,
-    progress: &Progress,
-) -> Result<Diff, Cancelled> {
-    made(old, new, later, which, limit, progress).map(|(diff, _)| diff)
-}
-
-fn made(
     old: &Heap,
     new: &Heap,
     later: Option<&Heap>,
@@ -48,9 +33,7 @@ fn made(
     if let Some(why) = reason {
         answer.problems.push(format!("{why}: objects have no common addresses, only types are compared"));
         answer.only_types = Some(why);
-        if let Some(later) = later {
-            let mut kept: HashMap<String, TypeChange> = HashMap::new();
-            tallies(new, later, &mut kept);
+        if later.is_some() {
             answer.problems.push("of the third snapshot nothing is compared".into());
         }
     } else {

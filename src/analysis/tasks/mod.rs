@@ -74,7 +74,7 @@ pub fn tasks(heap: &Heap, ask: &Ask) -> Tasks {
         damaged += u64::from(node.state == State::Damaged || !node.whole);
     }
     let places = Places::new(&world, &graph, &pending);
-    let mut answer = Tasks { ..Tasks::default() };
+    let mut answer = Tasks::default();
     if !ask.brief {
         answer.groups = writer.groups(&places);
     }

@@ -57,7 +57,7 @@ pub(super) fn findings(html: &mut Html<'_>, page: &Page<'_>) -> io::Result<()> {
     html.raw("</ul>\n")
 }
 
-/// Each suspect with the path that keeps it, step by step.
+/// Each suspect with the path that keeps it.
 pub(super) fn suspects(html: &mut Html<'_>, leaks: &Leaks) -> io::Result<()> {
     html.heading("Leak suspects")?;
     if leaks.suspects.is_empty() {
