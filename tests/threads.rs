@@ -2,20 +2,26 @@
 
 mod support;
 
-use pymem_tui::analysis::answers::Frame;
+use pymem_tui::analysis::answers::{Direction, Frame, Thread};
 use pymem_tui::analysis::threads::threads as threads_of;
 use pymem_tui::cpython::{Memory, StackFrame, ThreadState};
 use pymem_tui::heap::Heap;
 use pymem_tui::progress::Progress;
 use pymem_tui::snapshot::{Addr, Region, Snapshot};
+use pymem_tui::worker;
+use pymem_tui::worker::protocol::{Answer, Request, SourceId, Ticket, Update};
 use serde::Deserialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 use support::{Interpreter, Target, on_every_interpreter, on_every_version};
 
 /// `pause`, on x86-64.
 const PAUSE: u32 = 34;
+
+/// A healthy answer takes a second.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A `thread` line of `tests/targets/threads.py`.
 #[derive(Debug, Deserialize)]
@@ -23,9 +29,18 @@ struct Told {
     ident: u64,
     native_id: u64,
     name: String,
-    frames: Vec<ToldFrame>,
+    /// Those of a thread that is in two interpreters, or tells of itself, are not told.
+    frames: Option<Vec<ToldFrame>>,
     handled: Option<u64>,
+    /// 0 is the main one.
+    #[serde(default)]
+    interpreter: i64,
+    daemon: Option<bool>,
 }
+
+/// A `tree` line: an object and what it holds.
+#[derive(Debug, Deserialize)]
+struct Tree(u64, Vec<Tree>);
 
 #[derive(Debug, Deserialize, PartialEq)]
 struct ToldFrame {
@@ -72,7 +87,10 @@ impl Found<'_> {
     }
 
     fn differences(&self, told: &Told) -> Vec<String> {
-        let Some(thread) = self.threads.iter().find(|t| t.ident == told.ident) else {
+        let of = |t: &&ThreadState| (t.ident, t.interpreter) == (told.ident, told.interpreter);
+        // a subinterpreter may keep a state of the thread that made it, in which nothing runs
+        let depth = |t: &&ThreadState| self.memory.stack(t.address).frames.len();
+        let Some(thread) = self.threads.iter().filter(of).max_by_key(depth) else {
             return vec![format!("{}: its thread state is not found", told.name)];
         };
         let mut wrong = Vec::new();
@@ -80,10 +98,10 @@ impl Found<'_> {
             wrong.push(format!("{}: native id {:?}, not {}", told.name, thread.native_id, told.native_id));
         }
         let stack = self.memory.stack(thread.address);
-        if !stack.whole || stack.frames.len() != told.frames.len() {
-            wrong.push(format!("{}: {} frames, not {}", told.name, stack.frames.len(), told.frames.len()));
+        if !stack.whole || told.frames.as_ref().is_some_and(|frames| frames.len() != stack.frames.len()) {
+            wrong.push(format!("{}: {} frames, not {:?}", told.name, stack.frames.len(), told.frames));
         }
-        for (i, (frame, told_frame)) in stack.frames.iter().zip(&told.frames).enumerate() {
+        for (i, (frame, told_frame)) in stack.frames.iter().zip(told.frames.iter().flatten()).enumerate() {
             let found = self.frame(frame, told_frame);
             if found != *told_frame {
                 wrong.push(format!("{}: frame {i} is {found:?} and should be {told_frame:?}", told.name));
@@ -109,14 +127,16 @@ fn answered(heap: &Heap, told: &[Told]) -> Vec<String> {
     let answer = threads_of(heap);
     let mut wrong = answer.problems.clone();
     for one in told {
-        let Some(row) = answer.threads.iter().find(|t| t.ident == Some(one.ident)) else {
+        let of = |t: &&Thread| (t.ident, t.interpreter) == (Some(one.ident), Some(one.interpreter));
+        let Some(row) = answer.threads.iter().filter(of).max_by_key(|t| t.frames.len()) else {
             wrong.push(format!("{} is not among the threads", one.name));
             continue;
         };
-        let main = one.name == "MainThread";
+        let main = one.name == "MainThread" && one.interpreter == 0;
         let syscall = if main { Some("pause") } else { Some("futex") };
         let facts = (row.name.as_deref(), row.native_id, row.interpreter, row.daemon, row.whole);
-        if facts != (Some(&one.name), Some(one.native_id), Some(0), Some(!main), true) {
+        let daemon = one.daemon.unwrap_or(!main);
+        if facts != (Some(&one.name), Some(one.native_id), Some(one.interpreter), Some(daemon), true) {
             wrong.push(format!("{} is described as {facts:?}", one.name));
         }
         if one.name != "busy" && row.syscall.as_deref() != syscall {
@@ -126,12 +146,19 @@ fn answered(heap: &Heap, told: &[Told]) -> Vec<String> {
         if handling != one.handled.map(|at| (at, "ZeroDivisionError")) {
             wrong.push(format!("{} handles {handling:?}", one.name));
         }
+        let Some(told_frames) = &one.frames else {
+            let stands = row.frames.first().map(|f| f.function.as_str());
+            if stands != Some(if one.interpreter == 0 { "run_string" } else { "stand" }) {
+                wrong.push(format!("{} stands in {stands:?}", one.name));
+            }
+            continue;
+        };
         let named = |f: &ToldFrame| f.qualified.as_ref().unwrap_or(&f.function).clone();
         let position = |f: &Frame| [f.end_line, f.column, f.end_column];
-        let same = row.frames.iter().zip(&one.frames).all(|(f, t)| {
+        let same = row.frames.iter().zip(told_frames).all(|(f, t)| {
             f.function.ends_with(&named(t)) && f.file == t.file && t.position.is_none_or(|at| at == position(f))
         });
-        if !same || row.frames.len() != one.frames.len() {
+        if !same || row.frames.len() != told_frames.len() {
             wrong.push(format!("{}: {:?}", one.name, row.frames.iter().map(|f| &f.function).collect::<Vec<_>>()));
         }
         // the body of a class keeps its variables in a dict
@@ -166,8 +193,9 @@ fn check(interpreter: &Interpreter, arguments: &[&str]) -> Result<(), String> {
         threads.extend(found);
         wrong.extend((!whole).then(|| "the list of threads is damaged".to_owned()));
     }
-    if threads.len() != told.len() {
-        wrong.push(format!("{} threads, not {}", threads.len(), told.len()));
+    let idle = threads.iter().filter(|t| t.interpreter != 0 && memory.stack(t.address).frames.is_empty()).count();
+    if threads.len() != told.len() + idle {
+        wrong.push(format!("{} threads, not {}", threads.len(), told.len() + idle));
     }
     let holder = memory.gil_holder(heap.interpreter().runtime, &heap.interpreter().interpreters[0]);
     let holder = threads.iter().find(|t| Some(t.address) == holder).map(|t| t.ident);
@@ -179,8 +207,12 @@ fn check(interpreter: &Interpreter, arguments: &[&str]) -> Result<(), String> {
     let found = Found { heap: &heap, memory, threads };
     wrong.extend(told.iter().flat_map(|t| found.differences(t)));
     wrong.extend(answered(&heap, &told));
-    let frames: usize = told.iter().map(|t| t.frames.len()).sum();
-    let columns = told.iter().flat_map(|t| &t.frames).filter(|f| f.position.is_some_and(|at| at[1].is_some())).count();
+    let frames: usize = told.iter().flat_map(|t| &t.frames).map(Vec::len).sum();
+    let columns = told
+        .iter()
+        .flat_map(|t| t.frames.iter().flatten())
+        .filter(|f| f.position.is_some_and(|at| at[1].is_some()))
+        .count();
     if (columns > 10) != (told_columns(interpreter)) {
         wrong.push(format!("{columns} frames have columns"));
     }
@@ -202,6 +234,63 @@ fn threads_and_stacks_are_what_the_interpreter_says() {
 #[test]
 fn a_busy_thread_and_a_stack_ten_thousand_deep() {
     on_every_interpreter(|interpreter| check(interpreter, &["busy", "deep", "10000"]));
+}
+
+#[test]
+fn threads_of_subinterpreters_are_told_apart() {
+    on_every_interpreter(|interpreter| check(interpreter, &["interpreters"]));
+}
+
+/// A variable unfolds into what its object holds, level by level, as the explorer asks for it.
+#[test]
+fn variables_lead_to_all_that_their_objects_hold() {
+    on_every_interpreter(|interpreter| {
+        let target = Target::start(interpreter, "threads.py", &[]);
+        target.wait_until_in(PAUSE);
+        let handle = worker::start(target.capture()).map_err(|e| e.to_string())?;
+        let mut generation = 0;
+        let mut ask = |request: Request| {
+            generation += 1;
+            let ticket = Ticket { source: SourceId(0), generation };
+            handle.requests.send((ticket, request)).expect("the worker listens");
+            loop {
+                match handle.updates.recv_timeout(PATIENCE).expect("the worker answers") {
+                    Update::Answered { ticket: of, answer } if of == ticket => return answer,
+                    Update::Refused { ticket: of, reason } if of == ticket => panic!("refused: {reason}"),
+                    _ => {}
+                }
+            }
+        };
+        let Answer::Threads(threads) = ask(Request::Threads) else { return Err("no threads".into()) };
+        let trees = target.said.iter().filter_map(|line| line.strip_prefix("tree "));
+        let mut objects = 0;
+        for (thread, name, tree) in trees.map(|json| serde_json::from_str::<(String, String, Tree)>(json).unwrap()) {
+            let row = threads.threads.iter().find(|t| t.name.as_ref() == Some(&thread)).ok_or("no such thread")?;
+            let local = row.frames.iter().flat_map(|f| &f.locals).find(|l| l.name == name).ok_or("no such variable")?;
+            if local.address.0 != tree.0 {
+                return Err(format!("{name} is {}, not {:x}", local.address, tree.0));
+            }
+            let mut open = vec![tree];
+            while let Some(Tree(address, held)) = open.pop() {
+                objects += 1;
+                if held.is_empty() {
+                    continue;
+                }
+                let (address, direction) = (Addr(address), Direction::Referents);
+                let Answer::Edges(edges) = ask(Request::Edges { address, direction, offset: 0, limit: 100 }) else {
+                    return Err("no references".into());
+                };
+                let found: BTreeSet<u64> = edges.edges.iter().map(|e| e.address.0).collect();
+                let missing = held.iter().find(|tree| !found.contains(&tree.0));
+                if let Some(Tree(other, _)) = missing {
+                    return Err(format!("{name}: {address} leads to {found:x?}, and not to {other:x}"));
+                }
+                open.extend(held);
+            }
+        }
+        println!("{}: {objects} objects below variables", interpreter.name);
+        if objects > 10 { Ok(()) } else { Err(format!("only {objects} objects were told")) }
+    });
 }
 
 /// Thread states and frames whose words are noise, pointers to each other, or absurd: the answer ends and says what it
