@@ -19,8 +19,16 @@ fn answer(out: &Output) -> Value {
 
 #[test]
 fn a_query_that_cannot_be_read_is_wrong_usage() {
-    for command in ["objects", "types"] {
-        let out = run(&[command, "/no/such/snapshot", "--where", "size > 1MB and colour = red"]);
+    for (command, sound) in [
+        ("objects", "size > 1MB"),
+        ("types", "size > 1MB"),
+        ("tasks", "awaits > 1"),
+        ("threads", "daemon = 1"),
+        ("stacks", "holds >= 1"),
+    ] {
+        // the field that there is not comes at column 16 of each
+        let query = format!("{sound:<10} and colour = red");
+        let out = run(&[command, "/no/such/snapshot", "--where", &query]);
         let error = String::from_utf8_lossy(&out.stderr);
         assert_eq!(out.status.code(), Some(2), "{error}");
         assert!(error.contains("column 16") && error.contains("colour") && error.lines().count() == 1, "{error}");

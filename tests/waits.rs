@@ -2,7 +2,7 @@
 
 mod support;
 
-use pymem_tui::analysis::answers::{Thread, Threads};
+use pymem_tui::analysis::answers::{Tasks, Thread, Threads};
 use pymem_tui::analysis::retained::retaining;
 use pymem_tui::analysis::tasks::{Ask, tasks};
 use pymem_tui::analysis::threads::threads;
@@ -46,6 +46,21 @@ fn fits(what: &str, found: Option<u64>, payload: u64) -> Result<(), String> {
     }
 }
 
+/// A line of tasks that keep each other: what an inner one keeps is counted with the outer one alone.
+fn nested(answer: &Tasks, told: &[u64]) -> Result<(), String> {
+    let [one, other, count, each] = *told else { return Err(format!("{told:?}")) };
+    let line = answer.forest.iter().find(|row| row.tasks.contains(&Addr(one)));
+    let line = line.ok_or("the nested tasks are no crowd")?;
+    let kept = |id: u64| answer.tasks.iter().find(|t| t.address == Addr(id)).and_then(|t| t.retained_bytes);
+    fits("outer task", kept(one), count * each)?;
+    let together = kept(one).zip(kept(other)).map(|(a, b)| a + b);
+    let singly: u64 = line.tasks.iter().filter_map(|t| kept(t.0)).sum();
+    if line.count != 2 * count || line.retained_bytes != together || Some(singly) <= together {
+        return Err(format!("{} nested tasks keep {:?}, not {together:?}", line.count, line.retained_bytes));
+    }
+    Ok(())
+}
+
 #[test]
 fn tasks_and_threads_are_told_with_what_they_keep_alive() {
     on_every_version(|interpreter| {
@@ -68,6 +83,7 @@ fn tasks_and_threads_are_told_with_what_they_keep_alive() {
         if without.len() < 3 || without.any(|bytes| bytes.is_some()) {
             return Err("what nobody asked for is told".into());
         }
+        nested(&answer, &told(&target, "nested"))?;
         let mut answer = threads(&heap);
         found.order(&mut answer);
         let keeps = told(&target, "thread");

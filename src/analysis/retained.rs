@@ -65,8 +65,10 @@ pub fn rows(heap: &Heap, which: Which, offset: u64, limit: u64, progress: &Progr
 pub fn retaining(heap: &Heap, progress: &Progress) -> Result<Retaining, Cancelled> {
     let tree = heap.dominators(progress)?;
     let mut found = Retaining::default();
-    for (id, address) in tasks::addresses(heap) {
-        found.tasks.insert(address, tree.retained(Node::Object(id)));
+    let (ids, addresses): (Vec<ObjectId>, Vec<Addr>) = tasks::addresses(heap).into_iter().unzip();
+    for ((id, address), above) in ids.iter().zip(addresses).zip(tree.nearest_above(&ids)) {
+        found.tasks.insert(address, tree.retained(Node::Object(*id)));
+        found.within.extend(above.map(|above| (address, heap.objects().address(above))));
     }
     for (i, group) in heap.roots(progress)?.groups().iter().enumerate() {
         if let RootKind::Thread(thread) = group.kind {

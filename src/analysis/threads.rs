@@ -4,6 +4,8 @@
 //! `snapshot.json` recorded at the stop. What a thread waits for in Python's own terms (locks, conditions, other
 //! threads) is worked out in `locks`.
 
+mod query;
+
 use super::answers::{Thread, Threads};
 use super::frames::Frames;
 use super::locks::{self, Seen};
@@ -14,6 +16,7 @@ use crate::cpython::{Memory, Stack, ThreadState};
 use crate::heap::Heap;
 use crate::snapshot::{Addr, meta};
 use crate::text::sanitize;
+pub use query::{FIELDS, Query};
 use std::collections::HashMap;
 
 /// `futex`, x86-64.

@@ -24,7 +24,7 @@ pub use report::Report;
 pub use retained::{By, Path, Retained, Types};
 pub use shell::{Completions, Man};
 pub use taking::{ModeArg, Taking};
-pub use tasks::{Tasks, Threads};
+pub use tasks::{Stacks, Tasks, Threads};
 
 use crate::snapshot::Addr;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum, error::ErrorKind};
@@ -252,10 +252,7 @@ pub enum Command {
     Threads(tasks::Threads),
     /// The same with the variables of every frame
     #[command(visible_alias = "find-all-stacks")]
-    Stacks {
-        #[command(flatten)]
-        source: Source,
-    },
+    Stacks(tasks::Stacks),
     /// What changed between two snapshots; with a third, what of the new is still there
     Diff(Diff),
     /// References that are counted and that no object explains: held by C code, or lost

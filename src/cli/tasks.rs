@@ -17,6 +17,9 @@ pub struct Tasks {
     /// Only tasks with this part in the name of their coroutine, or of one that it awaits
     #[arg(long, value_name = "PART")]
     pub coro: Option<String>,
+    /// Only tasks that are like this: `waits = lock and stack ~ Pool.get and awaiters > 10`
+    #[arg(long = "where", value_name = "QUERY")]
+    pub where_: Option<String>,
     /// With the bytes that would go with each task, most first
     #[arg(long)]
     pub retained: bool,
@@ -27,9 +30,22 @@ pub struct Tasks {
 pub struct Threads {
     #[command(flatten)]
     pub source: Source,
+    /// Only threads that are like this: `gil = waits or waits ~ Queue and not daemon = true`
+    #[arg(long = "where", value_name = "QUERY")]
+    pub where_: Option<String>,
     /// With the bytes that would go with each thread, most first
     #[arg(long)]
     pub retained: bool,
+}
+
+/// Which stacks.
+#[derive(Debug, Args)]
+pub struct Stacks {
+    #[command(flatten)]
+    pub source: Source,
+    /// Only those of threads that are like this, as for `threads`
+    #[arg(long = "where", value_name = "QUERY")]
+    pub where_: Option<String>,
 }
 
 /// How far a task is.

@@ -13,6 +13,7 @@ use crate::analysis::answers::{
     Retaining, SnapshotInfo, Strings, Tasks, Threads, Types,
 };
 use crate::analysis::answers::{Footprint, Waste};
+use crate::analysis::query::QueryError;
 use crate::analysis::query::objects::Query;
 use crate::analysis::{detail, graph, info, leaks, links, paths, raw, retained, strings, tasks, threads, types};
 use crate::analysis::{memory, waste};
@@ -113,8 +114,8 @@ pub(super) fn roots_problems(asked: &Asked) -> Vec<String> {
 }
 
 /// A query as it was typed.
-pub(super) fn query(text: Option<&str>) -> Result<Option<Query>> {
-    text.map(Query::parse).transpose().context("--where")
+pub(super) fn query<Q>(text: Option<&str>, parse: impl Fn(&str) -> Result<Q, QueryError>) -> Result<Option<Q>> {
+    text.map(parse).transpose().context("--where")
 }
 
 /// Those of some objects (of all, without `ids`) that a query means.
@@ -222,13 +223,15 @@ pub(super) fn threads(asked: &Asked) -> Threads {
 pub(super) fn tasks(
     asked: &Asked,
     args: &cli::Tasks,
+    query: Option<tasks::Query>,
     locals: bool,
     rows: Option<usize>,
     retaining: Option<Retaining>,
 ) -> Tasks {
     let state = args.state.map(|state| state.name().to_owned());
     let filter = tasks::Filter { state, name: args.name.clone(), coro: args.coro.clone() };
-    tasks::tasks(&asked.heap, &tasks::Ask { filter, locals, rows, brief: !locals, retaining: retaining.map(Arc::new) })
+    let retaining = retaining.map(Arc::new);
+    tasks::tasks(&asked.heap, &tasks::Ask { filter, query, locals, rows, brief: !locals, retaining })
 }
 
 /// Adds the objects that words of `hex` point to, and the one its address lies in.

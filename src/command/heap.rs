@@ -1,9 +1,11 @@
 //! The commands that ask about objects.
 
 use super::{ask, harmless, print, report_options, source, warn};
-use crate::analysis::answers::{Direction, Retaining};
-use crate::cli::{At, Common, Module, Objects, Show, Source, Tasks};
-use crate::report::{ObjectWriter, Stacks};
+use crate::analysis::answers::{self, Direction, Retaining};
+use crate::analysis::query::objects::Query;
+use crate::analysis::{tasks, threads};
+use crate::cli::{At, Common, Module, Objects, Show, Source, Stacks, Tasks, Threads};
+use crate::report::{self, ObjectWriter};
 use ask::Asked;
 use std::io::{self, Write};
 
@@ -35,24 +37,44 @@ pub(super) fn strings(source: &Source, bytes: bool, common: &Common) -> anyhow::
     print(ask::strings(&asked, bytes), &asked.info, &asked.problems, common)
 }
 
-pub(super) fn threads(source: &Source, locals: bool, retained: bool, common: &Common) -> anyhow::Result<()> {
-    let mut asked = open(source, common)?;
-    let mut threads = ask::threads(&asked);
-    if let Some(retaining) = retaining(&mut asked, retained)? {
-        retaining.order(&mut threads);
-    }
-    asked.problems.extend(threads.problems.iter().cloned());
-    if locals {
-        return print(Stacks(threads), &asked.info, &asked.problems, common);
-    }
+pub(super) fn threads(args: &Threads, common: &Common) -> anyhow::Result<()> {
+    let (asked, threads) = those_threads(&args.source, args.where_.as_deref(), args.retained, common)?;
     print(threads, &asked.info, &asked.problems, common)
 }
 
+pub(super) fn stacks(args: &Stacks, common: &Common) -> anyhow::Result<()> {
+    let (asked, threads) = those_threads(&args.source, args.where_.as_deref(), false, common)?;
+    print(report::Stacks(threads), &asked.info, &asked.problems, common)
+}
+
+/// The threads that a query means; with what they keep alive if that is `weighed`, or asked for by the query.
+fn those_threads(
+    source: &Source,
+    query: Option<&str>,
+    weighed: bool,
+    common: &Common,
+) -> anyhow::Result<(Asked, answers::Threads)> {
+    let query = ask::query(query, threads::Query::parse)?;
+    let mut asked = open(source, common)?;
+    let mut threads = ask::threads(&asked);
+    let weighed = weighed || query.as_ref().is_some_and(threads::Query::needs_retained);
+    if let Some(retaining) = retaining(&mut asked, weighed)? {
+        retaining.order(&mut threads);
+    }
+    if let Some(query) = query {
+        query.narrow(&mut threads);
+    }
+    asked.problems.extend(threads.problems.iter().cloned());
+    Ok((asked, threads))
+}
+
 pub(super) fn tasks(args: &Tasks, common: &Common) -> anyhow::Result<()> {
+    let query = ask::query(args.where_.as_deref(), tasks::Query::parse)?;
     let mut asked = open(&args.source, common)?;
     let rows = report_options(common).rows().map(|rows| usize::try_from(rows).unwrap_or(usize::MAX));
-    let retaining = retaining(&mut asked, args.retained)?;
-    let tasks = ask::tasks(&asked, args, common.json, rows, retaining);
+    let weighed = args.retained || query.as_ref().is_some_and(tasks::Query::needs_retained);
+    let retaining = retaining(&mut asked, weighed)?;
+    let tasks = ask::tasks(&asked, args, query, common.json, rows, retaining);
     asked.problems.extend(tasks.problems.iter().cloned());
     print(tasks, &asked.info, &asked.problems, common)
 }
@@ -68,7 +90,7 @@ fn retaining(asked: &mut Asked, wanted: bool) -> anyhow::Result<Option<Retaining
 }
 
 pub(super) fn objects(args: &Objects, common: &Common) -> anyhow::Result<()> {
-    let query = ask::query(args.where_.as_deref())?;
+    let query = ask::query(args.where_.as_deref(), Query::parse)?;
     let asked = open(&args.source, common)?;
     let ids = ask::select(&asked, args.type_.as_deref(), args.subclasses, query.as_ref())?;
     let window = |offset, rows| ask::objects(&asked, &ids, offset, rows);

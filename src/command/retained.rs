@@ -3,11 +3,12 @@
 use super::ask::{self, Asked};
 use super::heap::open;
 use super::{print, report_options};
+use crate::analysis::query::objects::Query;
 use crate::analysis::retained::Which;
 use crate::cli::{By, Common, Path, Retained, Source, Types};
 
 pub(super) fn types(args: &Types, common: &Common) -> anyhow::Result<()> {
-    let query = ask::query(args.where_.as_deref())?;
+    let query = ask::query(args.where_.as_deref(), Query::parse)?;
     let mut asked = open(&args.source, common)?;
     if args.retained {
         let types = ask::types_retained(&asked)?;

@@ -31,7 +31,7 @@ impl Report for Tasks {
             }
         }
         if self.forest.is_empty() {
-            page.dim("no unfinished tasks")?;
+            page.dim(if self.narrowed { "no task is like that" } else { "no unfinished tasks" })?;
         }
         let retained = self.is_retained();
         if retained {

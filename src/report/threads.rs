@@ -15,7 +15,11 @@ impl Report for Threads {
     const SCHEMA: &'static str = "threads/1";
 
     fn truncate(&mut self, rows: usize) {
-        self.threads.truncate(rows);
+        let mut seen = 0;
+        self.keep(|_| {
+            seen += 1;
+            seen <= rows
+        });
     }
 
     fn text(&self, page: &mut Page) -> io::Result<()> {
@@ -35,7 +39,7 @@ impl Report for Stacks {
     const SCHEMA: &'static str = Threads::SCHEMA;
 
     fn truncate(&mut self, rows: usize) {
-        self.0.truncate(rows);
+        Report::truncate(&mut self.0, rows);
     }
 
     fn text(&self, page: &mut Page) -> io::Result<()> {
@@ -58,6 +62,9 @@ fn print(page: &mut Page, all: &Threads, locals: bool) -> io::Result<()> {
     }
     if !all.explained.is_empty() {
         page.line("")?;
+    }
+    if all.threads.is_empty() {
+        page.dim("no thread is like that")?;
     }
     all.threads.iter().try_for_each(|t| thread(page, t, all, locals))
 }

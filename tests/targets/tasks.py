@@ -1,8 +1,8 @@
 """A target whose tasks wait in many ways, each told in a line: tasks.py [SLEEPERS] [uvloop FOLDER]
-[interpreters].
+[interpreters] [deep N].
 
 Prints `task JSON` for each task: id, name, coroutine, the chain of awaits (id, function, line, columns of each frame; the ids of its variables when
-there are no sleepers), id of what it waits for; `cycle JSON` for each circle: the ids of its tasks, whether it ends by itself, and at a
+there are no sleepers and no deep ones), id of what it waits for; `cycle JSON` for each circle: the ids of its tasks, whether it ends by itself, and at a
 known time; `outcome JSON`: a task, its result, its exception; `until JSON`: a task and when its sleep is over; `lock JSON` for each lock: its id
 and the id of the task that holds it, the line of its `async with`; `semaphore JSON`: the tasks inside, and the one holder if that is certain;
 `worker N`: the native id of the executor's thread; `waits JSON`: the name of a task, what it waits in, the file descriptor; `mixed JSON`:
@@ -40,13 +40,15 @@ UNTIL = []
 DIAMONDS = []
 UVLOOP = "uvloop" in sys.argv
 SLEEPERS = int(sys.argv[1]) if sys.argv[1:] and sys.argv[1].isdigit() else 0
+DEEP = int(sys.argv[sys.argv.index("deep") + 1]) if "deep" in sys.argv else 0
+if DEEP:
+    sys.setrecursionlimit(3 * DEEP + 1000)
+    threading.stack_size(512 << 20)
 if UVLOOP:
     sys.path.insert(0, sys.argv[sys.argv.index("uvloop") + 1])
     import uvloop
 HELD = []  # whatever must not be collected
 VERSION = sys.version_info[:2]
-# uvloop's timers keep their time in C; from 3.12 on a Timeout has it
-WAIT_FOR_IS_TIMED = not UVLOOP or VERSION >= (3, 12)
 
 
 def start(coroutine, name=None):
@@ -59,6 +61,13 @@ def start(coroutine, name=None):
 
 def cycle(tasks, ends, timed=False):
     CYCLES.append({"tasks": [id(t) for t in tasks], "ends": ends, "timed": timed})
+
+
+async def down(depth, future):
+    if depth:
+        await down(depth - 1, future)
+    else:
+        await future
 
 
 async def settle():
@@ -285,18 +294,27 @@ async def places():
         own.setblocking(False)
         HELD.extend([own, its])
     own, its = HELD[-4], HELD[-2]
-    # uvloop keeps what it waits for in C
-    named("in socket", loop.sock_recv(own, 10), None if UVLOOP else "socket", None if UVLOOP else own.fileno())
+    named("in socket", loop.sock_recv(own, 10), "socket", own.fileno())
     its.setblocking(False)
     reader, writer = await asyncio.open_connection(sock=its)
     HELD.extend([reader, writer])
-    named("in stream", reader.read(10), "stream", None if UVLOOP else writer.get_extra_info("socket").fileno())
+    named("in stream", reader.read(10), "stream", writer.get_extra_info("socket").fileno())
 
 
 async def processes():
     child = await asyncio.create_subprocess_exec("cat", stdin=asyncio.subprocess.PIPE)
     HELD.append(child)
-    WAITS.append({"task": id(start(child.wait(), "in process")), "kind": None if UVLOOP else "subprocess", "fd": None})
+    WAITS.append({"task": id(start(child.wait(), "in process")), "kind": "subprocess", "fd": None})
+
+
+def timers():
+    """Every timer with the arguments of its call; uvloop has no attribute for them."""
+    if not UVLOOP:
+        return [(timer, timer._args or ()) for timer in asyncio.get_running_loop()._scheduled]
+    import gc
+
+    found = [one for one in gc.get_objects() if type(one).__name__ == "TimerHandle"]
+    return [(timer, [item for args in gc.get_referents(timer) if type(args) is tuple for item in args]) for timer in found]
 
 
 async def primitives():
@@ -314,9 +332,7 @@ async def primitives():
     start(semaphore.acquire(), "in semaphore")
     sleeper = start(asyncio.sleep(FOREVER), "in sleep")
     await asyncio.sleep(0)
-    # uvloop tells nobody
-    timers = [] if UVLOOP else asyncio.get_running_loop()._scheduled
-    UNTIL.extend([id(sleeper), timer.when()] for timer in timers if sleeper._fut_waiter in (timer._args or ()))
+    UNTIL.extend([id(sleeper), timer.when()] for timer, args in timers() if sleeper._fut_waiter in args)
     stop = threading.Event()
     HELD.append(stop)
     loop = asyncio.get_running_loop()
@@ -406,9 +422,9 @@ async def main(sleepers, over):
     await circle([bare, bare])
     await circle([shielded, bare])
     await circle([waiting, completing])
-    await circle([timed, bare], ends=True, timed=WAIT_FOR_IS_TIMED)
+    await circle([timed, bare], ends=True, timed=True)
     await circle([unending, shielded])
-    await circle([timed_shield, shielded], ends=True, timed=WAIT_FOR_IS_TIMED)
+    await circle([timed_shield, shielded], ends=True, timed=True)
     await circle([first_of, bare], ends=True)
     await diamond()
     await convoy()
@@ -425,6 +441,8 @@ async def main(sleepers, over):
     await finished()
     for _ in range(sleepers):
         start(asyncio.sleep(FOREVER))
+    if DEEP:
+        start(down(DEEP, asyncio.get_running_loop().create_future()), "deep")
     await settle()
     over()
 
@@ -596,7 +614,7 @@ def chain(coroutine):
         if frame is None:
             break
         told = {"id": id(at), "function": at.__qualname__, "line": frame.f_lineno, "columns": columns(frame)}
-        told["locals"] = None if SLEEPERS else {name: id(value) for name, value in frame.f_locals.items()}
+        told["locals"] = None if SLEEPERS or DEEP else {name: id(value) for name, value in frame.f_locals.items()}
         frames.append(told)
         kind = type(awaits).__name__
         if kind in ("async_generator_asend", "coroutine_wrapper"):

@@ -1,6 +1,8 @@
 """A target with a task and a thread that keep much alive, a native thread, and a thread that waits for the GIL.
 
-Prints `task ID BYTES` for a task with a variable of so many bytes, `light ID` for one without; `thread NATIVE_ID BYTES`
+Prints `task ID BYTES` for a task with a variable of so many bytes, `light ID` for one without; `nested ID ID TASKS BYTES` for
+two tasks at the same place as all that they keep: each has a variable of so many bytes and a task of its own that has the same,
+and so on for so many tasks; `thread NATIVE_ID BYTES`
 for a thread in the same way; `native NATIVE_ID` for a thread without Python state, called `native-one`; `wants NATIVE_ID`
 for one that computes, called `wants` by threading and `kernel-name` by the kernel. Then `ready PID`; after that the main
 thread is in pause() and never lets go of the GIL. Runs on CPython 3.8 to 3.15.
@@ -14,7 +16,9 @@ libc = ctypes.CDLL(None)
 libc.prctl(0x59616D61, ctypes.c_ulong(-1), 0, 0, 0)  # PR_SET_PTRACER, any
 PR_SET_NAME = 15
 TASK, THREAD = 5_000_000, 3_000_000
+NESTED, NESTED_BYTES = 4, 400_000
 NEVER = threading.Event()
+TASKS_THAT_KEEP = []
 TASKS = []  # not of the task and the thread that start them, which would keep them alive otherwise
 
 
@@ -41,13 +45,25 @@ async def heavy(forever):
     return payload
 
 
+async def nested(left, loop):
+    below = loop.create_task(nested(left - 1, loop)) if left > 1 else None
+    payload = bytes(NESTED_BYTES)
+    await loop.create_future()
+    return payload, below
+
+
 def loop_body(begun):
     async def start():
         loop = asyncio.get_running_loop()
+        outer = [loop.create_task(nested(NESTED, loop)) for _ in range(2)]
+        TASKS_THAT_KEEP.extend(outer)
         # one of many, so that it comes first by its size alone
         bodies = [light] * 5 + [heavy] + [light] * 5
         TASKS.extend(loop.create_task(body(loop.create_future())) for body in bodies)
-        await asyncio.sleep(0)
+        for _ in range(NESTED + 1):
+            await asyncio.sleep(0)
+        print("nested", id(outer[0]), id(outer[1]), NESTED, NESTED_BYTES)
+        outer.clear()
         print("task", id(TASKS[5]), TASK)
         print("light", id(TASKS[0]))
         begun.set()

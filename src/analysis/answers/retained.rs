@@ -6,7 +6,7 @@ use crate::cpython::EdgeKind;
 use crate::snapshot::Addr;
 use serde::Serialize;
 use std::cmp::Reverse;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// One object on a path, and how the one before it leads there.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -147,11 +147,53 @@ pub struct Leaks {
 pub struct Retaining {
     /// By the task.
     pub tasks: HashMap<Addr, u64>,
+    /// By the task: the next task that keeps it alive, and whose bytes have its own among them.
+    pub within: HashMap<Addr, Addr>,
     /// By `threading.get_ident()`.
     pub threads: HashMap<u64, u64>,
 }
 
 impl Retaining {
+    /// What several tasks keep alive together: what is kept by a task that another of them keeps is counted once. `None`
+    /// where that of one is not known.
+    pub fn sum(&self, tasks: &[Addr]) -> Option<u64> {
+        if let [one] = tasks {
+            return self.tasks.get(one).copied();
+        }
+        let members: HashSet<Addr> = tasks.iter().copied().collect();
+        // by a task that is none of them: whether one of them is above it
+        let mut known: HashMap<Addr, bool> = HashMap::new();
+        let mut passed = Vec::new();
+        let mut is_within = |task: Addr| {
+            let mut at = task;
+            let within = loop {
+                match self.within.get(&at) {
+                    None => break false,
+                    Some(up) if members.contains(up) => break true,
+                    Some(up) => at = *up,
+                }
+                if let Some(known) = known.get(&at) {
+                    break *known;
+                }
+                // each is another one, or the links are no tree
+                if passed.len() > self.within.len() {
+                    break false;
+                }
+                passed.push(at);
+            };
+            known.extend(passed.drain(..).map(|at| (at, within)));
+            within
+        };
+        let mut sum = 0u64;
+        for task in &members {
+            let bytes = *self.tasks.get(task)?;
+            if !is_within(*task) {
+                sum = sum.saturating_add(bytes);
+            }
+        }
+        Some(sum)
+    }
+
     /// Tells each thread what it keeps alive. Most first, but for those of a deadlock, which stay before all others.
     pub fn order(&self, threads: &mut Threads) {
         for thread in &mut threads.threads {

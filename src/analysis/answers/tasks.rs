@@ -24,6 +24,9 @@ pub struct Tasks {
     /// What could not be read, as sentences.
     #[serde(skip)]
     pub problems: Vec<String>,
+    /// Whether only some tasks were asked for.
+    #[serde(skip)]
+    pub narrowed: bool,
 }
 
 /// Counts of the whole process.
@@ -204,7 +207,7 @@ pub struct TreeRow {
     pub cycle: Option<usize>,
     /// As of a task.
     pub state: Option<&'static str>,
-    /// As of a task; of several, the sum. None for one that stands above already.
+    /// As of a task; of several, what they keep together. None for one that stands above already.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retained_bytes: Option<u64>,
     /// Its name, coroutine, place and what it waits in, for a line of text.

@@ -19,6 +19,20 @@ pub struct Threads {
     /// What could not be read, as sentences.
     #[serde(skip)]
     pub problems: Vec<String>,
+    /// Those that were there before some were left out: they are named still.
+    #[serde(skip)]
+    pub left_out: Vec<LeftOut>,
+}
+
+/// Who a thread is that is not told about.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct LeftOut {
+    /// [`Thread::native_id`].
+    pub native_id: Option<u64>,
+    /// [`Thread::name`].
+    pub name: Option<String>,
+    /// [`Thread::kernel_name`].
+    pub kernel_name: Option<String>,
 }
 
 /// One thread.
@@ -63,8 +77,32 @@ pub struct Thread {
 impl Threads {
     /// The name that the kernel has for most threads: a thread that nobody named has that of the first.
     pub fn common_name(&self) -> Option<&str> {
-        let first = self.threads.iter().min_by_key(|t| t.native_id.unwrap_or(u64::MAX));
-        first.and_then(|t| t.kernel_name.as_deref())
+        let told = self.threads.iter().map(|t| (t.native_id, t.kernel_name.as_deref()));
+        let left_out = self.left_out.iter().map(|t| (t.native_id, t.kernel_name.as_deref()));
+        told.chain(left_out).min_by_key(|(id, _)| id.unwrap_or(u64::MAX)).and_then(|(_, name)| name)
+    }
+
+    /// Leaves out all that are not to be kept; what others wait for names them still.
+    pub fn keep(&mut self, mut keep: impl FnMut(&Thread) -> bool) {
+        let left_out = &mut self.left_out;
+        self.threads.retain(|t| {
+            let kept = keep(t);
+            if !kept {
+                left_out.push(LeftOut {
+                    native_id: t.native_id,
+                    name: t.name.clone(),
+                    kernel_name: t.kernel_name.clone(),
+                });
+            }
+            kept
+        });
+    }
+
+    /// What a thread is called.
+    pub fn name_of(&self, native_id: u64) -> Option<&str> {
+        let told = self.threads.iter().map(|t| (t.native_id, t.name.as_deref()));
+        let mut all = told.chain(self.left_out.iter().map(|t| (t.native_id, t.name.as_deref())));
+        all.find(|(id, _)| *id == Some(native_id)).and_then(|(_, name)| name)
     }
 
     /// Whether a thread is one of a deadlock.
@@ -74,10 +112,7 @@ impl Threads {
 
     /// What a thread waits for, and who has it or may have it, in a phrase.
     pub fn waits(&self, wait: &Wait) -> String {
-        let name = |id: &u64| {
-            let row = self.threads.iter().find(|t| t.native_id == Some(*id));
-            row.and_then(|t| t.name.clone()).unwrap_or_else(|| id.to_string())
-        };
+        let name = |id: &u64| self.name_of(*id).map_or_else(|| id.to_string(), str::to_owned);
         let mut text = format!("waits for {} ({} {})", wait.what, wait.type_name, wait.address);
         if let Some(of) = &wait.of {
             text += &format!(" of {}", of.summary);

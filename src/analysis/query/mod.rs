@@ -45,7 +45,7 @@ pub struct Spec {
     pub path: bool,
 }
 
-const fn spec(name: &'static str, sort: Sort) -> Spec {
+pub(super) const fn spec(name: &'static str, sort: Sort) -> Spec {
     Spec { name, sort, path: false }
 }
 

@@ -83,15 +83,8 @@ impl Query {
         self.asks_for(|c| c == Column::Retained)
     }
 
-    fn asks_for(&self, wanted: impl Fn(Column) -> bool + Copy) -> bool {
-        fn within(expr: &Expr, wanted: impl Fn(Column) -> bool + Copy) -> bool {
-            match expr {
-                Expr::And(a, b) | Expr::Or(a, b) => within(a, wanted) || within(b, wanted),
-                Expr::Not(a) => within(a, wanted),
-                Expr::Has(field) | Expr::Compare(field, _, _) => COLUMNS.get(field.index).is_some_and(|c| wanted(*c)),
-            }
-        }
-        within(&self.expr, wanted)
+    fn asks_for(&self, wanted: impl Fn(Column) -> bool) -> bool {
+        self.expr.names(&|field| COLUMNS.get(field.index).is_some_and(|c| wanted(*c)))
     }
 
     /// The objects that it means: of all (`among` is `None`), in address order, or of those, in their order. Builds the

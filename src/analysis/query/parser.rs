@@ -61,6 +61,17 @@ pub enum Expr {
     Compare(Field, Op, Literal),
 }
 
+impl Expr {
+    /// Whether it asks for a field like this.
+    pub fn names(&self, wanted: &impl Fn(&Field) -> bool) -> bool {
+        match self {
+            Expr::And(a, b) | Expr::Or(a, b) => a.names(wanted) || b.names(wanted),
+            Expr::Not(a) => a.names(wanted),
+            Expr::Has(field) | Expr::Compare(field, _, _) => wanted(field),
+        }
+    }
+}
+
 /// Parentheses and `not`s within each other, and comparisons: what a person or a script writes stays far below.
 const MAX_DEPTH: usize = 100;
 const MAX_TERMS: usize = 1000;
@@ -71,7 +82,7 @@ pub fn parse(text: &str, fields: &[Spec]) -> Result<Expr, QueryError> {
     let end = text.chars().count() + 1;
     let mut parser = Parser { tokens: &tokens, fields, end, depth: 0, terms: 0 };
     if tokens.is_empty() {
-        return Err(parser.error("the query is empty; for one: type = dict and size > 1MB"));
+        return Err(parser.error(format!("the query is empty; fields are {}", parser.names())));
     }
     let expr = parser.or()?;
     match parser.tokens.first() {

@@ -6,6 +6,7 @@ use super::forest::{Forest, Places};
 use super::graph::{Cycle, Graph};
 use super::locks::Inside;
 use super::roles::{Link, Primitive};
+use super::uvloop;
 use super::waits::Waker;
 use super::world::{Node, World};
 use crate::analysis::answers::{Future, Group, Local, Place, Retaining, Task, TreeRow, Verdict, WaitsIn};
@@ -36,7 +37,7 @@ pub struct Writer<'w, 'h> {
 }
 
 impl Writer<'_, '_> {
-    fn retained(&self, task: Addr) -> Option<u64> {
+    pub fn retained(&self, task: Addr) -> Option<u64> {
         self.retaining?.tasks.get(&task).copied()
     }
 
@@ -78,16 +79,7 @@ impl Writer<'_, '_> {
     pub fn task(&mut self, i: u32) -> Option<Task> {
         let node = *self.world.nodes.get(i as usize)?;
         let read = &self.world.read;
-        let outcome = |name| match node.in_c {
-            true => read.not_none(read.field(node.address, name)),
-            false => read.attribute(node.address, name),
-        };
-        let (result, exception) = (outcome("_result"), outcome("_exception"));
-        // None is a result as well; what a Python task has not set is not
-        let returned = result.or_else(|| {
-            let none = node.in_c.then(|| read.field(node.address, "_result")).flatten();
-            none.filter(|_| node.state == super::world::State::Finished && exception.is_none())
-        });
+        let (result, exception) = self.outcome(&node);
         let waiter = match node.in_c {
             true => read.not_none(read.field(node.address, "_fut_waiter")),
             false => read.attribute(node.address, "_fut_waiter"),
@@ -102,7 +94,7 @@ impl Writer<'_, '_> {
             running: node.is_pending() && node.running,
             coro: self.coro(&node),
             coroutine: Some(node.coroutine).filter(|c| !c.is_null()),
-            result: returned.filter(|_| exception.is_none()).map(|a| self.local(a)),
+            result: result.map(|a| self.local(a)),
             exception: exception.map(|a| self.local(a)),
             event_loop: Some(node.event_loop).filter(|l| !l.is_null()),
             interpreter: self.loops.interpreter(node.event_loop),
@@ -110,8 +102,8 @@ impl Writer<'_, '_> {
             fut_waiter: waiter,
             stack,
             whole: node.whole,
-            awaits: self.addresses(self.graph.awaits.of(i as usize)),
-            awaited_by: self.addresses(self.awaited_by.get(&i).map_or(&[][..], Vec::as_slice)),
+            awaits: self.awaits(i),
+            awaited_by: self.awaiters(i),
             waits_in: self.waits_in(i),
             cycle: self.graph.cycle_of.get(&i).copied(),
             retained_bytes: self.retained(node.address),
@@ -125,11 +117,47 @@ impl Writer<'_, '_> {
             type_name: self.world.read.types().get(node.ty).name.clone(),
             state: node.state.name(),
             event_loop: Some(node.event_loop).filter(|l| !l.is_null()),
-            awaits: self.addresses(self.graph.awaits.of(i as usize)),
-            awaited_by: self.addresses(self.awaited_by.get(&i).map_or(&[][..], Vec::as_slice)),
+            awaits: self.awaits(i),
+            awaited_by: self.awaiters(i),
             waits_in: self.waits_in(i),
             cycle: self.graph.cycle_of.get(&i).copied(),
         })
+    }
+
+    /// What a task returned and what it raised, of a finished one.
+    pub fn outcome(&self, node: &Node) -> (Option<Addr>, Option<Addr>) {
+        let read = &self.world.read;
+        let outcome = |name| match node.in_c {
+            true => read.not_none(read.field(node.address, name)),
+            false => read.attribute(node.address, name),
+        };
+        let (result, exception) = (outcome("_result"), outcome("_exception"));
+        // None is a result as well; what a Python task has not set is not
+        let returned = result.or_else(|| {
+            let none = node.in_c.then(|| read.field(node.address, "_result")).flatten();
+            none.filter(|_| node.state == super::world::State::Finished)
+        });
+        (returned.filter(|_| exception.is_none()), exception)
+    }
+
+    pub fn awaits(&self, i: u32) -> Vec<Addr> {
+        self.addresses(self.graph.awaits.of(i as usize))
+    }
+
+    pub fn awaiters(&self, i: u32) -> Vec<Addr> {
+        self.addresses(self.awaited_by.get(&i).map_or(&[][..], Vec::as_slice))
+    }
+
+    /// The name of the task at an address.
+    pub fn name_at(&self, address: Addr) -> Option<String> {
+        self.name(self.world.nodes.get(self.world.find(address)?)?)
+    }
+
+    /// The functions from a task's own coroutine to the innermost await.
+    pub fn functions(&mut self, node: &Node) -> Option<String> {
+        let frames = Some(node.coroutine).filter(|c| !c.is_null()).map(|c| self.world.read.frames(c))?;
+        let names: Vec<String> = frames.iter().map(|f| self.frames.frame(f, false).function).collect();
+        (!names.is_empty()).then(|| names.join(" > "))
     }
 
     /// Of tasks and futures, each once; threads and futures of thread pools have no place in these lists.
@@ -140,11 +168,11 @@ impl Writer<'_, '_> {
         all.iter().filter_map(|j| self.world.nodes.get(*j as usize)).map(|n| n.address).collect()
     }
 
-    fn local(&self, address: Addr) -> Local {
+    pub fn local(&self, address: Addr) -> Local {
         variables::local(self.world.read.heap, &self.world.read.memory, String::new(), address)
     }
 
-    fn waits_in(&mut self, i: u32) -> Option<WaitsIn> {
+    pub fn waits_in(&mut self, i: u32) -> Option<WaitsIn> {
         let wait = self.graph.wait(&self.world.nodes, i as usize);
         if wait.kind == Primitive::Unknown {
             return None;
@@ -160,12 +188,16 @@ impl Writer<'_, '_> {
             Primitive::Sleep | Primitive::Timer => told.until = self.when(wait.object),
             Primitive::Socket => {
                 let args = read.items_of(wait.object, "_args");
-                told.fd = args.into_iter().find_map(|a| read.socket_fd(a));
+                let fd = args.into_iter().find_map(|a| read.socket_fd(a));
+                told.fd = fd.or_else(|| uvloop::socket_fd(read, wait.object));
             }
             Primitive::Stream => {
                 const PIPE: [&str; 2] = ["_sock_fd", "_fileno"];
                 let transport = read.attribute(wait.object, "_transport");
-                told.fd = transport.and_then(|t| PIPE.iter().find_map(|name| read.int(read.attribute(t, name)?)));
+                told.fd = transport.and_then(|t| {
+                    let fd = PIPE.iter().find_map(|name| read.int(read.attribute(t, name)?));
+                    fd.or_else(|| uvloop::stream_fd(read, t))
+                });
             }
             Primitive::Executor => told.thread = self.graph.between.workers.get(&wait.object).copied(),
             Primitive::Lock | Primitive::Semaphore => self.holders(&mut told),
@@ -191,7 +223,9 @@ impl Writer<'_, '_> {
 
     /// When a timer or a timeout ends, by the loop's clock.
     fn when(&self, of: Addr) -> Option<f64> {
-        self.world.read.attribute(of, "_when").and_then(|w| self.world.read.float(w))
+        let read = &self.world.read;
+        let attribute = read.attribute(of, "_when").and_then(|w| read.float(w));
+        attribute.or_else(|| uvloop::when(read, of))
     }
 
     fn waker(&self, waker: &Waker) -> String {
@@ -296,8 +330,7 @@ impl Writer<'_, '_> {
             let crowd = line.crowd.and_then(|c| forest.crowds.get(c as usize));
             let of = |i: &u32| self.world.nodes.get(*i as usize).map(|n| n.address);
             let all = crowd.map_or(std::slice::from_ref(&line.node), Vec::as_slice);
-            let sum = |sum: u64, i: &u32| Some(sum.saturating_add(self.retained(of(i)?)?));
-            let retained = all.iter().try_fold(0, sum);
+            let retained = self.retaining.and_then(|r| r.sum(&all.iter().filter_map(of).collect::<Vec<_>>()));
             let tasks = crowd.filter(|_| !brief).into_iter().flatten().filter_map(of).collect();
             rows.push(TreeRow {
                 retained_bytes: retained.filter(|_| !line.shared),
@@ -331,7 +364,7 @@ impl Writer<'_, '_> {
         [text(self.name(node)), text(self.coro(node)), place.unwrap_or_default(), waits]
     }
 
-    fn innermost(&mut self, node: &Node) -> Option<crate::analysis::answers::Frame> {
+    pub fn innermost(&mut self, node: &Node) -> Option<crate::analysis::answers::Frame> {
         let mut last = None;
         if !node.coroutine.is_null() {
             self.world.read.chain(node.coroutine, Addr::NULL, &mut |generator, step| {

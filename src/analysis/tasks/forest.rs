@@ -164,12 +164,11 @@ pub fn forest(world: &World<'_, '_>, graph: &Graph, places: &Places, tasks: &[u3
 
 impl Forest {
     /// Puts the trees whose roots keep most alive first, after those of cycles; which lines a tree has stays. `of`: what
-    /// a task keeps.
-    pub fn sort(&mut self, of: impl Fn(u32) -> Option<u64>, in_cycle: impl Fn(u32) -> bool) {
+    /// several tasks keep.
+    pub fn sort(&mut self, of: impl Fn(&[u32]) -> u64, in_cycle: impl Fn(u32) -> bool) {
         let sum = |line: &Line| {
             let crowd = line.crowd.and_then(|c| self.crowds.get(c as usize));
-            let tasks = crowd.map_or(std::slice::from_ref(&line.node), Vec::as_slice);
-            tasks.iter().fold(0u64, |sum, i| sum.saturating_add(of(*i).unwrap_or(0)))
+            of(crowd.map_or(std::slice::from_ref(&line.node), Vec::as_slice))
         };
         let mut trees: Vec<&[Line]> = self.lines.chunk_by(|_, next| next.depth > 0).collect();
         trees.sort_by_cached_key(|tree| {

@@ -12,8 +12,10 @@ mod filter;
 mod forest;
 mod graph;
 mod locks;
+mod query;
 mod read;
 mod roles;
+mod uvloop;
 mod waits;
 mod world;
 
@@ -26,6 +28,7 @@ use describe::Writer;
 pub use filter::Filter;
 use forest::Places;
 use graph::Graph;
+pub use query::{FIELDS, Query};
 use rayon::prelude::*;
 use roles::Roles;
 use std::collections::{BTreeSet, HashMap};
@@ -40,6 +43,8 @@ const CHUNK: usize = 512;
 pub struct Ask {
     /// Only tasks that match.
     pub filter: Filter,
+    /// Only tasks that it means.
+    pub query: Option<Query>,
     /// With the variables of every frame.
     pub locals: bool,
     /// Lines of the forest that are going to be shown, and whose tasks are described; `None`: all lines and all tasks.
@@ -82,15 +87,30 @@ pub fn tasks(heap: &Heap, ask: &Ask) -> Tasks {
         answer.cycles.push(cycle.members.iter().filter_map(|i| graph.address(&world, *i)).collect());
         answer.verdicts.push(writer.verdict(cycle));
     }
-    let matching: Option<Vec<u32>> =
+    let mut matching: Option<Vec<u32>> =
         (!ask.filter.is_empty()).then(|| all.iter().copied().filter(|i| writer.matches(&ask.filter, *i)).collect());
+    if let Some(query) = &ask.query {
+        let among = matching.as_ref().unwrap_or(&all);
+        let asked_for = if query.needs_awaiters() { among.iter().copied().collect() } else { BTreeSet::new() };
+        let awaited_by = awaited_by(&graph, &asked_for);
+        let share = |of: &[u32]| of.len() as f64 / among.len().max(1) as f64;
+        let meant = among.par_chunks(CHUNK).flat_map_iter(|numbers| {
+            let world = found.read(share(numbers));
+            let mut writer = self::writer(&world, &graph, &loops, &awaited_by, false);
+            writer.retaining = ask.retaining.as_deref();
+            query.select(writer, numbers)
+        });
+        matching = Some(meant.collect());
+    }
+    answer.narrowed = matching.is_some();
     let mut lines = match &matching {
         None => forest::forest(&world, &graph, &places, &pending),
         Some(matching) => forest::flat(&Places::new(&world, &graph, matching)),
     };
     if let Some(retaining) = &ask.retaining {
+        let address = |i: &u32| world.nodes.get(*i as usize).map(|n| n.address);
         lines.sort(
-            |i| world.nodes.get(i as usize).and_then(|n| retaining.tasks.get(&n.address)).copied(),
+            |tasks| retaining.sum(&tasks.iter().filter_map(address).collect::<Vec<_>>()).unwrap_or(0),
             |i| graph.cycle_of.contains_key(&i),
         );
         writer.retaining = Some(retaining);
@@ -110,7 +130,7 @@ pub fn tasks(heap: &Heap, ask: &Ask) -> Tasks {
             of_lines.chain(of_cycles).filter(|i| world.nodes.get(*i as usize).is_some_and(|n| n.task)).collect()
         }
     };
-    let everything = ask.rows.is_none() && ask.filter.is_empty();
+    let everything = ask.rows.is_none() && !answer.narrowed;
     let futures: BTreeSet<u32> = match everything {
         true => (0..).zip(&world.nodes).filter(|(_, n)| !n.task).map(|(i, _)| i).collect(),
         false => {

@@ -2,6 +2,7 @@
 //!
 //! Worked out once for each type, so that a hundred thousand objects are not asked for the names of their classes.
 
+use super::uvloop::Foreign;
 use crate::cpython::Kind;
 use crate::cpython::types::{Type, TypeId, TypeTable};
 use crate::heap::Heap;
@@ -19,8 +20,8 @@ pub enum Role {
     Primitive(Primitive),
     /// What an event loop is going to call.
     Handle(HandleFields),
-    /// The same of uvloop, whose fields have no known places.
-    ForeignHandle,
+    /// Something of uvloop, whose fields have no known places.
+    Foreign(Foreign),
     Timeout,
     None,
     Bool,
@@ -205,9 +206,8 @@ fn role(types: &TypeTable, ty: &Type, kind: Kind) -> Option<Role> {
         })),
         name => PRIMITIVES.iter().find(|(n, _)| *n == name).map(|(_, kind)| Role::Primitive(*kind)),
     };
-    let foreign = matches!(ty.name.as_str(), "uvloop.loop.Handle" | "uvloop.loop.TimerHandle");
-    if foreign {
-        return Some(Role::ForeignHandle);
+    if let Some(what) = Foreign::of(&ty.name) {
+        return Some(Role::Foreign(what));
     }
     types.bases(ty).filter(|b| (b.is_heap_type() || b.name.starts_with("uvloop.")) && !b.is_metatype()).find_map(of)
 }

@@ -1,14 +1,13 @@
 //! What is behind a plain future: a lock or a queue that has it among its waiters, a timer, a socket, a thread pool.
 //!
 //! The other half is what wakes: a handle of the event loop whose function finishes a future or cancels a task. Both
-//! come from the objects of the classes themselves, so no event loop has to be found. Of uvloop's handles, which are
-//! written in C, only the objects that they hold are known: a future among a handle's arguments is taken to wait for it.
+//! come from the objects of the classes themselves, so no event loop has to be found. uvloop's are read elsewhere.
 
 use super::read::Reading;
 use super::roles::{HandleFields, Primitive, Role};
 use super::world::{Finder, World};
+use crate::cpython::Value;
 use crate::cpython::types::TypeId;
-use crate::cpython::{EdgeKind, EdgeName, Value};
 use crate::snapshot::Addr;
 use rayon::prelude::*;
 use std::collections::HashMap;
@@ -21,7 +20,7 @@ const CHUNK: usize = 2048;
 const MAX_ARGS: u64 = 64;
 
 /// What `run_coroutine_threadsafe` lets the loop call.
-const SCHEDULED: &str = "run_coroutine_threadsafe.<locals>.callback";
+pub(super) const SCHEDULED: &str = "run_coroutine_threadsafe.<locals>.callback";
 
 /// What a future stands for.
 #[derive(Debug, Clone, Copy, Default)]
@@ -110,7 +109,7 @@ pub fn waits(world: &World<'_, '_>) -> Waits {
         part.calls.iter().for_each(|call| found.call(world, call, &part.reached));
         found.scheduled.extend(part.scheduled);
     }
-    world.foreign_handles.iter().for_each(|at| found.foreign(world, *at));
+    world.foreign.iter().for_each(|(at, what)| found.foreign(world, *at, *what));
     world.timeouts.iter().for_each(|t| found.timeout(world, *t));
     found
 }
@@ -198,7 +197,7 @@ fn call(
 }
 
 /// What a function holds that it may act on.
-fn reach(read: &Reading<'_>, callback: Addr, depth: u32, out: &mut Vec<Addr>) {
+pub(super) fn reach(read: &Reading<'_>, callback: Addr, depth: u32, out: &mut Vec<Addr>) {
     const MAX_DEPTH: u32 = 4;
     if depth > MAX_DEPTH {
         return;
@@ -222,7 +221,7 @@ fn reach(read: &Reading<'_>, callback: Addr, depth: u32, out: &mut Vec<Addr>) {
 
 impl Waits {
     /// The first that is found of a future stays: what holds it among its waiters says more than a timer.
-    fn set(&mut self, world: &World<'_, '_>, future: Addr, wait: Wait) {
+    pub(super) fn set(&mut self, world: &World<'_, '_>, future: Addr, wait: Wait) {
         if let Some(i) = world.finder.find(future) {
             self.set_node(world, i, wait);
         }
@@ -239,7 +238,7 @@ impl Waits {
         }
     }
 
-    fn wakes(&mut self, world: &World<'_, '_>, address: Addr, how: Waker) {
+    pub(super) fn wakes(&mut self, world: &World<'_, '_>, address: Addr, how: Waker) {
         self.wakers.extend(world.finder.find(address).map(|i| (i, how)));
     }
 
@@ -250,36 +249,6 @@ impl Waits {
             self.wakers.push((i, how));
             if call.kind != Primitive::Unknown {
                 self.set_node(world, i, Wait { kind: call.kind, object: call.handle });
-            }
-        }
-    }
-
-    /// A handle of uvloop: whatever it holds, and the items of the tuples that it holds.
-    fn foreign(&mut self, world: &World<'_, '_>, handle: Addr) {
-        let read = &world.read;
-        let Some(ty) = read.type_of(handle) else { return };
-        let mut held = Vec::new();
-        read.memory.visit_edges(handle, ty, read.types(), &mut |_: EdgeName<'_>, kind, target| {
-            if kind != EdgeKind::Weak {
-                held.push(target);
-            }
-        });
-        let timer = ty.name == "uvloop.loop.TimerHandle";
-        let mut reached: Vec<Addr> =
-            held.iter().filter(|a| read.is(**a, "tuple")).flat_map(|tuple| read.items(*tuple)).collect();
-        let is = |callback: Addr, name: &str| read.function_name(callback).is_some_and(|(_, n)| n == name);
-        let named = |name: &str| held.iter().copied().find(|a| is(*a, name));
-        let sleeps = timer && named("_set_result_unless_cancelled").is_some();
-        let gives_up = named("_release_waiter").is_some();
-        if let Some(callback) = named(SCHEDULED) {
-            self.scheduled.extend(read.closed_over(callback, "future").zip(read.closed_over(callback, "loop")));
-        }
-        held.iter().for_each(|a| reach(read, *a, 0, &mut reached));
-        for address in reached {
-            self.wakes(world, address, if timer { Waker::Timer(handle) } else { Waker::Call });
-            if timer && !gives_up {
-                let kind = if sleeps { Primitive::Sleep } else { Primitive::Timer };
-                self.set(world, address, Wait { kind, object: handle });
             }
         }
     }

@@ -5,6 +5,7 @@
 
 use super::read::{Reading, STATES, Source};
 use super::roles::{Primitive, Role, Roles};
+use super::uvloop::Foreign;
 use crate::cpython::GeneratorState;
 use crate::cpython::types::TypeId;
 use crate::heap::{Heap, ObjectId};
@@ -109,7 +110,7 @@ pub struct Found<'h> {
     pub deep: Vec<(u32, Addr)>,
     pub primitives: Vec<(Addr, Primitive)>,
     pub handles: Vec<(Addr, TypeId)>,
-    pub foreign_handles: Vec<Addr>,
+    pub foreign: Vec<(Addr, Foreign)>,
     pub timeouts: Vec<Addr>,
     /// Whether something was left out, as there was too much of it.
     pub cut: bool,
@@ -214,13 +215,13 @@ impl<'h> Found<'h> {
         let mut nodes: Vec<Node> = Vec::new();
         futures.par_iter().map(|(at, ty)| Node::new(*at, *ty, roles)).collect_into_vec(&mut nodes);
         let (mut none, mut truth) = (Addr::NULL, Addr::NULL);
-        let (mut primitives, mut handles, mut foreign_handles, mut timeouts) = (vec![], vec![], vec![], vec![]);
+        let (mut primitives, mut handles, mut foreign, mut timeouts) = (vec![], vec![], vec![], vec![]);
         let memory = heap.memory();
         for (address, ty) in windows.iter().flat_map(|of| of.others.iter().copied()) {
             match roles.of(ty) {
                 Some(Role::Primitive(kind)) => primitives.push((address, kind)),
                 Some(Role::Handle(_)) => handles.push((address, ty)),
-                Some(Role::ForeignHandle) => foreign_handles.push(address),
+                Some(Role::Foreign(what)) => foreign.push((address, what)),
                 Some(Role::Timeout) => timeouts.push(address),
                 Some(Role::None) => none = address,
                 Some(Role::Bool) if memory.small_int(address) == Some(1) => truth = address,
@@ -255,7 +256,7 @@ impl<'h> Found<'h> {
             deep: Vec::with_capacity(parts.iter().map(|part| part.deep.len()).sum()),
             primitives,
             handles,
-            foreign_handles,
+            foreign,
             timeouts,
             cut: false,
         };

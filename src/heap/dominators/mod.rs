@@ -6,6 +6,7 @@
 //! and rows are not.
 
 mod by_type;
+mod nearest;
 mod tree;
 
 use super::edges::Edges;

@@ -63,6 +63,7 @@ pub fn threads() -> Threads {
         deadlocks: vec![vec![4242, 4251]],
         explained: vec![sentence.into()],
         problems: vec![],
+        left_out: vec![],
     }
 }
 
@@ -240,6 +241,7 @@ pub fn retaining() -> Retaining {
     let idents = threads.threads.iter().filter_map(|thread| thread.ident);
     Retaining {
         tasks: tasks.tasks.iter().map(|task| task.address).zip((1..).map(|n| n * 1_700)).collect(),
+        within: Default::default(),
         threads: idents.zip((1..).map(|n| n * 54_000)).collect(),
     }
 }

@@ -263,11 +263,10 @@ impl Known {
         text.is_empty() || (named() || state() || waits() || stands()) != inverse
     }
 
-    /// What a task keeps alive, or the tasks of a crowd each by itself.
+    /// What a task keeps alive, or the tasks of a crowd together.
     pub fn sum(&self, row: &TreeRow, retaining: &Retaining) -> u64 {
         let tasks = if row.tasks.is_empty() { std::slice::from_ref(&row.address) } else { row.tasks.as_slice() };
-        let bytes = tasks.iter().filter_map(|at| retaining.tasks.get(at));
-        bytes.fold(0, |sum, bytes| sum.saturating_add(*bytes))
+        retaining.sum(tasks).unwrap_or(0)
     }
 
     fn sort(&self, kept: &mut [usize], order: TaskOrder, retaining: Option<&Retaining>) {
