@@ -5,10 +5,12 @@
 
 #[path = "contract/ask.rs"]
 mod ask;
+#[path = "hostile/attack.rs"]
+mod attack;
 mod support;
 
 use ask::run;
-use pymem_tui::text::is_plain;
+use attack::attack;
 use std::process::{Command, Stdio};
 use support::{Interpreter, on_every_interpreter};
 
@@ -25,34 +27,6 @@ fn start(interpreter: &Interpreter) -> (std::process::Child, i32, Vec<u64>) {
     let mut numbers = line.split_whitespace().skip(1).map(|n| n.parse::<u64>().unwrap());
     let pid = numbers.next().unwrap_or_else(|| panic!("{}: hostile.py said {line:?}", interpreter.name));
     (child, pid as i32, numbers.collect())
-}
-
-/// What a terminal could act on, apart from the ends of lines and, where asked for, colour.
-fn attack(output: &[u8], color: bool) -> Option<String> {
-    let text = String::from_utf8_lossy(output).into_owned();
-    let text = if color { strip_colors(&text) } else { text };
-    let bad = text.char_indices().find(|(_, c)| *c != '\n' && !is_plain(*c))?;
-    let line = text[..bad.0].lines().count();
-    Some(format!("{:?} in line {line}: {:?}", bad.1, text.lines().nth(line.saturating_sub(1))))
-}
-
-/// Without our own colours: ESC [ digits and semicolons m.
-fn strip_colors(text: &str) -> String {
-    let mut out = String::new();
-    let mut parts = text.split("\x1b[");
-    out.push_str(parts.next().unwrap_or(""));
-    for part in parts {
-        let rest = part.trim_start_matches(|c: char| c.is_ascii_digit() || c == ';');
-        match rest.strip_prefix('m') {
-            // the attack's own sequence is 31m, which is none of ours
-            Some(rest) if !part.starts_with("31m") => out.push_str(rest),
-            _ => {
-                out.push_str("\x1b[");
-                out.push_str(part);
-            }
-        }
-    }
-    out
 }
 
 fn check(interpreter: &Interpreter) -> Result<(), String> {

@@ -24,12 +24,17 @@ pub struct Depth {
 /// Fields of all levels together are not more than this.
 const MAX_FIELDS: usize = 1_000_000;
 
+/// Levels are not more than this, however deep a heap is nested: each is a call, and two levels of JSON, of which many
+/// readers take 128.
+pub const MAX_LEVELS: u32 = 50;
+
 /// One object in full.
 pub fn object(heap: &Heap, id: ObjectId, depth: Depth) -> Option<ObjectDetail> {
     let memory = heap.memory();
     let address = heap.objects().address(id);
     let (_, ty) = heap.type_of(id)?;
     let mut budget = MAX_FIELDS;
+    let depth = Depth { levels: depth.levels.min(MAX_LEVELS), ..depth };
     let mut above = vec![address];
     let (fields, fields_total) = fields(heap, &memory, address, ty, depth, &mut above, &mut budget);
     let is_module = ty.decoder == DecoderName::Module;
@@ -74,28 +79,32 @@ fn fields(
     let types = heap.types();
     let mut attribute_dict = None;
     {
-        let mut add = |name: String, target: Addr| {
+        let mut add = |name: EdgeName<'_>, target: Addr| {
             if total < depth.entries && *budget > 0 {
                 *budget -= 1;
-                found.push((name, target));
+                found.push((edge_name(memory, types, name), target));
             }
             total += 1;
         };
+        let mut last = (Addr(0), false);
         let mut each = |name: EdgeName<'_>, kind: EdgeKind, target: Addr| {
-            if kind == EdgeKind::Guessed || heap.objects().object_at(target).is_none() {
+            if last.0 != target {
+                last = (target, heap.objects().object_at(target).is_some());
+            }
+            if kind == EdgeKind::Guessed || !last.1 {
                 return;
             }
             match name {
                 EdgeName::Dict => attribute_dict = Some(target),
                 EdgeName::Key | EdgeName::Class => {}
-                name => add(edge_name(memory, types, name), target),
+                name => add(name, target),
             }
         };
         memory.visit_edges(address, ty, types, &mut each);
         if let Some(dict) = attribute_dict {
             memory.dict_entries(dict, |_, key, value| {
                 if heap.objects().object_at(value).is_some() {
-                    add(edge_name(memory, types, EdgeName::Attribute(key)), value);
+                    add(EdgeName::Attribute(key), value);
                 }
                 true
             });

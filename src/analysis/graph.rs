@@ -21,8 +21,8 @@ use std::collections::{HashMap, HashSet, VecDeque};
 
 /// References of one object that are looked at; those beyond are counted only.
 const MAX_LOOKED_AT: u64 = 4096;
-/// References that are asked for at a time.
-const WINDOW: u64 = 256;
+/// References that are asked for first; most objects have no more.
+const FIRST: u64 = 256;
 /// Names told of the references between two objects.
 const MAX_NAMES: usize = 3;
 /// Columns of an object's line.
@@ -162,9 +162,11 @@ impl Walk<'_> {
         let (mut shown, mut done, mut total) = (Vec::new(), 0, u64::MAX);
         let mut not_shown = 0;
         while done < total.min(MAX_LOOKED_AT) {
-            let window = links::edges(self.heap, id, direction, done, WINDOW, self.progress)?;
+            // each time the whole object is read, so not many times
+            let asked = if done == 0 { FIRST } else { MAX_LOOKED_AT - done };
+            let window = links::edges(self.heap, id, direction, done, asked, self.progress)?;
             total = window.total;
-            done += WINDOW;
+            done += asked;
             for row in window.edges {
                 if self.is_left_out(&row, direction, address) {
                     continue;

@@ -45,8 +45,13 @@ impl Page<'_, '_> {
         let index = self.heap.objects();
         // interned strings are in a dict that does not own them
         let uncounted = index.object_at(address).is_some_and(|id| self.heap.interned().contains(&id));
+        // a list of a hundred million times the same object is looked up once
+        let mut last = (Addr(0), None);
         let mut each = |name: EdgeName<'_>, kind: EdgeKind, target: Addr| {
-            if let Some(id) = index.object_at(target) {
+            if last.0 != target {
+                last = (target, index.object_at(target));
+            }
+            if let Some(id) = last.1 {
                 let kind = if uncounted { EdgeKind::Weak } else { kind };
                 visit(name, kind, id, target);
             }
@@ -78,20 +83,21 @@ impl Page<'_, '_> {
         let mut edges = Vec::new();
         while let Some(holder) = all.get(i).copied().filter(|_| i < to) {
             let address = self.heap.objects().address(holder);
-            let mut names = Vec::new();
+            let (mut seen, mut names) = (0, Vec::new());
             if let Some((_, ty)) = self.heap.type_of(holder) {
                 self.visit(address, ty, |name, kind, target, _| {
                     if target == id {
-                        names.push((edge_name(self.memory, self.heap.types(), name), kind));
+                        if (from..to).contains(&(i + seen)) {
+                            names.push((edge_name(self.memory, self.heap.types(), name), kind));
+                        }
+                        seen += 1;
                     }
                 });
             }
-            for (n, (name, kind)) in names.iter().enumerate() {
-                if (from..to).contains(&(i + n)) {
-                    edges.extend(self.row(holder, address, name.clone(), *kind, Direction::Referrers));
-                }
+            for (name, kind) in names {
+                edges.extend(self.row(holder, address, name, kind, Direction::Referrers));
             }
-            i += names.len().max(1);
+            i += seen.max(1);
         }
         Edges { edges, total: all.len() as u64, offset }
     }

@@ -318,7 +318,7 @@ pub struct At {
 pub struct Show {
     #[command(flatten)]
     pub at: At,
-    /// How deep to look into what it holds
+    /// How deep to look into what it holds, 50 levels at most
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub depth: u32,
     /// Entries of each container to show

@@ -1,4 +1,5 @@
 //! The real program in a real terminal: what is typed goes in, what a person would see comes out.
+#![allow(dead_code)] // each test binary uses its part
 
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
 use std::io::{Read, Write};
@@ -10,6 +11,8 @@ const PATIENCE: Duration = Duration::from_secs(8);
 
 struct Shared {
     screen: Mutex<vt100::Parser>,
+    /// All that the program wrote.
+    raw: Mutex<Vec<u8>>,
     changed: Condvar,
 }
 
@@ -44,11 +47,12 @@ impl Terminal {
         let mut reader = pty.master.try_clone_reader().unwrap();
         let input = pty.master.take_writer().unwrap();
         let parser = vt100::Parser::new(rows, columns, 0);
-        let shared = Arc::new(Shared { screen: Mutex::new(parser), changed: Condvar::new() });
+        let shared = Arc::new(Shared { screen: Mutex::new(parser), raw: Mutex::default(), changed: Condvar::new() });
         let told = shared.clone();
         std::thread::spawn(move || {
             let mut buffer = [0; 1 << 16];
             while let Ok(n @ 1..) = reader.read(&mut buffer) {
+                told.raw.lock().unwrap().extend(&buffer[..n]);
                 told.screen.lock().unwrap().process(&buffer[..n]);
                 told.changed.notify_all();
             }
@@ -86,6 +90,11 @@ impl Terminal {
     /// What the terminal shows, line by line.
     pub fn screen(&self) -> String {
         self.shared.screen.lock().unwrap().screen().contents()
+    }
+
+    /// What the program wrote until now, byte by byte.
+    pub fn seen(&self) -> Vec<u8> {
+        self.shared.raw.lock().unwrap().clone()
     }
 
     /// Waits until the screen fulfils a condition; returns it.

@@ -19,6 +19,7 @@ mod cell;
 mod lexer;
 pub mod objects;
 mod parser;
+mod quick;
 
 pub use cell::Cell;
 pub use parser::{Expr, Field, Literal, Number, Op, parse};

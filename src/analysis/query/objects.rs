@@ -3,6 +3,7 @@
 //! What depends on the type alone is decided once a type, so that of most objects nothing is read; of the others only
 //! what is asked for. The fields' meaning is in `docs/cli.md`.
 
+use super::quick::Quick;
 use super::{Cell, Expr, Field, OBJECT_FIELDS, QueryError, parse};
 use crate::analysis::describe::{DEFAULT_WIDTH, describe};
 use crate::cpython::layout::{DecoderName, SizeRule};
@@ -67,6 +68,18 @@ enum Rest {
     Some(Expr),
 }
 
+/// What is to be asked of an object of a type.
+enum Ask {
+    /// Nothing: all are meant.
+    All,
+    /// Nothing: none is.
+    Nothing,
+    /// Whole numbers alone.
+    Numbers(Quick<Column>),
+    /// Anything.
+    Cells(Expr),
+}
+
 impl Query {
     /// Reads a query.
     pub fn parse(text: &str) -> Result<Query, QueryError> {
@@ -97,16 +110,25 @@ impl Query {
     ) -> Result<Vec<ObjectId>, Cancelled> {
         let edges = if self.needs_edges() { Some(heap.edges(progress)?) } else { None };
         let dominators = if self.needs_retained() { Some(heap.dominators(progress)?) } else { None };
-        let rest = self.by_type(heap);
+        let asks = self.by_type(heap);
         let index = heap.objects();
-        let is_meant = |memory: &Memory<'_>, id: ObjectId, addr: Addr, ty: TypeId| match rest.get(ty.0 as usize) {
-            Some(Rest::All) => true,
-            Some(Rest::Some(expr)) => {
-                let row = Row { heap, memory, edges, dominators, id, addr, ty: heap.types().get(ty) };
-                expr.matches(&|field| row.cell(field))
+        let is_meant = |memory: &Memory<'_>, id: ObjectId, addr: Addr, ty: TypeId| {
+            let row = || Row { heap, memory, edges, dominators, id, addr, ty: heap.types().get(ty) };
+            match asks.get(ty.0 as usize) {
+                Some(Ask::All) => true,
+                Some(Ask::Numbers(quick)) => {
+                    let row = row();
+                    quick.holds(&|column| row.number(column))
+                }
+                Some(Ask::Cells(expr)) => {
+                    let row = row();
+                    expr.matches(&|field| row.cell(field))
+                }
+                _ => false,
             }
-            _ => false,
         };
+        let wanted: Vec<bool> = asks.iter().map(|ask| !matches!(ask, Ask::Nothing)).collect();
+        let wanted = |ty: TypeId| wanted.get(ty.0 as usize).is_some_and(|wanted| *wanted);
         let parts: Result<Vec<Vec<ObjectId>>, Cancelled> = match among {
             Some(ids) => ids
                 .par_chunks(BATCH)
@@ -125,8 +147,14 @@ impl Query {
                     || heap.memory(),
                     |memory, window| {
                         progress.check()?;
-                        let meant = index.window(window).filter(|(id, addr, ty)| is_meant(memory, *id, *addr, *ty));
-                        Ok(meant.map(|(id, _, _)| id).collect())
+                        let mut meant = Vec::new();
+                        // from within: an iterator that is asked for one after the other takes half as long again
+                        index.window_where(window, &wanted).for_each(|(id, addr, ty)| {
+                            if is_meant(memory, id, addr, ty) {
+                                meant.push(id);
+                            }
+                        });
+                        Ok(meant)
                     },
                 )
                 .collect(),
@@ -135,10 +163,21 @@ impl Query {
     }
 
     /// Decides what depends on the type alone.
-    fn by_type(&self, heap: &Heap) -> Vec<Rest> {
+    fn by_type(&self, heap: &Heap) -> Vec<Ask> {
         let memory = heap.memory();
-        heap.types().iter().map(|(_, ty)| fold(&self.expr, heap, &memory, ty)).collect()
+        let of = |ty: &Type| match fold(&self.expr, heap, &memory, ty) {
+            Rest::All => Ask::All,
+            Rest::Nothing => Ask::Nothing,
+            Rest::Some(expr) => Quick::of(&expr, &whole_number).map_or(Ask::Cells(expr), Ask::Numbers),
+        };
+        heap.types().iter().map(|(_, ty)| of(ty)).collect()
     }
+}
+
+/// The column, where it is a whole number or missing.
+fn whole_number(index: usize) -> Option<Column> {
+    let number = |c: &Column| !matches!(c, Column::Type | Column::Module | Column::Value | Column::Attribute);
+    COLUMNS.get(index).copied().filter(number)
 }
 
 /// What is left of a query when the type is known.
@@ -215,24 +254,32 @@ struct Row<'r, 's> {
 
 impl Row<'_, '_> {
     fn cell(&self, field: &Field) -> Cell<'static> {
-        let number = |n: Option<u64>| n.map_or(Cell::Missing, |n| Cell::Int(n.into()));
-        let Some(column) = COLUMNS.get(field.index) else { return Cell::Missing };
+        let Some(column) = COLUMNS.get(field.index).copied() else { return Cell::Missing };
         match column {
             Column::Type => Cell::Text(self.ty.name.clone().into()),
             Column::Module => self.module().map_or(Cell::Missing, |name| Cell::Text(name.into())),
-            Column::Size => number(self.memory.shallow_size(self.addr, self.ty)),
-            Column::Retained => number(self.dominators.map(|tree| tree.retained(Node::Object(self.id)))),
-            Column::Native => number(self.memory.native_bytes(self.addr, self.ty, self.heap.types())),
-            Column::RefCount => match self.memory.count(self.addr) {
-                Some(Count::Live(n)) => Cell::Int(n.into()),
-                _ => Cell::Missing,
-            },
-            Column::Len => number(self.len()),
             Column::Value => self.value(self.addr, self.ty),
             Column::Attribute => self.attribute(&field.path).unwrap_or(Cell::Missing),
-            Column::Referrers => number(self.edges.map(|e| e.referrers(self.id).len() as u64)),
-            Column::Referents => number(self.edges.map(|e| e.referents(self.heap, self.id).len() as u64)),
-            Column::Address => number(Some(self.addr.0)),
+            column => self.number(column).map_or(Cell::Missing, |n| Cell::Int(n.into())),
+        }
+    }
+
+    /// A column of whole numbers; `None` where the object has no such thing.
+    #[inline]
+    fn number(&self, column: Column) -> Option<u64> {
+        match column {
+            Column::Size => self.memory.shallow_size(self.addr, self.ty),
+            Column::Retained => self.dominators.map(|tree| tree.retained(Node::Object(self.id))),
+            Column::Native => self.memory.native_bytes(self.addr, self.ty, self.heap.types()),
+            Column::RefCount => match self.memory.count(self.addr) {
+                Some(Count::Live(n)) => Some(n.into()),
+                _ => None,
+            },
+            Column::Len => self.len(),
+            Column::Referrers => self.edges.map(|e| e.referrers(self.id).len() as u64),
+            Column::Referents => self.edges.map(|e| e.referents(self.heap, self.id).len() as u64),
+            Column::Address => Some(self.addr.0),
+            Column::Type | Column::Module | Column::Value | Column::Attribute => None,
         }
     }
 
