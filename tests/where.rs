@@ -73,7 +73,7 @@ impl Asked {
 
 /// Comparisons of every field with values that some rows have, by every operator in turn.
 fn asked(rows: &[Row], fields: &[&'static str]) -> Vec<Asked> {
-    const VALUES: usize = 3;
+    const VALUES: usize = 2;
     let mut all = Vec::new();
     for &field in fields {
         all.push(Asked { field, op: "", value: Plain::Flag(true) });
@@ -345,15 +345,17 @@ fn the_program_leaves_out_what_was_not_asked_for() {
         for one in tasks {
             counts.push(chosen(dump, "tasks", &all, "address", one)?);
         }
+        let tasks = all.len();
         let all = told(&["threads", dump, "-q"], "threads")?;
-        let query = "name ~ pool* or name = MainThread";
+        let query = "name ~ threadpool* or name = MainThread";
         for command in ["threads", "stacks"] {
             let wanted: &dyn Fn(&serde_json::Value) -> bool = &|r| {
-                is(r, "name", "MainThread") || r["name"].as_str().is_some_and(|n| n.to_lowercase().starts_with("pool"))
+                is(r, "name", "MainThread")
+                    || r["name"].as_str().is_some_and(|n| n.to_lowercase().starts_with("threadpool"))
             };
             counts.push(chosen(dump, command, &all, "native_id", (&["--where", query], wanted))?);
         }
-        println!("{}: {} tasks, chosen {counts:?}", interpreter.name, all.len());
+        println!("{}: {tasks} tasks, {} threads, chosen {counts:?}", interpreter.name, all.len());
         Ok(())
     });
 }

@@ -24,6 +24,11 @@ import sys
 import threading
 import time
 
+try:
+    import ssl
+except ImportError:
+    ssl = None  # built without OpenSSL
+
 ctypes.CDLL(None).prctl(0x59616D61, ctypes.c_ulong(-1), 0, 0, 0)  # PR_SET_PTRACER, any
 FOREVER = 10**6
 TOLD = []  # tasks, of all loops
@@ -274,6 +279,22 @@ async def semaphores():
     cycle(circle_of, False)
 
 
+async def over_tls():
+    """A connection to itself, by a cipher that needs no certificate."""
+    def context(side):
+        made = ssl.SSLContext(side)
+        made.check_hostname, made.verify_mode, made.maximum_version = False, ssl.CERT_NONE, ssl.TLSVersion.TLSv1_2
+        made.set_ciphers("AECDH:@SECLEVEL=0")
+        return made
+
+    server = await asyncio.start_server(
+        lambda *both: HELD.extend(both), "127.0.0.1", 0, ssl=context(ssl.PROTOCOL_TLS_SERVER)
+    )
+    HELD.append(server)
+    port = server.sockets[0].getsockname()[1]
+    return await asyncio.open_connection("127.0.0.1", port, ssl=context(ssl.PROTOCOL_TLS_CLIENT))
+
+
 async def places():
     """Barrier, sockets, streams, subprocess, queues."""
     def named(name, coroutine, kind, fd=None):
@@ -298,6 +319,17 @@ async def places():
     its.setblocking(False)
     reader, writer = await asyncio.open_connection(sock=its)
     HELD.extend([reader, writer])
+    own, its = socket.socketpair()
+    HELD.append(its)
+    closing = (await asyncio.open_connection(sock=own))[1]
+    fd = closing.get_extra_info("socket").fileno()
+    closing.write(bytes(20_000_000))
+    closing.close()
+    named("in wait_closed", closing.wait_closed(), "stream", fd)
+    if ssl:
+        reader_of_tls, writer_of_tls = await over_tls()
+        HELD.extend([reader_of_tls, writer_of_tls])
+        named("in TLS", reader_of_tls.read(10), "stream", writer_of_tls.get_extra_info("socket").fileno())
     named("in stream", reader.read(10), "stream", writer.get_extra_info("socket").fileno())
 
 

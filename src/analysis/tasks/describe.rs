@@ -192,12 +192,8 @@ impl Writer<'_, '_> {
                 told.fd = fd.or_else(|| uvloop::socket_fd(read, wait.object));
             }
             Primitive::Stream => {
-                const PIPE: [&str; 2] = ["_sock_fd", "_fileno"];
                 let transport = read.attribute(wait.object, "_transport");
-                told.fd = transport.and_then(|t| {
-                    let fd = PIPE.iter().find_map(|name| read.int(read.attribute(t, name)?));
-                    fd.or_else(|| uvloop::stream_fd(read, t))
-                });
+                told.fd = transport.and_then(|t| read.transport_fd(t).or_else(|| uvloop::stream_fd(read, t)));
             }
             Primitive::Executor => told.thread = self.graph.between.workers.get(&wait.object).copied(),
             Primitive::Lock | Primitive::Semaphore => self.holders(&mut told),

@@ -176,6 +176,14 @@ impl<'h> Reading<'h> {
         self.memory.reader.i32(addr + self.memory.layout.structs.socket.sock_fd).map(i64::from).filter(|fd| *fd >= 0)
     }
 
+    /// The file descriptor of a transport of asyncio; TLS has one of its own, above that of the socket.
+    pub fn transport_fd(&self, transport: Addr) -> Option<i64> {
+        const NAMES: [&str; 2] = ["_sock_fd", "_fileno"];
+        let below = self.attribute(transport, "_ssl_protocol").and_then(|tls| self.attribute(tls, "_transport"));
+        let at = below.unwrap_or(transport);
+        NAMES.iter().find_map(|name| self.int(self.attribute(at, name)?))
+    }
+
     /// The module and the qualified name of a function.
     pub fn function_name(&self, addr: Addr) -> Option<(String, String)> {
         match self.value(addr)? {

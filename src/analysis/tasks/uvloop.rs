@@ -65,8 +65,17 @@ pub fn socket_fd(read: &Reading<'_>, handle: Addr) -> Option<i64> {
     held.into_iter().find_map(|at| read.socket_fd(at))
 }
 
-/// The file descriptor of a transport of sockets and pipes: `io_watcher.fd` of its `uv_stream_t`.
+/// The file descriptor of a transport; that of TLS leads to a protocol, and this to the transport of the socket.
 pub fn stream_fd(read: &Reading<'_>, transport: Addr) -> Option<i64> {
+    if !read.is(transport, "uvloop.loop._SSLProtocolTransport") {
+        return plain_fd(read, transport);
+    }
+    let tls = held(read, transport).into_iter().find(|at| read.is(*at, "uvloop.loop.SSLProtocol"))?;
+    held(read, tls).into_iter().find_map(|at| plain_fd(read, at))
+}
+
+/// `io_watcher.fd` of the `uv_stream_t` of a transport of sockets and pipes.
+fn plain_fd(read: &Reading<'_>, transport: Addr) -> Option<i64> {
     const TYPE: u64 = 16;
     const FD: u64 = 184;
     const KINDS: [i32; 3] = [7, 12, 14]; // UV_NAMED_PIPE, UV_TCP, UV_TTY

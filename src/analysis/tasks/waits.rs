@@ -48,7 +48,7 @@ const HOLDERS: &[(Primitive, &[&str], &[&str])] = &[
     (Primitive::Condition, &["_waiters"], &[]),
     (Primitive::Semaphore, &["_waiters"], &[]),
     (Primitive::Queue, &["_getters", "_putters"], &[]),
-    (Primitive::Stream, &["_drain_waiters"], &["_waiter", "_drain_waiter"]),
+    (Primitive::Stream, &["_drain_waiters"], &["_waiter", "_drain_waiter", "_closed"]),
     (Primitive::Subprocess, &["_exit_waiters"], &[]),
 ];
 
