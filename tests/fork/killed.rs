@@ -102,18 +102,21 @@ pub fn left_alone(pid: i32, what: &str) {
 /// No process has the memory of `pid` or was made by it without its doing.
 pub fn nothing_is_left_of(pid: i32) {
     let own = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap();
-    until("nothing is left of its child", || {
-        let processes = std::fs::read_dir("/proc").unwrap().flatten();
-        let others = processes.filter_map(|e| e.file_name().to_str()?.parse::<i32>().ok()).filter(|p| *p != pid);
-        let mut copies = others.filter(|p| {
-            let stat = stat(*p);
-            // told to nobody when it ends, and below it or with its memory
-            stat.is_some_and(|(parent, exit_signal)| exit_signal == 0 && parent == pid)
-                || std::fs::read(format!("/proc/{p}/cmdline")).is_ok_and(|c| c == own)
-                    && stat.is_some_and(|(parent, _)| parent != pid && parent != std::process::id() as i32)
-        });
-        copies.next().is_none()
+    until("nothing is left of its child", || copies(pid, &own).is_empty());
+}
+
+/// Processes that were made of `pid`, whose command line is `own`, without its doing.
+pub fn copies(pid: i32, own: &[u8]) -> Vec<i32> {
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    let others = processes.filter_map(|e| e.file_name().to_str()?.parse::<i32>().ok()).filter(|p| *p != pid);
+    let copies = others.filter(|p| {
+        let stat = stat(*p);
+        // told to nobody when it ends, and below it or with its memory
+        stat.is_some_and(|(parent, exit_signal)| exit_signal == 0 && parent == pid)
+            || std::fs::read(format!("/proc/{p}/cmdline")).is_ok_and(|c| c == own)
+                && stat.is_some_and(|(parent, _)| parent != pid && parent != std::process::id() as i32)
     });
+    copies.collect()
 }
 
 /// The children of `pid` that it did not make.

@@ -78,24 +78,34 @@ pub(super) struct Growth<'l> {
     pid: i32,
     child: i32,
     limits: &'l Limits,
-    looked: Mutex<Instant>,
+    /// When the next look is due.
+    next: Mutex<Instant>,
 }
 
 /// Time between two looks.
 const OFTEN: Duration = Duration::from_millis(100);
 
+/// A look walks all page tables: of a huge process it takes long itself, and so many times as long passes until the next.
+const SELDOM: u32 = 10;
+
 impl Growth<'_> {
     pub(super) fn watch(pid: i32, child: i32, limits: &Limits) -> Growth<'_> {
-        Growth { pid, child, limits, looked: Mutex::new(Instant::now()) }
+        Growth { pid, child, limits, next: Mutex::new(Instant::now() + OFTEN) }
     }
 
     /// Called often, by many threads.
     pub(super) fn check(&self) -> Result<(), CaptureError> {
-        let Ok(mut looked) = self.looked.try_lock() else { return Ok(()) };
-        if looked.elapsed() < OFTEN {
+        let Ok(mut next) = self.next.try_lock() else { return Ok(()) };
+        let begun = Instant::now();
+        if begun < *next {
             return Ok(());
         }
-        *looked = Instant::now();
+        let looked = self.look();
+        *next = Instant::now() + OFTEN.max(begun.elapsed() * SELDOM);
+        looked
+    }
+
+    fn look(&self) -> Result<(), CaptureError> {
         let given_up = |reason: String| Err(CaptureError::NoFork { pid: self.pid, reason });
         let left = room::available().min(room::group_headroom(&self.pid.to_string()).bytes);
         if left < RESERVE / 2 {
