@@ -132,6 +132,9 @@ impl Memory<'_> {
                     at = self.reader.pointer(address + self.layout.structs.frame_object.f_back);
                 }
                 FrameVariant::Embedded => {
+                    if self.is_blank(address) {
+                        return stack;
+                    }
                     stack.frames.extend(self.embedded_frame(address));
                     at = self.reader.pointer(address + self.layout.structs.frame.previous);
                 }
@@ -160,6 +163,14 @@ impl Memory<'_> {
         let unit = if self.layout.variants.line_table == LineTableVariant::Lnotab || last < 0 { 1 } else { 2 };
         let generator = f.f_gen.and_then(|offset| self.reader.pointer(address + offset)).filter(|g| !g.is_null());
         Some(StackFrame { address, code, instruction: last * unit, generator })
+    }
+
+    /// Whether an embedded frame lies in memory that holds nothing: some lie on the C stack, which gdb leaves as zeros in a
+    /// core file where it cannot read it.
+    fn is_blank(&self, address: Addr) -> bool {
+        let code = self.frame_code(address);
+        let owner = self.reader.u8(address + self.layout.structs.frame.owner);
+        code == Some(Addr::NULL) && owner.is_some_and(|owner| owner < NO_PYTHON_CODE)
     }
 
     /// An embedded frame with Python code that has begun to run (`_PyFrame_IsIncomplete`).

@@ -80,9 +80,29 @@ pub(super) fn open(file: File, name: &Path, path: Option<&Path>, root: &Path) ->
     snapshot.problems.extend(notes.signal.take());
     snapshot.regions.retain(|old| !added.iter().any(|new| new.start <= old.start && old.end <= new.end));
     snapshot.regions.extend(added);
+    let stacks: Vec<Addr> = notes.threads.iter().filter_map(|t| t.registers.get("rsp").copied()).collect();
     snapshot.metadata = Some(metadata(&snapshot, &segments, notes, unreadable));
     snapshot.settle();
+    snapshot.problems.extend(blank(&snapshot, &stacks));
     Ok(snapshot)
+}
+
+/// Tells of stacks that hold nothing: gdb leaves zeros where it could not read, and gives up a mapping at the first page
+/// of it that it may not (glibc 2.42 guards the stacks of threads by such pages).
+fn blank(snapshot: &Snapshot, stacks: &[Addr]) -> Option<String> {
+    // a thread that runs has come from somewhere, and that is written there
+    let is_blank = |at: &&Addr| {
+        let mut bytes = [1; 256];
+        snapshot.reader().read(**at, &mut bytes).is_ok() && bytes == [0; 256]
+    };
+    let told = match stacks.iter().filter(is_blank).count() {
+        0 => return None,
+        1 => "the stack of 1 thread is".to_owned(),
+        n => format!("the stacks of {n} threads are"),
+    };
+    Some(format!(
+        "{told} empty in the core file: what wrote it could not read that, so what it waits for may be missing"
+    ))
 }
 
 fn parse(bytes: &[u8]) -> Result<(Vec<Segment>, Notes), String> {
@@ -262,6 +282,19 @@ mod tests {
         assert_eq!((metadata.regions[0].permissions.as_str(), metadata.regions[0].end), ("rw-p", Addr(0x10_2000)));
         assert!(snapshot.problems()[0].contains("SIGSEGV at 0xdead in thread 77"), "{:?}", snapshot.problems());
         assert_eq!(snapshot.reader().u8(Addr(0x10_0fff)), Some(7));
+    }
+
+    #[test]
+    fn a_stack_without_anything_is_told() {
+        let told = |memory: &[u8]| {
+            let file = core(&[note(1, &status(77)), note(1, &status(78))].concat(), memory, 4096);
+            Snapshot::open(file.path()).unwrap().problems().join("; ")
+        };
+        assert_eq!(told(&[7; 4096]), "");
+        assert!(told(&[0; 4096]).contains("the stacks of 2 threads are empty"));
+        let mut memory = [0; 4096];
+        memory[0x808] = 1;
+        assert_eq!(told(&memory), "");
     }
 
     #[test]
