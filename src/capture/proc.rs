@@ -50,6 +50,12 @@ pub(super) fn read(pid: i32, name: &str) -> io::Result<Vec<u8>> {
     std::fs::read(format!("/proc/{pid}/{name}"))
 }
 
+/// `/proc/TID/stat` of one thread: without `task` it adds up all threads of the process, which takes long where there
+/// are ten thousand.
+fn thread_stat(tid: i32) -> io::Result<Vec<u8>> {
+    read(tid, &format!("task/{tid}/stat"))
+}
+
 /// The mappings, in address order. Empty for a process whose memory is gone.
 pub(super) fn maps(pid: i32) -> io::Result<Vec<Map>> {
     Ok(read(pid, "maps")?.split(|b| *b == b'\n').filter_map(parse_map).collect())
@@ -180,7 +186,7 @@ pub(super) fn tasks(pid: i32) -> io::Result<Vec<i32>> {
 
 /// The state letter of a process or thread; `None` once it is gone.
 pub(super) fn state(pid: i32) -> Option<char> {
-    stat_field(&read(pid, "stat").ok()?, 3)?.chars().next()
+    stat_field(&thread_stat(pid).ok()?, 3)?.chars().next()
 }
 
 /// A field of `/proc/PID/stat`, counted from 1 as in proc(5). The name (field 2) may hold anything, even `) R 1`.
@@ -237,7 +243,7 @@ pub(super) struct ThreadFacts {
 }
 
 pub(super) fn thread_facts(tid: i32) -> ThreadFacts {
-    let stat = read(tid, "stat").unwrap_or_default();
+    let stat = thread_stat(tid).unwrap_or_default();
     let comm = read(tid, "comm").unwrap_or_default();
     let wchan = read(tid, "wchan").ok().map(|w| String::from_utf8_lossy(&w).trim().to_owned());
     ThreadFacts {
