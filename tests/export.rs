@@ -286,3 +286,63 @@ fn a_report_is_one_page_that_runs_nothing_and_says_what_the_commands_say() {
         assert!(text.contains(part), "{part}");
     }
 }
+
+/// What is in a folder.
+fn names(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
+    entries.collect()
+}
+
+/// Starts an export into `folder` and kills it as soon as it `has_begun`; what is left there then.
+fn killed(zoo: &Zoo, folder: &Path, options: &[&str], has_begun: &dyn Fn(u32) -> bool) -> Vec<String> {
+    for _ in 0..20 {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_pymem-tui"));
+        program.args(["export", &zoo.path, "-q", "-o"]).arg(folder.join("out")).args(options);
+        let mut program = program.spawn().unwrap();
+        while !has_begun(program.id()) && program.try_wait().unwrap().is_none() {}
+        program.kill().unwrap();
+        if !program.wait().unwrap().success() {
+            return names(folder);
+        }
+        // it was quicker than we
+        let out = folder.join("out");
+        if out.is_dir() {
+            std::fs::remove_dir_all(&out).unwrap()
+        } else {
+            std::fs::remove_file(&out).unwrap()
+        };
+    }
+    panic!("it is never caught while it writes");
+}
+
+#[test]
+fn a_killed_export_leaves_nothing_or_what_the_next_one_removes() {
+    let zoo = zoo();
+    let folder = tempfile::tempdir().unwrap();
+    let tables = ["--format", "csv"];
+    let writes = |_| {
+        names(folder.path())
+            .iter()
+            .any(|name| std::fs::read_dir(folder.path().join(name)).is_ok_and(|mut d| d.next().is_some()))
+    };
+    let left = killed(zoo, folder.path(), &tables, &writes);
+    assert!(left.len() == 1 && left[0].starts_with(".out.partial-"), "{left:?}");
+    export(zoo, &folder.path().join("out"), &tables);
+    assert_eq!(names(folder.path()), ["out"]);
+
+    // one file has no name before it is whole
+    let folder = tempfile::tempdir().unwrap();
+    let graph = ["--format", "heapsnapshot"];
+    let at = folder.path().to_string_lossy().into_owned();
+    let writes = |pid| {
+        let open = std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+        let mut files = open.filter_map(|fd| std::fs::read_link(fd.path()).ok());
+        files.any(|file| file.to_string_lossy().starts_with(&at))
+    };
+    let left = killed(zoo, folder.path(), &graph, &writes);
+    let nameless = left.is_empty();
+    assert!(nameless || left.len() == 1 && left[0].starts_with(".out.partial-"), "{left:?}");
+    println!("a file without a name: {nameless}");
+    export(zoo, &folder.path().join("out"), &graph);
+    assert_eq!(names(folder.path()), ["out"]);
+}

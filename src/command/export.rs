@@ -9,7 +9,7 @@ use crate::report::export::{self, Format, GraphEdge, HeapSnapshot, NodeType};
 use crate::text;
 use anyhow::bail;
 use ask::{Asked, Class, Label};
-use std::path::Path;
+use std::io::Write;
 
 const ALL: [TableName; 7] = [
     TableName::Snapshot,
@@ -34,12 +34,12 @@ pub(super) fn run(args: &cli::Export, common: &Common) -> anyhow::Result<()> {
     if args.from.is_some() {
         bail!("--from is for --format heapsnapshot; tables hold the whole heap");
     }
-    let folder = Folder::new(&args.output)?;
+    let folder = Folder::new(&args.output, is_table)?;
     let asked = ask::heap(source::open(&args.source, common)?, common)?;
     warn(&asked.problems, common);
     let wanted = if args.tables.is_empty() { &ALL[..] } else { &args.tables };
     for table in ALL.iter().filter(|t| wanted.contains(t)) {
-        write_table(args, format, *table, &asked, folder.path())?;
+        write_table(args, format, *table, &asked, &folder)?;
     }
     folder.finish()
 }
@@ -49,18 +49,10 @@ fn write_table(
     format: Format,
     table: TableName,
     asked: &Asked,
-    folder: &Path,
+    folder: &Folder,
 ) -> anyhow::Result<()> {
-    let name = match table {
-        TableName::Snapshot => "snapshot",
-        TableName::Types => "types",
-        TableName::Objects => "objects",
-        TableName::Edges => "edges",
-        TableName::Tasks => "tasks",
-        TableName::Frames => "frames",
-        TableName::Regions => "regions",
-    };
-    let mut out = Output::new(&folder.join(format!("{name}.{}", format.extension())))?;
+    let name = name(table);
+    let mut out = folder.file(&format!("{name}.{}", format.extension()))?;
     let mut writer = export::writer(format, name, &mut out)?;
     let mut sink = |batch: Batch| writer.rows(&batch);
     match table {
@@ -77,7 +69,28 @@ fn write_table(
         TableName::Regions => sink(export::regions(&memory::list(asked.snapshot(), true)))?,
     }
     writer.end()?;
-    out.finish()
+    Ok(out.flush()?)
+}
+
+fn name(table: TableName) -> &'static str {
+    match table {
+        TableName::Snapshot => "snapshot",
+        TableName::Types => "types",
+        TableName::Objects => "objects",
+        TableName::Edges => "edges",
+        TableName::Tasks => "tasks",
+        TableName::Frames => "frames",
+        TableName::Regions => "regions",
+    }
+}
+
+/// Whether an export may have a file of this name.
+fn is_table(file: &str) -> bool {
+    let of = |(stem, extension): (&str, &str)| {
+        let formats = [Format::Parquet, Format::Csv, Format::Json];
+        ALL.iter().any(|table| name(*table) == stem) && formats.iter().any(|format| format.extension() == extension)
+    };
+    file.split_once('.').is_some_and(of)
 }
 
 fn heapsnapshot(args: &cli::Export, common: &Common) -> anyhow::Result<()> {

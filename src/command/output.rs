@@ -3,40 +3,40 @@
 //! It is written under another name in the same folder, readable for its owner alone, because it holds what the
 //! process's memory held. A name that is taken, by a link too, is refused.
 
+use crate::snapshot::partial::{Hidden, HiddenFile};
 use crate::snapshot::store::rename_new;
 use anyhow::{Context, bail};
+use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use tempfile::{NamedTempFile, TempDir};
 
 /// The file; gone when this is dropped before [`Output::finish`].
 pub(super) struct Output {
-    file: BufWriter<NamedTempFile>,
+    hidden: HiddenFile,
+    file: BufWriter<File>,
     path: PathBuf,
 }
 
 impl Output {
     pub(super) fn new(path: &Path) -> anyhow::Result<Output> {
         let folder = free_place(path)?;
-        let file = tempfile::Builder::new().prefix(".pymem-tui-").tempfile_in(folder);
-        let file = file.with_context(|| format!("nothing can be written in {}", folder.display()))?;
-        Ok(Output { file: BufWriter::with_capacity(1 << 18, file), path: path.to_owned() })
+        let made = HiddenFile::make(path).and_then(|hidden| Ok((hidden.file().try_clone()?, hidden)));
+        let (file, hidden) = made.with_context(|| format!("nothing can be written in {}", folder.display()))?;
+        Ok(Output { hidden, file: BufWriter::with_capacity(1 << 18, file), path: path.to_owned() })
     }
 
     /// Another handle of the file, for a program that writes it.
-    pub(super) fn handle(&self) -> io::Result<std::fs::File> {
-        self.file.get_ref().as_file().try_clone()
+    pub(super) fn handle(&self) -> io::Result<File> {
+        self.hidden.file().try_clone()
     }
 
     /// Gives it its name.
     pub(super) fn finish(self) -> anyhow::Result<()> {
         let path = self.path;
         let file = self.file.into_inner().map_err(|e| e.into_error());
-        let file = file.with_context(|| format!("{} cannot be written", path.display()))?;
-        file.persist_noclobber(&path)
-            .map_err(|e| e.error)
-            .with_context(|| format!("{} cannot be made", path.display()))?;
-        Ok(())
+        file.with_context(|| format!("{} cannot be written", path.display()))?;
+        self.hidden.finish().with_context(|| format!("{} cannot be made", path.display()))
     }
 }
 
@@ -52,28 +52,33 @@ impl Write for Output {
 
 /// A directory in the same way: private, and there under its name only when it is whole.
 pub(super) struct Folder {
-    folder: TempDir,
+    hidden: Hidden,
     path: PathBuf,
 }
 
 impl Folder {
-    pub(super) fn new(path: &Path) -> anyhow::Result<Folder> {
+    /// `is_part`: the names of the files that go into it.
+    pub(super) fn new(path: &Path, is_part: fn(&str) -> bool) -> anyhow::Result<Folder> {
         let within = free_place(path)?;
-        let folder = tempfile::Builder::new().prefix(".pymem-tui-").tempdir_in(within);
-        let folder = folder.with_context(|| format!("nothing can be written in {}", within.display()))?;
-        Ok(Folder { folder, path: path.to_owned() })
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let hidden = Hidden::make(within, &name, is_part);
+        let hidden = hidden.with_context(|| format!("nothing can be written in {}", within.display()))?;
+        Ok(Folder { hidden, path: path.to_owned() })
     }
 
-    /// Where its files go until then.
-    pub(super) fn path(&self) -> &Path {
-        self.folder.path()
+    /// A new file in it.
+    pub(super) fn file(&self, name: &str) -> anyhow::Result<BufWriter<File>> {
+        let path = self.hidden.folder.path().join(name);
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
+        let file = file.with_context(|| format!("{} cannot be made", path.display()))?;
+        Ok(BufWriter::with_capacity(1 << 18, file))
     }
 
     /// Gives it its name.
     pub(super) fn finish(self) -> anyhow::Result<()> {
-        rename_new(self.folder.path(), &self.path)
+        rename_new(self.hidden.folder.path(), &self.path)
             .with_context(|| format!("{} cannot be made", self.path.display()))?;
-        let _ = self.folder.keep(); // it is not where it was
+        let _ = self.hidden.folder.keep(); // it is not where it was
         Ok(())
     }
 }

@@ -5,7 +5,7 @@
 //! not known here.
 
 pub use super::error::WriteError;
-use super::partial::Hidden;
+use super::partial::{Hidden, is_of_snapshot};
 use super::stream::{Packing, StreamWriter};
 use super::{Addr, Metadata, OpenError, Snapshot, meta, region_file_name, spool};
 use nix::errno::Errno;
@@ -60,7 +60,7 @@ impl Store {
         if free < needed {
             return Err(WriteError::Full { path: path.to_owned(), needed, free: Some(free) });
         }
-        let hidden = Hidden::make(parent, &name.to_string_lossy()).map_err(io_error)?;
+        let hidden = Hidden::make(parent, &name.to_string_lossy(), is_of_snapshot).map_err(io_error)?;
         Ok(Store { place: Place::Directory { hidden, path: path.to_owned() }, slots: Vec::new(), needed })
     }
 
