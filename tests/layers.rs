@@ -19,7 +19,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("image", &["snapshot"]),
     ("cpython", &["image", "snapshot", "text"]),
     ("alloc", &["cpython::layout", "snapshot"]),
-    ("heap", &["alloc", "cpython", "progress", "snapshot"]),
+    ("heap", &["alloc", "cpython", "progress", "snapshot", "sys"]),
     ("analysis", &["cpython", "heap", "progress", "snapshot", "text"]),
     ("worker", &["analysis", "cpython", "heap", "progress", "snapshot", "text"]),
     ("tui", &["analysis::answers", "progress::Reading", "snapshot::Addr", "text", "worker"]),

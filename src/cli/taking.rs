@@ -16,7 +16,8 @@ pub struct Taking {
     /// Memory that the copy may lie in until it is written [default: a quarter of what is free]
     #[arg(long, value_name = "SIZE", global = true, value_parser = parse_size)]
     pub max_buffer: Option<u64>,
-    /// Memory that a capture may take from the machine for a while, of every kind
+    /// Memory that a capture may take from the machine for a while, of every kind, and the references of a heap: what of
+    /// these is more goes to a temporary file [default for references: half of what is free]
     #[arg(long, value_name = "SIZE", global = true, value_parser = parse_size)]
     pub max_memory: Option<u64>,
 }

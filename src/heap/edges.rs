@@ -3,8 +3,10 @@
 //! Compact adjacency: object numbers of 32 bits, grouped by object. The forward lists are made window by window with
 //! the one traversal of `cpython::edges`, names left out; the backward lists by counting, each thread for its own
 //! range of targets. Most references are strong; those that are not are marked in bitmaps that exist only where there
-//! are any. Names are found again for the few edges that are shown.
+//! are any. Names are found again for the few edges that are shown. What is too much for memory lies in a file
+//! ([`spill`](super::spill)).
 
+use super::spill::{Budget, Items};
 use super::{Heap, ObjectId};
 use crate::cpython::{EdgeKind, EdgeName};
 use crate::progress::{Cancelled, Progress};
@@ -27,7 +29,7 @@ pub struct Edges {
 struct Lists {
     /// Where each object's list ends; it begins where the one before ends.
     ends: Box<[u32]>,
-    items: Box<[ObjectId]>,
+    items: Items,
     weak: Marks,
     guessed: Marks,
 }
@@ -95,31 +97,55 @@ impl Lists {
 
     fn heap_bytes(&self) -> usize {
         let marks = (self.weak.0.len() + self.guessed.0.len()) * 8;
-        self.ends.len() * 4 + self.items.len() * 4 + marks + size_of::<Lists>()
+        self.ends.len() * 4 + self.items.len() * 4 - self.items.spilled_bytes() + marks + size_of::<Lists>()
     }
 }
 
 /// Parts of the backward lists are not made smaller than this.
 const MIN_PART: usize = 1 << 16;
 
+/// So many parts at most: each looks at all references.
+const MAX_PARTS: u64 = 256;
+
+/// Windows that are made before it is looked how much memory they take.
+const BATCH: usize = 256;
+
 impl Edges {
     /// Finds every reference. Time is that of reading all objects once, and of counting the edges twice.
     pub fn build(heap: &Heap, progress: &Progress) -> Result<Edges, Cancelled> {
+        Edges::build_with(heap, Budget::now(), progress)
+    }
+
+    /// The same, with so many bytes of memory at most; the rest lies in files. (What lists begin where, and what is
+    /// marked, is in memory always.)
+    pub fn build_within(heap: &Heap, bytes: u64, progress: &Progress) -> Result<Edges, Cancelled> {
+        Edges::build_with(heap, Budget::of(bytes), progress)
+    }
+
+    fn build_with(heap: &Heap, budget: Budget, progress: &Progress) -> Result<Edges, Cancelled> {
         let index = heap.objects();
         let windows = index.window_count();
         progress.begin(2 * windows as u64);
         let interned = heap.interned();
-        let forward: Result<Vec<Lists>, Cancelled> = (0..windows)
-            .into_par_iter()
-            .map(|i| {
-                progress.check()?;
-                progress.advance(1);
-                Ok(forward_lists(heap, interned, i))
-            })
-            .collect();
-        let forward = forward?;
-        let count = forward.iter().map(|l| l.items.len() as u64).sum();
-        let parts = (rayon::current_num_threads() * 2).clamp(1, index.len().div_ceil(MIN_PART).max(1));
+        let mut forward = Vec::with_capacity(windows);
+        for first in (0..windows).step_by(BATCH) {
+            let batch: Result<Vec<Lists>, Cancelled> = (first..windows.min(first + BATCH))
+                .into_par_iter()
+                .map(|i| {
+                    progress.check()?;
+                    progress.advance(1);
+                    Ok(forward_lists(heap, interned, i))
+                })
+                .collect();
+            let mut batch = batch?;
+            budget.settle(&mut batch.iter_mut().map(|lists| &mut lists.items).collect::<Vec<_>>());
+            forward.append(&mut batch);
+        }
+        let count: u64 = forward.iter().map(|l| l.items.len() as u64).sum();
+        let threads = rayon::current_num_threads();
+        // a part is written all over the place: those that are written at one time should fit into memory
+        let fitting = (count * 4 / (budget.left().max(64 << 20) / threads as u64).max(1)).min(MAX_PARTS) as usize;
+        let parts = (threads * 2).max(fitting).clamp(1, index.len().div_ceil(MIN_PART).max(1));
         let part = u32::try_from(index.len().div_ceil(parts)).unwrap_or(u32::MAX).max(1);
         let firsts: Vec<u32> = (0..windows).map(|i| index.window_ids(i).start).collect();
         let backward: Result<Vec<Lists>, Cancelled> = (0..parts as u32)
@@ -127,7 +153,7 @@ impl Edges {
             .map(|p| {
                 let from = p.saturating_mul(part);
                 let to = from.saturating_add(part).min(index.len() as u32);
-                let lists = backward_lists(&forward, &firsts, from.min(to)..to, progress)?;
+                let lists = backward_lists(&forward, &firsts, from.min(to)..to, &budget, progress)?;
                 progress.advance((windows / parts) as u64);
                 Ok(lists)
             })
@@ -170,7 +196,12 @@ impl Edges {
         self.backward.get(part as usize).into_iter().flat_map(move |lists| lists.kinds(i as usize))
     }
 
-    /// Bytes this takes.
+    /// Bytes that lie in files.
+    pub fn spilled_bytes(&self) -> usize {
+        self.forward.iter().chain(&self.backward).map(|lists| lists.items.spilled_bytes()).sum()
+    }
+
+    /// Bytes of memory this takes.
     pub fn heap_bytes(&self) -> usize {
         self.forward.iter().chain(&self.backward).map(Lists::heap_bytes).sum()
     }
@@ -196,7 +227,12 @@ fn forward_lists(heap: &Heap, interned: &[ObjectId], window: usize) -> Lists {
         // a window's edges are those of at most a mebibyte of objects, but a list's items lie elsewhere
         ends.push(u32::try_from(items.len()).unwrap_or(u32::MAX));
     }
-    Lists { ends: ends.into(), items: items.into(), weak: lists.weak.shrunk(), guessed: lists.guessed.shrunk() }
+    Lists {
+        ends: ends.into(),
+        items: Items::Here(items.into()),
+        weak: lists.weak.shrunk(),
+        guessed: lists.guessed.shrunk(),
+    }
 }
 
 /// The referrers of the objects in `range`.
@@ -204,12 +240,13 @@ fn backward_lists(
     forward: &[Lists],
     firsts: &[u32],
     range: std::ops::Range<u32>,
+    budget: &Budget,
     progress: &Progress,
 ) -> Result<Lists, Cancelled> {
     let mut ends = vec![0u32; range.len()].into_boxed_slice();
     let here = |id: &ObjectId| id.0.wrapping_sub(range.start) as usize;
     for lists in forward {
-        for target in &lists.items {
+        for target in lists.items.iter() {
             if let Some(n) = ends.get_mut(here(target)) {
                 *n = n.saturating_add(1);
             }
@@ -223,7 +260,7 @@ fn backward_lists(
         total = total.saturating_add(*n);
         *n = begin;
     }
-    let mut items = vec![ObjectId(0); total as usize].into_boxed_slice();
+    let mut items = budget.make(total as usize);
     let mut marked = Lists::default();
     for (lists, first) in forward.iter().zip(firsts) {
         let all_strong = lists.weak.0.is_empty() && lists.guessed.0.is_empty();
@@ -243,5 +280,5 @@ fn backward_lists(
             start = *end as usize;
         }
     }
-    Ok(Lists { ends, items, weak: marked.weak.shrunk(), guessed: marked.guessed.shrunk() })
+    Ok(Lists { ends, items: items.into(), weak: marked.weak.shrunk(), guessed: marked.guessed.shrunk() })
 }

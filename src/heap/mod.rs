@@ -11,6 +11,7 @@ pub mod owners;
 pub mod roots;
 pub mod scan;
 mod scanner;
+pub mod spill;
 pub mod survey;
 pub mod usage;
 

@@ -4,6 +4,8 @@
 //! that module.
 
 pub mod child;
+pub mod headroom;
+pub mod mapped;
 pub mod memory;
 pub mod pagemap;
 pub mod priority;
