@@ -427,7 +427,9 @@ fn killed_at_random_moments_the_process_goes_on() {
             let usual = begin.elapsed() + std::time::Duration::from_millis(30);
             let mut killed = 0;
             let rounds = captures(5).min(100) as u32;
-            for round in 0..rounds {
+            let mut round = 0;
+            while killed < rounds {
+                round += 1;
                 let folder = tempfile::tempdir().unwrap();
                 let mut tool = Command::new(BINARY)
                     .args(["capture", "-q", "--mode", name, "--pid", &target.pid().to_string(), "-o"])
@@ -437,13 +439,10 @@ fn killed_at_random_moments_the_process_goes_on() {
                     .unwrap();
                 std::thread::sleep(usual.mul_f64(random()));
                 tool.kill().unwrap();
-                killed += usize::from(!tool.wait().unwrap().success());
+                killed += u32::from(!tool.wait().unwrap().success());
                 killed::left_alone(target.pid(), &format!("{name}, round {round}"));
             }
-            println!("{}: {name}: killed {killed} of {rounds} times", interpreter.name);
-            if captures(0) > 0 && killed * 2 < rounds as usize {
-                return Err(format!("killed {killed} times only"));
-            }
+            println!("{}: {name}: killed {killed} times in {round} captures", interpreter.name);
             unharmed(target, &format!("{}: {name}", interpreter.name));
         }
         Ok(())

@@ -5,6 +5,7 @@
 //! for scripts. Sizes are bytes. Field names are the JSON contract of `docs/cli.md`; add, never rename.
 
 mod audit;
+mod beside;
 mod diff;
 mod export;
 mod garbage;
@@ -18,6 +19,7 @@ mod verdict;
 mod waste;
 
 pub use audit::{Audit, AuditRow, AuditType, Excluded};
+pub use beside::{Beside, BesideCell, BesideRow, Measure};
 pub use diff::{Change, ChangedObject, Diff, Survivors, TypeChange, Which};
 pub use export::{Batch, Values};
 pub use garbage::{CycleType, Garbage, GarbageCycle, GarbageObject, GarbageType, Round};
@@ -60,6 +62,12 @@ pub struct SnapshotInfo {
     pub program: Option<String>,
     /// How long the process stood still, in milliseconds.
     pub pause_ms: Option<f64>,
+    /// Bytes that the process had in memory.
+    pub resident_bytes: Option<u64>,
+    /// Of these, what no other process had.
+    pub private_bytes: Option<u64>,
+    /// Of the others, pages that a fork shares until somebody writes to them.
+    pub copy_on_write_bytes: Option<u64>,
 }
 
 /// One type and its objects.
@@ -343,6 +351,8 @@ pub struct CaptureReport {
     pub private_bytes: Option<u64>,
     /// Resident bytes that others have too: files, and pages that were not written to since a fork.
     pub shared_bytes: Option<u64>,
+    /// Of these, pages that were not written to since a fork.
+    pub copy_on_write_bytes: Option<u64>,
     /// Pages that were never touched, and so neither read nor stored.
     pub pages_skipped: u64,
     /// How many threads the process had.

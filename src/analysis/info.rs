@@ -24,12 +24,16 @@ pub fn of_metadata(metadata: Option<&Metadata>) -> SnapshotInfo {
         let script = arguments.iter().skip(1).find(|a| !a.starts_with('-') && a.ends_with(".py"));
         script.or(arguments.first()).map(|p| sanitize(p).into_owned())
     });
+    let memory = metadata.map(|m| m.process.sharing());
     SnapshotInfo {
         pid: metadata.map(|m| m.process.pid),
         implementation: "CPython".into(),
         captured_at: metadata.and_then(|m| m.captured_at.as_deref()).map(|at| sanitize(at).into_owned()),
         program,
         pause_ms: metadata.and_then(|m| m.pause_ms),
+        resident_bytes: memory.and_then(|m| m.resident),
+        private_bytes: memory.and_then(|m| m.private),
+        copy_on_write_bytes: memory.and_then(|m| m.copy_on_write),
         ..SnapshotInfo::default()
     }
 }

@@ -5,6 +5,7 @@
 
 pub mod answers;
 pub mod audit;
+pub mod beside;
 pub mod describe;
 pub mod detail;
 pub mod diff;

@@ -6,6 +6,7 @@
 use super::error::{CaptureError, refusal};
 use super::proc;
 use super::python;
+use crate::snapshot::meta::Sharing;
 use std::path::Path;
 
 /// A process that runs Python, as `/proc` shows it.
@@ -23,6 +24,8 @@ pub struct PythonProcess {
     pub resident_bytes: u64,
     /// Of them, bytes that no other process has; `None` when the kernel would not say.
     pub private_bytes: Option<u64>,
+    /// Of the others, pages that a fork shares until somebody writes to them.
+    pub copy_on_write_bytes: Option<u64>,
     /// Threads.
     pub threads: u64,
     /// `3.12`, as far as the names of its files tell.
@@ -70,15 +73,15 @@ pub fn look(pid: i32) -> Option<PythonProcess> {
         Err(_) => by_name(pid, &status).then_some(None)?,
     };
     let number = |name: &str| status.get(name).and_then(|v| v.split_ascii_whitespace().next()?.parse::<u64>().ok());
-    let rollup = proc::rollup(pid);
-    let private = ["Private_Clean", "Private_Dirty"].map(|name| rollup.get(name).copied());
+    let sharing = Sharing::of(&proc::rollup(pid));
     Some(PythonProcess {
         pid,
         parent: number("PPid").and_then(|p| i32::try_from(p).ok()).unwrap_or(0),
         user: number("Uid").map_or_else(|| "?".into(), |uid| super::error::user_name(uid as u32)),
         age_s: proc::age(pid),
         resident_bytes,
-        private_bytes: private[0].zip(private[1]).map(|(a, b)| a + b),
+        private_bytes: sharing.private,
+        copy_on_write_bytes: sharing.copy_on_write,
         threads: number("Threads").unwrap_or(1),
         version,
         command_line: proc::command_line(pid),

@@ -54,7 +54,7 @@ macro_rules! usage {
 
 const USAGE: &str = "\
 pymem-tui [OPTIONS] <SNAPSHOT>
-       pymem-tui [OPTIONS] --pid <PID> [-o <PATH>]
+       pymem-tui [OPTIONS] --pid <PID>… [--children] [-o <PATH>]
        pymem-tui <COMMAND> …";
 
 const EXAMPLES: &str = "\
@@ -91,10 +91,13 @@ pub struct Entry {
     /// A newer snapshot to compare it with
     #[arg(value_name = "NEWER", requires = "snapshot")]
     pub newer: Option<PathBuf>,
-    /// Capture this process and open it
+    /// Capture this process and open it; given several times, each is opened, and all are compared
     #[arg(long, value_name = "PID", conflicts_with = "snapshot")]
-    pub pid: Option<i32>,
-    /// Keep the snapshot of --pid in this new directory
+    pub pid: Vec<i32>,
+    /// Also the Python processes below it: the workers of a server
+    #[arg(long, requires = "pid", conflicts_with = "snapshot")]
+    pub children: bool,
+    /// Keep the snapshot of --pid in this new directory; of several, each below it
     #[arg(short, long, value_name = "PATH")]
     pub output: Option<PathBuf>,
 }
@@ -399,11 +402,11 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>, version: &'static st
     let mut cli = Cli::from_arg_matches_mut(&mut matches).map_err(|e| e.format(&mut definition()))?;
     split::settle(&mut cli.command)?;
     let entry = &cli.entry;
-    if cli.command.is_some() && (entry.snapshot.is_some() || entry.pid.is_some()) {
+    if cli.command.is_some() && (entry.snapshot.is_some() || !entry.pid.is_empty()) {
         let text = "SNAPSHOT and --pid come after the command";
         return Err(Cli::command().error(ErrorKind::ArgumentConflict, text));
     }
-    if entry.output.is_some() && entry.pid.is_none() {
+    if entry.output.is_some() && entry.pid.is_empty() {
         return Err(Cli::command().error(ErrorKind::MissingRequiredArgument, "-o needs --pid"));
     }
     Ok(cli)

@@ -41,6 +41,8 @@ fn wrong_usage_is_refused() {
         "--pid 42 types memdump/",
         "-o out memdump/",
         "memdump/ --pid 42",
+        "--children",
+        "memdump/ --children",
         "capture --pid 42",
         "types memdump/ --limit -1",
         "types memdump/ --threads 0",
@@ -61,7 +63,9 @@ fn wrong_usage_is_refused() {
 #[test]
 fn the_explorers_entries_and_the_aliases_are_taken() {
     let cli = parsed("--pid 42 -o kept").unwrap();
-    assert_eq!((cli.entry.pid, cli.entry.output), (Some(42), Some("kept".into())));
+    assert_eq!((cli.entry.pid, cli.entry.output), (vec![42], Some("kept".into())));
+    let cli = parsed("--pid 42 --pid 43 --children").unwrap();
+    assert_eq!((cli.entry.pid, cli.entry.children), (vec![42, 43], true));
     assert_eq!(parsed("memdump/").unwrap().entry.snapshot, Some("memdump/".into()));
     for line in [
         "count-by-type d",

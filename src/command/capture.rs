@@ -1,28 +1,22 @@
 //! `capture --pid PID … -o PATH`.
 
-use super::{ask, redact, source, warn};
+use super::{ask, redact, several, source, warn};
 use crate::analysis::answers::{CaptureReport, Captures};
-use crate::capture::{Destination, processes};
+use crate::capture::Destination;
 use crate::cli::{Capture, Common, StreamFormat};
 use crate::report::{self, Report};
 use crate::snapshot::store::Stored;
 use crate::snapshot::stream::Packing;
-use crate::snapshot::{Metadata, save, store};
+use crate::snapshot::{Metadata, save};
 use crate::text::sanitize;
 use anyhow::{Context, bail};
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub(super) fn run(mut args: Capture, common: &Common) -> anyhow::Result<()> {
-    if args.children {
-        let below: Vec<i32> = args.pid.iter().flat_map(|pid| processes::descendants(*pid)).map(|p| p.pid).collect();
-        args.pid.extend(below);
-    }
-    let mut seen = std::collections::HashSet::new();
-    args.pid.retain(|pid| seen.insert(*pid));
+    args.pid = several::meant(&args.pid, args.children);
     match args.pid.as_slice() {
         [pid] if args.output == Path::new("-") => stream(*pid, &args, common),
         [pid] if !args.children => {
@@ -39,10 +33,7 @@ fn several(args: &Capture, common: &Common) -> anyhow::Result<()> {
     if args.output == Path::new("-") {
         bail!("a stream holds one process; give -o PATH for a directory with a snapshot of each");
     }
-    store::check_absent(&args.output)?;
-    let made = std::fs::DirBuilder::new().mode(0o700).create(&args.output);
-    made.with_context(|| format!("{} cannot be made", args.output.display()))?;
-    store::give_to_invoker(&args.output);
+    several::folder(&args.output)?;
     let (mut captures, mut problems, mut last) = (Vec::new(), Vec::new(), None);
     for pid in &args.pid {
         match one(*pid, args.output.join(pid.to_string()), args, common) {
@@ -76,8 +67,7 @@ fn one(pid: i32, output: PathBuf, args: &Capture, common: &Common) -> anyhow::Re
         }
     };
     let path = path.map(|p| sanitize(&p.to_string_lossy()).into_owned()).unwrap_or_default();
-    let of = |name| metadata.process.rollup.get(name).copied();
-    let private = of("Private_Clean").zip(of("Private_Dirty")).map(|(a, b)| a + b);
+    let sharing = metadata.process.sharing();
     let answer = CaptureReport {
         pid: metadata.process.pid,
         path,
@@ -86,8 +76,9 @@ fn one(pid: i32, output: PathBuf, args: &Capture, common: &Common) -> anyhow::Re
         pause_ms: metadata.pause_ms,
         expected_pause_ms: metadata.expected_pause_ms,
         bytes: metadata.bytes,
-        private_bytes: private,
-        shared_bytes: of("Rss").zip(private).map(|(all, private)| all.saturating_sub(private)),
+        private_bytes: sharing.private,
+        shared_bytes: sharing.shared(),
+        copy_on_write_bytes: sharing.copy_on_write,
         pages_skipped: metadata.pages_skipped,
         threads: metadata.threads.len() as u64,
         redacted: metadata.redacted.clone(),

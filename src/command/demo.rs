@@ -83,7 +83,7 @@ pub(super) fn run(name: Option<&str>, size: Option<&str>, common: &Common) -> an
     let running = Running::start(program, size, common)?;
     let captured = source::take(running.pid(), Destination::Temporary, common)?;
     source::tell(&captured, common);
-    explore::explore(captured.open()?, Some(running.pid()), None, common)
+    explore::explore(captured.open()?, running.pid(), common)
 }
 
 /// A demo program; it ends when this is dropped.

@@ -1,12 +1,13 @@
 //! Without a command: open, or capture and open, then hand over to the explorer.
 
+use super::several::{self, Member};
 use super::{graph, one_sentence, processes, source};
 use crate::analysis::answers::{Graph, SnapshotInfo};
 use crate::capture::{self, Destination};
 use crate::cli::{ColorWhen, Common, Entry, Source};
 use crate::cpython::runtime::Interpreter;
 use crate::progress::Progress;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{self, Snapshot};
 use crate::sys::signals::Interrupts;
 use crate::tui::{self, ThemeChoice};
 use crate::worker;
@@ -15,24 +16,27 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 pub(super) fn run(entry: Entry, common: &Common) -> anyhow::Result<()> {
-    let pid = match (entry.pid, &entry.snapshot) {
-        (None, None) => match processes::choose(common)? {
-            Some(pid) => Some(pid),
-            None => return Ok(()),
-        },
-        (pid, _) => pid,
+    let pids = match (entry.pid.is_empty(), &entry.snapshot) {
+        (true, None) => processes::choose(common)?,
+        _ => entry.pid,
     };
-    let snapshot = match (pid, entry.output) {
-        (Some(pid), output) => {
-            let destination = output.map_or(Destination::Temporary, Destination::Directory);
-            let captured = source::take(pid, destination, common)?;
-            source::tell(&captured, common);
-            captured.open()?
+    let pids = several::meant(&pids, entry.children);
+    let members = match (pids.as_slice(), entry.snapshot) {
+        ([], None) => return Ok(()), // nobody was chosen
+        ([], Some(path)) if entry.newer.is_none() && !snapshot::several(&path).is_empty() => {
+            several::open(&path, common)?
         }
-        (None, _) => source::open(&Source { source: entry.snapshot, pid: None }, common)?,
+        ([], path) => vec![Member { snapshot: source::open(&Source { source: path, pid: None }, common)?, pid: None }],
+        ([pid], _) if !entry.children => {
+            let destination = entry.output.map_or(Destination::Temporary, Destination::Directory);
+            let captured = source::take(*pid, destination, common)?;
+            source::tell(&captured, common);
+            vec![Member { snapshot: captured.open()?, pid: Some(*pid) }]
+        }
+        (pids, _) => several::take(pids, entry.output.as_deref(), common)?,
     };
     let newer = entry.newer.map(|path| source::open(&Source { source: Some(path), pid: None }, common)).transpose()?;
-    explore(snapshot, pid, newer, common)
+    together(members, newer, common)
 }
 
 /// What the explorer has done outside of it.
@@ -68,25 +72,30 @@ impl worker::Outside for Hands {
     }
 }
 
-/// Opens the explorer on a snapshot; returns when the person leaves it. `pid`: the process, where it was captured just
-/// now; `newer`: a snapshot to compare with.
-pub(super) fn explore(
-    snapshot: Snapshot,
-    pid: Option<i32>,
-    newer: Option<Snapshot>,
-    common: &Common,
-) -> anyhow::Result<()> {
-    // what is no Python process is told here, not on a screen that has nothing to show
-    Interpreter::find(&snapshot).with_context(|| format!("{} cannot be read", snapshot.source().display()))?;
+/// Opens the explorer on a process that was captured just now.
+pub(super) fn explore(snapshot: Snapshot, pid: i32, common: &Common) -> anyhow::Result<()> {
+    together(vec![Member { snapshot, pid: Some(pid) }], None, common)
+}
+
+/// Opens the explorer on snapshots; returns when the person leaves it. `newer`: a snapshot to compare the first with.
+fn together(members: Vec<Member>, newer: Option<Snapshot>, common: &Common) -> anyhow::Result<()> {
     let theme = match common.color {
         ColorWhen::Never => ThemeChoice::Plain,
         _ => ThemeChoice::Auto,
     };
     let compare = newer.is_some();
-    let process = pid.map(|pid| (pid, capture::incarnation(pid)));
-    let hands = Hands { process, newer: newer.map(Arc::new), common: common.clone() };
-    let worker = worker::start_with(snapshot, Arc::new(hands)).context("the worker's thread cannot be started")?;
+    let mut newer = newer.map(Arc::new);
+    let turn = Arc::default();
+    let mut workers = Vec::new();
+    for Member { snapshot, pid } in members {
+        // what is no Python process is told here, not on a screen that has nothing to show
+        Interpreter::find(&snapshot).with_context(|| format!("{} cannot be read", snapshot.source().display()))?;
+        let process = pid.map(|pid| (pid, capture::incarnation(pid)));
+        let hands = Arc::new(Hands { process, newer: newer.take(), common: common.clone() });
+        let worker = worker::start_with(snapshot, hands, Arc::clone(&turn));
+        workers.push(worker.context("the worker's thread cannot be started")?);
+    }
     // told to end, the explorer leaves as if by `q`, so that its temporary things go as well
     let interrupts = Interrupts::note();
-    tui::run(worker, tui::Options { theme, compare, ..tui::Options::default() }, &|| interrupts.came())
+    tui::run(workers, tui::Options { theme, compare, ..tui::Options::default() }, &|| interrupts.came())
 }

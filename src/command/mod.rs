@@ -19,6 +19,7 @@ mod processes;
 mod redact;
 mod report;
 mod retained;
+mod several;
 mod shell;
 mod source;
 mod watch;
@@ -44,6 +45,9 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
     }
     if let Some(folder) = &common.layouts {
         crate::cpython::layout::add_folder(folder)?;
+    }
+    if let Some(bytes) = common.taking.max_memory {
+        crate::heap::spill::allow(bytes);
     }
     match cli.command {
         None => explore::run(cli.entry, &common),

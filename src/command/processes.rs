@@ -16,8 +16,8 @@ pub(super) fn run(args: &cli::Processes, common: &Common) -> anyhow::Result<()> 
     print(Processes { processes: rows }, &SnapshotInfo::default(), &[], common)
 }
 
-/// Asks on the terminal which process to explore; `None` when nobody was chosen.
-pub(super) fn choose(common: &Common) -> anyhow::Result<Option<i32>> {
+/// Asks on the terminal which processes to explore; empty when none was chosen.
+pub(super) fn choose(common: &Common) -> anyhow::Result<Vec<i32>> {
     if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
         bail!("give a snapshot, --pid PID, or a command; `pymem-tui processes` lists what may be captured");
     }
@@ -32,20 +32,18 @@ pub(super) fn choose(common: &Common) -> anyhow::Result<Option<i32>> {
         rows,
         &SnapshotInfo::default(),
         &[],
-        report::Options { json: false, ..super::report_options(common) },
+        // all of them: what is not shown cannot be chosen
+        report::Options { json: false, limit: Some(u64::MAX), ..super::report_options(common) },
         &mut out,
     )?;
     loop {
-        write!(out, "capture which PID (nothing to leave)? ")?;
+        write!(out, "capture which PID (several: with blanks between; nothing to leave)? ")?;
         out.flush()?;
         let mut line = String::new();
         io::stdin().lock().read_line(&mut line)?;
-        let word = line.trim();
-        if word.is_empty() {
-            return Ok(None);
-        }
-        match word.parse() {
-            Ok(pid) if pids.contains(&pid) => return Ok(Some(pid)),
+        let words: Option<Vec<i32>> = line.split_whitespace().map(|word| word.parse().ok()).collect();
+        match words {
+            Some(chosen) if chosen.iter().all(|pid| pids.contains(pid)) => return Ok(chosen),
             _ => writeln!(out, "give one of the numbers under PID")?,
         }
     }
@@ -59,6 +57,7 @@ fn row(process: PythonProcess) -> ProcessRow {
         age_s: process.age_s,
         resident_bytes: process.resident_bytes,
         private_bytes: process.private_bytes,
+        copy_on_write_bytes: process.copy_on_write_bytes,
         threads: process.threads,
         version: process.version,
         command_line: process.command_line,

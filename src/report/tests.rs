@@ -165,6 +165,7 @@ fn a_capture_tells_its_pause() {
         path: "dump".into(),
         pid: 42,
         private_bytes: None,
+        copy_on_write_bytes: None,
         shared_bytes: None,
         redacted: None,
         mode_reason: None,

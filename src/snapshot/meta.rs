@@ -85,6 +85,41 @@ pub struct Process {
     pub rollup: BTreeMap<String, u64>,
 }
 
+/// How much of a process's resident memory is its own; `None` where the kernel did not say.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Sharing {
+    /// Resident bytes.
+    pub resident: Option<u64>,
+    /// Of these, what no other process has.
+    pub private: Option<u64>,
+    /// Of the others, pages without a file that were written to: a fork shares them until somebody writes again.
+    pub copy_on_write: Option<u64>,
+}
+
+impl Sharing {
+    /// What `/proc/PID/smaps_rollup` tells, in bytes.
+    pub fn of(rollup: &BTreeMap<String, u64>) -> Sharing {
+        let of = |name| rollup.get(name).copied();
+        Sharing {
+            resident: of("Rss"),
+            private: of("Private_Clean").zip(of("Private_Dirty")).map(|(clean, dirty)| clean.saturating_add(dirty)),
+            copy_on_write: of("Shared_Dirty").zip(of("Anonymous")).map(|(dirty, anonymous)| dirty.min(anonymous)),
+        }
+    }
+
+    /// What other processes have as well.
+    pub fn shared(&self) -> Option<u64> {
+        self.resident.zip(self.private).map(|(all, private)| all.saturating_sub(private))
+    }
+}
+
+impl Process {
+    /// How much of its memory is its own.
+    pub fn sharing(&self) -> Sharing {
+        Sharing::of(&self.rollup)
+    }
+}
+
 /// One mapping of `/proc/PID/maps`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Mapping {

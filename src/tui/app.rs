@@ -4,6 +4,7 @@
 
 use super::arrange::RetainedByType;
 use super::ask::{Desk, Slot};
+use super::deck::Company;
 use super::history::History;
 use super::input::Input;
 use super::keymap::Context;
@@ -151,6 +152,10 @@ pub struct App {
     pub is_newer: bool,
     /// A newer snapshot is to be compared as soon as this one is indexed.
     pub wants_newer: bool,
+    /// Every process that is open, this one too.
+    pub company: Company,
+    /// Which of them this is.
+    pub place: usize,
     /// Whether the picture is out of date.
     pub dirty: bool,
 }
@@ -195,6 +200,8 @@ impl App {
             other: None,
             is_newer: false,
             wants_newer: false,
+            company: Company::default(),
+            place: 0,
             dirty: true,
         }
     }
@@ -304,6 +311,7 @@ impl App {
     pub fn refresh(&mut self) {
         match self.history.here_mut() {
             Pane::Diff(pane) if pane.objects.is_none() => pane.diff.clone_from(&self.diff),
+            Pane::Processes(pane) => pane.company.clone_from(&self.company),
             Pane::Types(pane) => pane.replace(&self.types, &self.retained, &mut self.desk),
             Pane::Tasks(pane) => pane.weigh(self.retaining.as_ref()),
             Pane::Threads(pane) => pane.weigh(self.retaining.as_ref()),

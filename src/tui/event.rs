@@ -3,6 +3,7 @@
 //! One closed enum in, one closed enum out. Neither knows how events arrive or how effects are performed.
 
 use super::arrange::{Arrangement, Job};
+use crate::snapshot::Addr;
 use crate::worker::protocol::{Request, SourceId, Ticket, Update};
 use crossterm::event::{KeyEvent, MouseEvent};
 
@@ -25,8 +26,19 @@ pub enum Event {
     InputGone,
     /// A sorted and filtered type table is ready.
     Arranged(Arrangement),
+    /// This explorer is the one that is seen now, of several.
+    Shown,
     /// Time passed.
     Tick,
+}
+
+/// Which process to show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turn {
+    /// So many further on, round the end.
+    By(i8),
+    /// This one, and there the objects of a type.
+    To(usize, Option<Addr>),
 }
 
 /// What should happen.
@@ -42,6 +54,8 @@ pub enum Effect {
     Copy(String),
     /// Capture the mouse, or leave it to the terminal.
     Mouse(bool),
+    /// Show the explorer of another process.
+    Turn(Turn),
     /// End the explorer.
     Quit,
 }

@@ -53,6 +53,9 @@ pub fn info() -> SnapshotInfo {
         source: "pid 4242".into(),
         program: Some("worker.py".into()),
         pause_ms: Some(18.2),
+        resident_bytes: Some(1_300_000_000),
+        private_bytes: Some(1_250_000_000),
+        copy_on_write_bytes: Some(30_000_000),
     }
 }
 
@@ -325,6 +328,29 @@ fn changes(which: Which) -> Answer {
     Answer::Changes(rows, total)
 }
 
+/// The types of the first table, and those of the same name in the others.
+fn beside(tables: &Tables, by: Measure) -> Beside {
+    let first = tables.0.iter().flatten().next().cloned().unwrap_or_default();
+    let cell = |table: &Types, name: &str| {
+        let row = table.types.iter().find(|row| row.name == name);
+        let known = |row: &TypeRow| BesideCell {
+            count: row.count,
+            shallow_bytes: row.shallow_bytes,
+            address: Some(row.address),
+        };
+        row.map(known).unwrap_or_default()
+    };
+    let row = |of: &TypeRow| {
+        let cells: Vec<_> = tables.0.iter().map(|t| t.as_deref().map(|table| cell(table, &of.name))).collect();
+        let values: Vec<u64> = cells.iter().flatten().map(|cell| cell.measured(by)).collect();
+        let spread = values.iter().max().unwrap_or(&0) - values.iter().min().unwrap_or(&0);
+        BesideRow { name: of.name.clone(), cells, spread }
+    };
+    let mut types: Vec<_> = first.types.iter().map(row).collect();
+    types.sort_by_key(|row| std::cmp::Reverse(row.spread));
+    Beside { types }
+}
+
 /// What the worker says to a request.
 pub fn reply(ticket: Ticket, request: &Request) -> Update {
     let answer = match request {
@@ -353,6 +379,7 @@ pub fn reply(ticket: Ticket, request: &Request) -> Update {
         }
         Request::Compare => Answer::Compared(SourceId(1), Arc::new(diff())),
         Request::Changes { which, .. } => changes(*which),
+        Request::Beside { tables, by } => Answer::Beside(Arc::new(beside(tables, *by))),
         Request::Save { path } if path.starts_with("/exists") => {
             return Update::Refused { ticket, reason: "/exists is there already".into() };
         }

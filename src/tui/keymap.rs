@@ -48,6 +48,7 @@ pub enum Action {
     Paths,
     Draw,
     Other,
+    Process(i8),
     Accept,
     Abandon,
     Complete,
@@ -74,14 +75,20 @@ impl Context {
     pub const RETAINED: Context = Context(2048);
     pub const PATHS: Context = Context(4096);
     pub const DIFF: Context = Context(8192);
+    pub const PROCESSES: Context = Context(16384);
     const INPUTS: Context = Context::FILTER.or(Context::PALETTE);
     const TABLES: Context = Context::TYPES.or(Context::OBJECTS);
     const LISTS: Context = Context::TABLES.or(Context::OVERVIEW).or(Context::RETAINED).or(Context::DIFF);
     const SORTED: Context = Context::TABLES.or(Context::TASKS);
     const FOLDS: Context = Context::TREE.or(Context::THREADS).or(Context::TASKS).or(Context::MEMORY).or(Context::PATHS);
-    const ROWS: Context = Context::LISTS.or(Context::THREADS).or(Context::TASKS).or(Context::MEMORY).or(Context::PATHS);
+    const ROWS: Context = Context::LISTS
+        .or(Context::THREADS)
+        .or(Context::TASKS)
+        .or(Context::MEMORY)
+        .or(Context::PATHS)
+        .or(Context::PROCESSES);
     const PANES: Context = Context::ROWS.or(Context::TREE).or(Context::HEX);
-    const OTHERS: Context = Context::PANES.but(Context::TREE).but(Context::OBJECTS);
+    const OTHERS: Context = Context::PANES.but(Context::TREE).but(Context::OBJECTS).but(Context::PROCESSES);
     const SCROLLS: Context = Context::PANES.or(Context::OVERLAY);
     const EVERYWHERE: Context = Context::SCROLLS.or(Context::INPUTS);
 
@@ -198,6 +205,10 @@ pub static KEYS: &[Binding] = &[
         "into",
         "its new or gone objects; on one: to it",
     ),
+    bind(&[code(K::Enter)], A::Open, C::PROCESSES, "into", "to that process, and its objects of this type"),
+    bind(&[code(K::Right), ch('l')], A::Right, C::PROCESSES, "process", "the process to the right"),
+    bind(&[code(K::Left), ch('h')], A::Left, C::PROCESSES, "", "the process to the left"),
+    bind(&[ch('>'), ch('<')], A::SortRight, C::PROCESSES, "size or number", "compare numbers of objects, or sizes"),
     bind(&[code(K::Right), ch('l')], A::Right, C::FOLDS, "unfold", "unfold, then to the first child"),
     bind(&[code(K::Left), ch('h')], A::Left, C::FOLDS, "", "fold, then to the parent"),
     bind(&[ch(' ')], A::Toggle, C::FOLDS, "", "fold or unfold"),
@@ -255,6 +266,9 @@ pub static KEYS: &[Binding] = &[
     bind(&[ch('6')], A::Pane(6), C::PANES, "", "Memory: where it went"),
     bind(&[ch('7')], A::Pane(7), C::PANES, "", "Diff: what has changed since (R)"),
     bind(&[ch('8')], A::Pane(8), C::PANES, "", "Hex"),
+    bind(&[ch('9')], A::Pane(9), C::PANES, "", "All: several processes beside each other"),
+    bind(&[ch('}')], A::Process(1), C::PANES, "", "the next process, where several are open"),
+    bind(&[ch('{')], A::Process(-1), C::PANES, "", "the process before"),
     bind(&[ch('R')], A::Again, C::PANES, "", "capture again; begin what was cancelled anew"),
     bind(&[ch('!')], A::Problems, C::PANES, "", "what was wrong with the snapshot"),
     bind(&[ctrl('g')], A::Cancel, C::EVERYWHERE, "", "cancel running work"),
@@ -291,7 +305,8 @@ pub fn footer(context: Context) -> impl Iterator<Item = &'static Binding> {
 mod tests {
     use super::*;
 
-    const PLACES: [Context; 14] = [
+    const PLACES: [Context; 15] = [
+        C::PROCESSES,
         C::DIFF,
         C::TYPES,
         C::OBJECTS,

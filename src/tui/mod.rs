@@ -7,6 +7,7 @@
 mod app;
 mod arrange;
 mod ask;
+mod deck;
 mod event;
 #[cfg(test)]
 mod fake;

@@ -6,7 +6,7 @@ use super::newer::Next;
 use super::protocol::{Answer, ObjectOrder, Request, RetainedBy, SourceId, Stage, Ticket, Update};
 use crate::analysis::answers::{Aspect, Direction, RefCount};
 use crate::analysis::describe::{DEFAULT_WIDTH, describe};
-use crate::analysis::{detail, graph, info, links, paths, raw as raw_memory, retained, types, variables};
+use crate::analysis::{beside, detail, graph, info, links, paths, raw as raw_memory, retained, types, variables};
 use crate::cpython::Memory;
 use crate::heap::roots::GroupId;
 use crate::heap::{Heap, ObjectId};
@@ -91,6 +91,7 @@ pub(super) fn stage(request: &Request) -> Stage {
         Request::Save { .. } => Stage::Saving,
         Request::Draw { .. } => Stage::Drawing,
         Request::Compare | Request::Changes { .. } => Stage::Comparing,
+        Request::Beside { .. } => Stage::AddingUp,
         Request::Threads | Request::Findings(Aspect::Threads) => Stage::ReadingThreads,
         Request::Tasks | Request::Findings(Aspect::Tasks) => Stage::ReadingTasks,
         Request::Retained { .. } | Request::Findings(Aspect::Leaks) => Stage::Dominating,
@@ -196,7 +197,7 @@ impl Context {
             Request::Memory => self.known.memory_if_added_up().map(|m| Outcome::of(Answer::Memory(m))),
             Request::Scan => Some(Outcome::Dropped), // it is indexed
             Request::Find { .. } | Request::Findings(_) | Request::Save { .. } => None,
-            Request::Draw { .. } | Request::Compare | Request::Changes { .. } => None,
+            Request::Draw { .. } | Request::Compare | Request::Changes { .. } | Request::Beside { .. } => None,
         }
     }
 
@@ -249,6 +250,10 @@ impl Context {
             Request::Draw { address, paths } => self.draw(*address, *paths, progress),
             Request::Compare => self.next.compare(heap, &self.outbox, progress),
             Request::Changes { which, type_name, limit } => self.next.changes(heap, *which, type_name, *limit),
+            Request::Beside { tables, by } => {
+                let tables: Vec<_> = tables.0.iter().map(Option::as_deref).collect();
+                Outcome::of(Answer::Beside(Arc::new(beside::beside(&tables, *by))))
+            }
             Request::Save { path } => match save::write_directory(heap.snapshot(), path, progress) {
                 Ok(path) => Outcome::of(Answer::Saved(path)),
                 Err(error) => Outcome::Refused(crate::text::sanitize(&error.to_string()).into_owned()),

@@ -14,7 +14,7 @@ const LOOK: Duration = Duration::from_millis(5);
 
 /// Lets one at a time through.
 #[derive(Default)]
-pub(super) struct Gate(Mutex<()>);
+pub struct Gate(Mutex<()>);
 
 impl Gate {
     /// Does the work when nobody else is at it.

@@ -12,6 +12,7 @@ mod outside;
 pub mod protocol;
 mod run;
 
+pub use known::Gate;
 pub use outside::Outside;
 
 use crate::snapshot::Snapshot;
@@ -40,16 +41,16 @@ const QUEUE: usize = 64;
 
 /// Starts a worker on a snapshot. It ends when the handle's request channel is dropped.
 pub fn start(snapshot: Snapshot) -> io::Result<Handle> {
-    start_with(snapshot, Arc::new(outside::Nobody))
+    start_with(snapshot, Arc::new(outside::Nobody), Arc::default())
 }
 
-/// The same, with somebody who writes files and captures anew.
-pub fn start_with(snapshot: Snapshot, outside: Arc<dyn Outside>) -> io::Result<Handle> {
+/// The same, with somebody who writes files and captures anew. Workers that share a gate scan one after the other.
+pub fn start_with(snapshot: Snapshot, outside: Arc<dyn Outside>, turn: Arc<Gate>) -> io::Result<Handle> {
     let source = SourceId(0);
     let (requests, inbox) = sync_channel(QUEUE);
     let (outbox, updates) = sync_channel(QUEUE);
     let stop = Arc::new(lanes::Stop::default());
-    let worker = run::Worker::new(source, Arc::new(snapshot), outside, (inbox, outbox), stop.clone())?;
+    let worker = run::Worker::new(source, Arc::new(snapshot), (outside, turn), (inbox, outbox), stop.clone())?;
     let thread = std::thread::Builder::new().name("worker".into()).spawn(move || worker.run())?;
     let cancel = Arc::new(move |_| stop.cancel());
     Ok(Handle { requests, updates, cancel, sources: vec![source], thread })

@@ -5,8 +5,8 @@
 //! place. A newer request for the same place makes the worker drop the older one before or between chunks.
 
 use crate::analysis::answers::{
-    Aspect, ChangedObject, Diff, Direction, Edges, Finding, Footprint, Hex, Local, ObjectDetail, Objects, Paths,
-    Retained, RetainedTypes, Retaining, SnapshotInfo, Tasks, Threads, Types, Which,
+    Aspect, Beside, ChangedObject, Diff, Direction, Edges, Finding, Footprint, Hex, Local, Measure, ObjectDetail,
+    Objects, Paths, Retained, RetainedTypes, Retaining, SnapshotInfo, Tasks, Threads, Types, Which,
 };
 use crate::progress::Reading;
 use crate::snapshot::Addr;
@@ -179,11 +179,32 @@ pub enum Request {
         /// At most so many.
         limit: u64,
     },
+    /// The type tables of several processes beside each other.
+    Beside {
+        /// Theirs.
+        tables: Tables,
+        /// What they are compared by.
+        by: Measure,
+    },
     /// Keep a temporary snapshot: write it to this directory, which must not exist.
     Save {
         /// The directory.
         path: PathBuf,
     },
+}
+
+/// The type tables of processes; `None` where one is not complete. Two are the same when they are the same in memory.
+#[derive(Debug, Clone, Default)]
+pub struct Tables(pub Vec<Option<Arc<Types>>>);
+
+impl PartialEq for Tables {
+    fn eq(&self, other: &Tables) -> bool {
+        let same = |(a, b): (&Option<Arc<Types>>, &Option<Arc<Types>>)| match (a, b) {
+            (Some(a), Some(b)) => Arc::ptr_eq(a, b),
+            (a, b) => a.is_none() && b.is_none(),
+        };
+        self.0.len() == other.0.len() && self.0.iter().zip(&other.0).all(same)
+    }
 }
 
 impl Request {
@@ -197,7 +218,7 @@ impl Request {
     pub fn supersedes(&self, older: &Request) -> bool {
         use Request::{Edges, Find, Hex, Objects, Paths, Retained};
         match (self, older) {
-            (Paths { .. }, Paths { .. }) => true,
+            (Paths { .. }, Paths { .. }) | (Request::Beside { .. }, Request::Beside { .. }) => true,
             (Retained { by: a, .. }, Retained { by: b, .. }) => a == b,
             (Objects { .. }, Objects { .. }) | (Hex { .. }, Hex { .. }) | (Find { .. }, Find { .. }) => true,
             (Edges { address: a, direction: x, .. }, Edges { address: b, direction: y, .. }) => a == b && x == y,
@@ -248,6 +269,8 @@ pub enum Answer {
     Compared(SourceId, Arc<Diff>),
     /// To [`Request::Changes`]: the first of them, and how many there are.
     Changes(Vec<ChangedObject>, u64),
+    /// To [`Request::Beside`].
+    Beside(Arc<Beside>),
     /// To [`Request::Save`]: where the snapshot lies now.
     Saved(PathBuf),
 }

@@ -1,6 +1,7 @@
 //! The worker's loop: long jobs beside the quick answers, newest request first where they compete.
 
 use super::jobs::{self, Context, Outcome};
+use super::known::Gate;
 use super::lanes::{Lane, Lanes, Stop, Watched};
 use super::newer::Next;
 use super::outside::Outside;
@@ -47,6 +48,8 @@ pub(super) struct Worker {
     outbox: SyncSender<Update>,
     stop: Arc<Stop>,
     next: Arc<Next>,
+    /// Scans of several workers come one after the other.
+    turn: Arc<Gate>,
 }
 
 /// The explorer has gone: nothing is left to do.
@@ -59,7 +62,7 @@ impl Worker {
     pub(super) fn new(
         source: SourceId,
         snapshot: Arc<Snapshot>,
-        outside: Arc<dyn Outside>,
+        (outside, turn): (Arc<dyn Outside>, Arc<Gate>),
         (inbox, outbox): (Receiver<(Ticket, Request)>, SyncSender<Update>),
         stop: Arc<Stop>,
     ) -> std::io::Result<Worker> {
@@ -73,7 +76,7 @@ impl Worker {
             }
             let _ = asked.send(Message::Closed);
         })?;
-        Ok(Worker { source, snapshot, messages, mouth, outbox, stop, next: Arc::new(Next::new(outside)) })
+        Ok(Worker { source, snapshot, messages, mouth, outbox, stop, next: Arc::new(Next::new(outside)), turn })
     }
 
     pub(super) fn run(self) {
@@ -122,13 +125,16 @@ impl Worker {
         let source = self.source;
         let watched = Watched::begin(Stage::Scanning, Lane::Urgent, &self.stop);
         let (progress, mouth, snapshot) = (watched.progress.clone(), self.mouth.clone(), self.snapshot.clone());
+        let turn = self.turn.clone();
         std::thread::spawn(move || {
             let scan = || {
                 let plan = Plan::new(&snapshot, &interpreter, &progress).map_err(ScanError::from)?;
                 let _ = mouth.send(Message::Planned(plan.clone()));
                 Heap::scan(snapshot.clone(), interpreter.clone(), plan, &progress)
             };
-            let scanned = catch_unwind(AssertUnwindSafe(scan)).unwrap_or(Err(HeapError::Failed));
+            let guarded = || Ok(catch_unwind(AssertUnwindSafe(scan)).unwrap_or(Err(HeapError::Failed)));
+            let scanned =
+                turn.pass(&progress, guarded).unwrap_or_else(|cancelled| Err(ScanError::from(cancelled).into()));
             let _ = mouth.send(Message::Scanned(Box::new(scanned)));
         });
         let mut plan: Option<Plan> = None;

@@ -24,6 +24,8 @@ pub struct ProcessRow {
     pub resident_bytes: u64,
     /// Of them, bytes that no other process has.
     pub private_bytes: Option<u64>,
+    /// Of the others, pages that a fork shares until somebody writes to them.
+    pub copy_on_write_bytes: Option<u64>,
     /// Threads.
     pub threads: u64,
     /// `3.12`, as far as names of files tell.

@@ -10,6 +10,7 @@ pub mod memory;
 pub mod objects;
 pub mod overview;
 pub mod paths;
+pub mod processes;
 pub mod retained;
 mod scroll;
 pub mod task_lines;
@@ -112,6 +113,8 @@ pub enum Pane {
     Memory(Box<memory::MemoryPane>),
     /// What a newer snapshot has that this one has not.
     Diff(Box<diff::DiffPane>),
+    /// Several processes beside each other.
+    Processes(Box<processes::ProcessesPane>),
     /// Raw memory.
     Hex(Box<hex::HexPane>),
 }
@@ -132,6 +135,7 @@ impl Deref for Pane {
             Pane::Paths(pane) => &**pane,
             Pane::Memory(pane) => &**pane,
             Pane::Diff(pane) => &**pane,
+            Pane::Processes(pane) => &**pane,
             Pane::Hex(pane) => &**pane,
         }
     }
@@ -150,13 +154,14 @@ impl DerefMut for Pane {
             Pane::Paths(pane) => &mut **pane,
             Pane::Memory(pane) => &mut **pane,
             Pane::Diff(pane) => &mut **pane,
+            Pane::Processes(pane) => &mut **pane,
             Pane::Hex(pane) => &mut **pane,
         }
     }
 }
 
 /// Panes with a number key, from left to right. A number stays with its pane when others join.
-pub const TABS: [(u8, &str); 8] = [
+pub const TABS: [(u8, &str); 9] = [
     (1, "Overview"),
     (2, "Types"),
     (3, "Tasks"),
@@ -165,6 +170,7 @@ pub const TABS: [(u8, &str); 8] = [
     (6, "Memory"),
     (7, "Diff"),
     (8, "Hex"),
+    (9, "All"),
 ];
 
 impl Pane {
@@ -179,6 +185,7 @@ impl Pane {
             Pane::Memory(_) => 6,
             Pane::Diff(_) => 7,
             Pane::Hex(_) => 8,
+            Pane::Processes(_) => 9,
         }
     }
 

@@ -1,6 +1,7 @@
 //! The explorer driven by keys against the fake worker, as a person would.
 
 mod behaviour;
+mod deck;
 mod newer;
 mod screens;
 mod standing_out;
@@ -79,6 +80,7 @@ impl Robot {
                 Effect::Arrange(job) => self.jobs.push(job),
                 Effect::Copy(text) => self.copied.push(text),
                 Effect::Mouse(on) => self.mouse.push(on),
+                Effect::Turn(_) => {}
                 Effect::Quit => self.quit = true,
             }
         }

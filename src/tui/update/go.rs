@@ -4,13 +4,14 @@ use super::Left;
 use crate::analysis::answers::{Direction, RetainedRow, Subject, TypeRow};
 use crate::snapshot::Addr;
 use crate::tui::app::{App, Overlay};
-use crate::tui::event::Effect;
+use crate::tui::event::{Effect, Turn};
 use crate::tui::palette::{self, Command};
 use crate::tui::panes::Pane;
 use crate::tui::panes::hex::HexPane;
 use crate::tui::panes::memory::MemoryPane;
 use crate::tui::panes::objects::ObjectsPane;
 use crate::tui::panes::paths::{self, PathsPane};
+use crate::tui::panes::processes::ProcessesPane;
 use crate::tui::panes::retained::RetainedPane;
 use crate::tui::panes::task_lines;
 use crate::tui::panes::tasks::TasksPane;
@@ -96,11 +97,20 @@ pub fn open(app: &mut App) {
             _ => {}
         },
         Pane::Diff(_) => super::newer::open(app),
+        Pane::Processes(pane) => {
+            let turn = Turn::To(pane.column, pane.type_there());
+            app.desk.push(Effect::Turn(turn));
+        }
         Pane::Hex(pane) => match pane.pointer(pane.cursor).map(|word| word.object) {
             Some(object) => hex(app, object, true),
             None => app.say("this word is not the address of an object"),
         },
     }
+}
+
+/// To the objects of a type object, if it has any.
+pub fn objects_at(app: &mut App, address: Addr) {
+    follow(app, Subject::Type(address));
 }
 
 fn objects_of(app: &mut App, row: &TypeRow) {
@@ -256,6 +266,7 @@ pub fn tab(app: &mut App, number: u8) {
             3 => Pane::Tasks(Box::<TasksPane>::default()),
             5 => Pane::Retained(RetainedPane::new(RetainedBy::Objects, None).into()),
             7 => Pane::Diff(Default::default()),
+            9 => Pane::Processes(ProcessesPane::new(app.place).into()),
             4 => Pane::Threads(Box::<ThreadsPane>::default()),
             _ => Pane::Memory(Box::<MemoryPane>::default()),
         };

@@ -2,7 +2,7 @@
 
 use super::{go, newer};
 use crate::tui::app::{App, Overlay, Prompt};
-use crate::tui::event::Effect;
+use crate::tui::event::{Effect, Turn};
 use crate::tui::input::Input;
 use crate::tui::keymap::{self, Action};
 use crate::tui::panes::{Motion, Pane};
@@ -159,6 +159,8 @@ fn in_pane(app: &mut App, action: Action) {
         Action::Paths => go::paths_of_subject(app),
         Action::Draw => newer::draw(app),
         Action::Other => newer::other(app),
+        Action::Process(_) if app.company.len() < 2 => app.say("one process is open; --pid opens several"),
+        Action::Process(by) => app.desk.push(Effect::Turn(Turn::By(by))),
         Action::Hex => go::hex_of_subject(app),
         Action::CopyAddress => match app.pane().subject() {
             Some(subject) => copy(app, subject.address.to_string()),

@@ -2,7 +2,7 @@
 //!
 //! Nothing here waits, draws or touches the terminal, so every behaviour can be tested by handing in events.
 
-mod go;
+pub(super) mod go;
 mod keys;
 mod mouse;
 mod newer;
@@ -23,6 +23,7 @@ pub fn update(app: &mut App, event: Event) -> Vec<Effect> {
         Event::Key(key) => keys::key(app, key),
         Event::Mouse(event) => mouse::mouse(app, event),
         Event::Paste(text) => keys::paste(app, &text),
+        Event::Shown => app.refresh(),
         Event::Resize(columns, rows) => app.size = (columns, rows),
         Event::Worker(update) => told(app, update),
         Event::InputGone => app.desk.push(Effect::Quit),
@@ -42,6 +43,16 @@ pub fn update(app: &mut App, event: Event) -> Vec<Effect> {
     }
     settle(app);
     app.dirty = true;
+    app.desk.take()
+}
+
+/// Lets an event happen to an explorer that nobody sees: it takes what is told and asks for nothing.
+pub fn unseen(app: &mut App, event: Event) -> Vec<Effect> {
+    match event {
+        Event::Worker(update) => told(app, update),
+        Event::Arranged(_) | Event::WorkerGone => return update(app, event),
+        _ => {}
+    }
     app.desk.take()
 }
 

@@ -22,7 +22,10 @@ pub(super) fn head(buffer: &mut Buffer, area: Rect, app: &App) {
     let mut spans = vec![Span::styled(" pymem-tui", BOLD)];
     let mut room = usize::from(area.width).saturating_sub(13);
     let nothing = if app.failed.is_some() { "nothing is open" } else { "opening …" };
-    let parts = app.info.as_ref().map_or_else(|| vec![nothing.to_owned()], about);
+    let mut parts = app.info.as_ref().map_or_else(|| vec![nothing.to_owned()], about);
+    if app.company.len() > 1 {
+        parts.insert(0, format!("{} of {}", app.place + 1, app.company.len()));
+    }
     for (i, part) in parts.iter().enumerate() {
         let before = if i == 0 { "   " } else { " · " };
         let part = foreign_end(part, room.min(48));
@@ -56,16 +59,29 @@ fn about(info: &SnapshotInfo) -> Vec<String> {
     parts
 }
 
-fn tab_texts(app: &App) -> impl Iterator<Item = (u8, String, bool)> {
+/// The tabs that there are. Where they do not fit, the names of those that the person is not in are cut.
+fn tab_texts(app: &App) -> Vec<(u8, String, bool)> {
     let here = app.pane().tab();
-    // it has something to show once there are two
-    let shown = move |n: u8| n != 7 || n == here || app.diff.is_some();
-    TABS.iter().filter(move |(number, _)| shown(*number)).map(move |(number, name)| {
-        let mark = app.mark(*number).map(|mark| format!(" {mark}")).unwrap_or_default();
-        let (open, close) = if *number == here { ('[', ']') } else { (' ', ' ') };
-        let text = format!("{open}{number} {name}{mark}{close}");
-        (*number, text, *number == here)
-    })
+    // these have something to show once there are two snapshots, or two processes
+    let shown = |n: u8| match n {
+        7 => n == here || app.diff.is_some(),
+        9 => n == here || app.company.len() > 1,
+        _ => true,
+    };
+    let texts = |letters: usize| -> Vec<(u8, String, bool)> {
+        let tabs = TABS.iter().filter(|(number, _)| shown(*number));
+        tabs.map(|(number, name)| {
+            let mark = app.mark(*number).map(|mark| format!(" {mark}")).unwrap_or_default();
+            let (open, close) = if *number == here { ('[', ']') } else { (' ', ' ') };
+            let name: String = name.chars().take(if *number == here { usize::MAX } else { letters }).collect();
+            (*number, format!("{open}{number} {name}{mark}{close}"), *number == here)
+        })
+        .collect()
+    };
+    let room = usize::from(app.size.0).saturating_sub(1);
+    let fits = |texts: &Vec<(u8, String, bool)>| texts.iter().map(|(_, text, _)| text.width()).sum::<usize>() <= room;
+    let shortest = texts(1);
+    [usize::MAX, 6, 5, 4, 3].into_iter().map(texts).find(fits).unwrap_or(shortest)
 }
 
 pub(super) fn tabs(buffer: &mut Buffer, area: Rect, app: &App) {
@@ -77,7 +93,7 @@ pub(super) fn tabs(buffer: &mut Buffer, area: Rect, app: &App) {
     if !app.problems.is_empty() {
         let n = app.problems.len();
         let said = format!("▲ {n} problem{} (!) ", if n == 1 { "" } else { "s" });
-        let tabs: usize = tab_texts(app).map(|(_, text, _)| text.width()).sum();
+        let tabs: usize = tab_texts(app).iter().map(|(_, text, _)| text.width()).sum();
         // where the tabs need the room, less has to do
         let room = usize::from(area.width).saturating_sub(tabs + 2);
         let shorter = [said, format!(" ▲{n} (!) "), "▲!".into()];

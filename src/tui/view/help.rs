@@ -83,6 +83,10 @@ fn sentences(context: Context) -> &'static str {
         "What the newer snapshot has more or less of each type, the biggest change first: bytes, objects, how many are \
          new and how many are gone (an address that was given away again counts as both). \u{21b5} lists them: new ones are \
          in the newer snapshot, gone ones in this; s goes from one to the other."
+    } else if context.meets(Context::PROCESSES) {
+        "Every open process has a column: what of its resident memory is its own, what a fork still shares with others \
+         (copied once somebody writes), how many objects it has; then their sizes by type, those first in which the \
+         processes differ most. \u{21b5} goes to the process of the column, } and { to the next and the one before."
     } else if context.meets(Context::MEMORY) {
         "Every resident page by what uses it: the rows add up to the resident set. A row unfolds to what it consists of; \
          below are the largest blocks with their owners, arenas, heaps and mappings, each of which can be entered."

@@ -15,6 +15,9 @@ const ROOMY_FOR_TREE: u16 = 130;
 /// Columns of hex, ASCII and address, with the border.
 const HEX_WIDTH: u16 = 80;
 
+/// These need the whole width.
+const ALONE: Context = Context::OVERVIEW.or(Context::DIFF).or(Context::PROCESSES);
+
 /// See the module.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Layout {
@@ -62,7 +65,7 @@ impl Layout {
             Context::TREE => columns >= ROOMY_FOR_TREE,
             _ => columns >= ROOMY,
         };
-        let wanted = side.unwrap_or(roomy) && !pane.meets(Context::OVERVIEW.or(Context::DIFF)); // these need the width
+        let wanted = side.unwrap_or(roomy) && !pane.meets(ALONE);
         let (body, side) = match (wanted, roomy) {
             (false, _) => (middle, None),
             (true, true) => {
@@ -84,7 +87,7 @@ impl Layout {
             width: body.width.saturating_sub(2),
             height: body.height.saturating_sub(2),
         };
-        let has_header = pane.meets(Context::DIFF)
+        let has_header = pane.meets(Context::DIFF.or(Context::PROCESSES))
             || pane.meets(Context::TYPES)
             || pane.meets(Context::OBJECTS)
             || pane.meets(Context::RETAINED);

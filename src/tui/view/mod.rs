@@ -12,6 +12,7 @@ mod memory;
 mod objects;
 mod overview;
 mod paths;
+mod processes;
 mod retained;
 mod side;
 mod tasks;
@@ -64,6 +65,7 @@ pub fn draw(frame: &mut Frame, app: &App) {
             Pane::Paths(pane) => paths::draw(buffer, &layout, app, pane),
             Pane::Memory(pane) => memory::draw(buffer, &layout, app, pane),
             Pane::Diff(pane) => diff::draw(buffer, &layout, app, pane),
+            Pane::Processes(pane) => processes::draw(buffer, &layout, app, pane),
             Pane::Hex(pane) => hex::draw(buffer, &layout, app, pane),
         }
         if let Some(area) = layout.side {
@@ -157,6 +159,7 @@ pub fn line_text(app: &App) -> Option<String> {
         Pane::Paths(pane) => paths::line_text(pane)?,
         Pane::Memory(pane) => memory::line_text(pane)?,
         Pane::Diff(pane) => diff::line_text(pane)?,
+        Pane::Processes(pane) => processes::line_text(pane)?,
         Pane::Hex(pane) => hex::line_text(pane)?,
     };
     let parts: Vec<_> = line.split('\t').map(text::sanitize).collect();

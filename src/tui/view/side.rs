@@ -25,7 +25,7 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, app: &App) {
             let title = pane.current().map_or("type", |row| &row.name);
             (title.to_owned(), about_type(pane, &app.theme, width), false)
         }
-        Pane::Overview(_) | Pane::Diff(_) => Default::default(), // they have no panel
+        Pane::Overview(_) | Pane::Diff(_) | Pane::Processes(_) => Default::default(), // they have no panel
         Pane::Tasks(pane) if !pane.current().is_some_and(|row| pane.is_object(row)) => {
             let (title, lines) = super::tasks::about(pane, &app.theme, width);
             (title, lines, false)
