@@ -232,6 +232,8 @@ fn refused(code: &str, why: &str) {
     let reason = metadata.mode_reason.clone().unwrap_or_default();
     assert!(metadata.mode == "plain" && reason.contains(why), "{}: {reason}", metadata.mode);
     assert!(metadata.problems.iter().any(|p| p.contains(&reason)), "{:?}", metadata.problems);
+    let snapshot = captured.open().unwrap();
+    assert!(snapshot.problems().iter().any(|p| p.contains(&reason)), "{:?}", snapshot.problems());
     target.answers();
     killed::nothing_is_left_of(target.pid());
 }

@@ -60,6 +60,21 @@ impl Metadata {
     pub(super) fn settle(&mut self) {
         self.regions.sort_by_key(|m| (m.start, m.end));
     }
+
+    /// How much could not be read, in a sentence; nothing when that is only pages that nobody may read: the guards below
+    /// the stacks of threads (MADV_GUARD_INSTALL, glibc 2.42).
+    pub(super) fn unreadable_told(&self) -> Option<String> {
+        let bytes = |u: &Unreadable| u.end.0.saturating_sub(u.start.0);
+        let is_guard = |u: &&Unreadable| bytes(u) == PAGE && u.reason.contains("os error 5");
+        let mut lost = self.unreadable.iter().filter(|u| !is_guard(u));
+        let first = lost.next()?;
+        let all = lost.map(bytes).fold(bytes(first), u64::saturating_add);
+        let size = crate::text::size(all);
+        Some(format!(
+            "{size} could not be read when it was captured, first {}-{}: {}",
+            first.start, first.end, first.reason
+        ))
+    }
 }
 
 /// The process as a whole.

@@ -256,6 +256,10 @@ impl Snapshot {
         }
         self.regions = kept;
         let Some(metadata) = &self.metadata else { return };
+        self.problems.extend(metadata.problems.iter().take(MAX_PROBLEMS).cloned());
+        if self.kind != SourceKind::Core {
+            self.problems.extend(metadata.unreadable_told()); // a core file tells of its own
+        }
         for region in &mut self.regions {
             let at = metadata.regions.partition_point(|m| m.start <= region.start);
             let Some(mapping) = at.checked_sub(1).and_then(|i| metadata.regions.get(i)) else { continue };
@@ -270,6 +274,9 @@ impl Snapshot {
         }
     }
 }
+
+/// So many sentences of `snapshot.json` are told.
+const MAX_PROBLEMS: usize = 100;
 
 #[cfg(test)]
 mod tests {
@@ -290,5 +297,26 @@ mod tests {
         assert!(snapshot.problems()[0].contains("0x2000-0x3000 overlaps 0x1000-0x2800"), "{:?}", snapshot.problems());
         assert!(snapshot.region_of(Addr(0x27ff)).is_some());
         assert!(snapshot.region_of(Addr(0x2800)).is_none());
+    }
+
+    #[test]
+    fn what_the_capture_met_is_told_when_it_is_opened() {
+        let unreadable = |start: u64, end: u64, reason: &str| meta::Unreadable {
+            start: Addr(start),
+            end: Addr(end),
+            reason: reason.into(),
+        };
+        let guard = unreadable(0x7000, 0x8000, "Input/output error (os error 5)");
+        let told = |lost: Vec<meta::Unreadable>, problems: &[&str]| {
+            let problems = problems.iter().map(|p| (*p).to_owned()).collect();
+            let metadata = Metadata { unreadable: lost, problems, ..Metadata::default() };
+            let file = tempfile::tempfile().unwrap();
+            Snapshot::from_parts(file, &[], Some(metadata)).unwrap().problems().to_vec()
+        };
+        assert_eq!(told(vec![guard.clone()], &[]), [] as [String; 0]);
+        let lost = vec![guard.clone(), unreadable(0x1000, 0x3000, "gone"), guard];
+        let wanted =
+            ["a thread was left alone", "8.19 kB could not be read when it was captured, first 0x1000-0x3000: gone"];
+        assert_eq!(told(lost, &["a thread was left alone"]), wanted);
     }
 }
