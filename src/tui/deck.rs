@@ -55,8 +55,11 @@ impl Deck {
         let place = place.unwrap_or(self.at);
         let Some(app) = self.apps.get_mut(place) else { return Vec::new() };
         let news = match &event {
-            Event::Worker(Update::Types { complete, .. }) => *complete,
-            Event::Worker(Update::Opened { .. } | Update::Failed { .. }) => true,
+            Event::Worker(update) => match &**update {
+                Update::Types { complete, .. } => *complete,
+                Update::Opened { .. } | Update::Failed { .. } => true,
+                _ => false,
+            },
             _ => false,
         };
         let effects = if place == self.at { update(app, event) } else { unseen(app, event) };

@@ -19,7 +19,7 @@ pub enum Event {
     /// The terminal has this many columns and rows now.
     Resize(u16, u16),
     /// The worker spoke.
-    Worker(Update),
+    Worker(Box<Update>),
     /// The worker's side of the channel is closed.
     WorkerGone,
     /// There will be no more keys: the terminal is gone.

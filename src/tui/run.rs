@@ -182,7 +182,7 @@ fn forward_updates(
 ) -> std::io::Result<thread::JoinHandle<()>> {
     thread::Builder::new().name("updates".into()).spawn(move || {
         for update in updates {
-            if events.send((Some(place), Event::Worker(update))).is_err() {
+            if events.send((Some(place), Event::Worker(Box::new(update)))).is_err() {
                 return;
             }
         }

@@ -54,7 +54,7 @@ impl Tree {
     }
 
     fn told(&mut self, place: usize, update: Update) {
-        self.event(Some(place), Event::Worker(update));
+        self.event(Some(place), Event::Worker(Box::new(update)));
     }
 
     fn event(&mut self, place: Option<usize>, event: Event) {

@@ -97,7 +97,7 @@ impl Robot {
     }
 
     pub fn told(&mut self, update: Update) {
-        self.event(Event::Worker(update));
+        self.event(Event::Worker(Box::new(update)));
     }
 
     /// Lets the held answers come, oldest first.

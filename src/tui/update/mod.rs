@@ -25,7 +25,7 @@ pub fn update(app: &mut App, event: Event) -> Vec<Effect> {
         Event::Paste(text) => keys::paste(app, &text),
         Event::Shown => app.refresh(),
         Event::Resize(columns, rows) => app.size = (columns, rows),
-        Event::Worker(update) => told(app, update),
+        Event::Worker(update) => told(app, *update),
         Event::InputGone => app.desk.push(Effect::Quit),
         Event::WorkerGone => {
             app.work = None;
@@ -49,7 +49,7 @@ pub fn update(app: &mut App, event: Event) -> Vec<Effect> {
 /// Lets an event happen to an explorer that nobody sees: it takes what is told and asks for nothing.
 pub fn unseen(app: &mut App, event: Event) -> Vec<Effect> {
     match event {
-        Event::Worker(update) => told(app, update),
+        Event::Worker(update) => told(app, *update),
         Event::Arranged(_) | Event::WorkerGone => return update(app, event),
         _ => {}
     }
