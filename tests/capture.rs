@@ -390,15 +390,24 @@ fn killed_in_the_middle_nothing_is_left_and_the_target_runs() {
     let folder = tempfile::tempdir().unwrap();
     let (mut killed, mut left) = (0, 0);
     let path = folder.path().join("dump");
-    for round in 0..20u64 {
+    // how long a capture takes here
+    let begun = std::time::Instant::now();
+    take(python.pid(), Destination::Temporary).unwrap();
+    let usual = begun.elapsed() + std::time::Duration::from_millis(30);
+    for round in 0..20u32 {
+        let before = names(folder.path());
         let mut tool = Command::new(BINARY)
             .args(["capture", "-q", "--pid", &python.pid().to_string(), "-o"])
             .arg(&path)
             .stdout(std::process::Stdio::null())
             .spawn()
             .unwrap();
-        // any moment will do, from before the stop to after the copy
-        std::thread::sleep(std::time::Duration::from_micros(1000 + round * 8999));
+        // any moment will do, from before the stop to after the copy; some while it writes
+        if round < 15 {
+            std::thread::sleep(usual * round / 15);
+        } else {
+            while names(folder.path()) == before && tool.try_wait().unwrap().is_none() {}
+        }
         let _ = tool.kill();
         let status = tool.wait().unwrap();
         python.answers();
