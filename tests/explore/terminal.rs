@@ -1,8 +1,6 @@
 //! The real program in a real terminal: what is typed goes in, what a person would see comes out.
 #![allow(dead_code)] // each test binary uses its part
 
-#![allow(dead_code)] // each test program uses its part
-
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
 use std::io::{Read, Write};
 use std::sync::{Arc, Condvar, Mutex};
