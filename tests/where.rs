@@ -295,12 +295,15 @@ fn told(arguments: &[&str], list: &str) -> Result<Vec<serde_json::Value>, String
     Ok(answer[list].as_array().expect("a list").clone())
 }
 
+/// Whether a row is one of those that are wanted.
+type Wanted<'w> = &'w dyn Fn(&serde_json::Value) -> bool;
+
 fn chosen(
     dump: &str,
     command: &str,
     all: &[serde_json::Value],
     key: &str,
-    (options, wanted): (&[&str], &dyn Fn(&serde_json::Value) -> bool),
+    (options, wanted): (&[&str], Wanted),
 ) -> Result<usize, String> {
     let list = if command == "tasks" { "tasks" } else { "threads" };
     let found = told(&[&[command, dump, "-q"], options].concat(), list)?;
@@ -328,7 +331,7 @@ fn the_program_leaves_out_what_was_not_asked_for() {
         let on_stack = |row: &serde_json::Value, part: &str| {
             row["stack"].as_array().is_some_and(|s| s.iter().any(|f| has(f, "function", part)))
         };
-        let tasks: [(&[&str], &dyn Fn(&serde_json::Value) -> bool); 6] = [
+        let tasks: [(&[&str], Wanted); 6] = [
             (&["--state", "pending"], &|r| is(r, "state", "pending")),
             (&["--state", "finished"], &|r| is(r, "state", "finished")),
             (&["--name", "in "], &|r| has(r, "name", "in ")),
