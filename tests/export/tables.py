@@ -1,10 +1,6 @@
-"""Asks DuckDB of exported tables: tables.py FOLDER EXTENSION [QUERIES] prints one JSON object.
-
-QUERIES is docs/export.md: every query in it is run, from the folder that holds `exports`, which FOLDER is in.
-"""
+"""Asks DuckDB of exported tables: tables.py FOLDER EXTENSION prints one JSON object."""
 import json
 import os
-import re
 import sys
 
 import duckdb
@@ -36,12 +32,5 @@ answer = {
     "tasks": rows("select count(*) from " + table("tasks"))[0][0],
     "regions": rows('select count(*), sum("bytes")::bigint from ' + table("regions"))[0],
     "snapshot": rows("select pid, python::varchar from " + table("snapshot"))[0],
-    "queries": [],
 }
-if len(sys.argv) > 3:
-    with open(sys.argv[3], encoding="utf-8") as file:
-        text = file.read()
-    os.chdir(folder.split("/exports/")[0])
-    for query in re.findall(r"```sql\n(.*?)```", text, re.S):
-        answer["queries"].append(len(rows(query)))
 print(json.dumps(answer))

@@ -14,6 +14,9 @@ const COLOURS: [&str; 12] = [
 /// Mappings that are drawn, those that take most.
 const REGIONS: usize = 60;
 
+/// Mappings of one picture: a page break falls between pictures, never within one.
+const PICTURE: usize = 15;
+
 const WIDTH: f64 = 1000.0;
 /// Where bars begin, behind the names.
 const LEFT: f64 = 330.0;
@@ -43,7 +46,7 @@ pub(super) fn memory(html: &mut Html<'_>, memory: &Footprint) -> io::Result<()> 
         html.number(maybe_size(row.resident_bytes))?;
         html.number(size(row.bytes))?;
         html.number(count(row.count))?;
-        html.element("td", "", &row.detail)?;
+        html.element("td", "class=\"w\"", &row.detail)?;
         html.raw("</tr>\n")?;
     }
     html.raw("</table>\n")?;
@@ -51,30 +54,41 @@ pub(super) fn memory(html: &mut Html<'_>, memory: &Footprint) -> io::Result<()> 
 }
 
 fn map(html: &mut Html<'_>, memory: &Footprint) -> io::Result<()> {
-    let bytes = |row: &MapRow| row.parts.iter().map(|p| p.bytes).sum::<u64>();
-    let mut largest: Vec<&MapRow> = memory.regions.iter().filter(|r| bytes(r) > 0).collect();
+    let mut largest: Vec<&MapRow> = memory.regions.iter().filter(|r| row_bytes(r) > 0).collect();
     let all = largest.len();
-    largest.sort_by_key(|r| std::cmp::Reverse(bytes(r)));
+    largest.sort_by_key(|r| std::cmp::Reverse(row_bytes(r)));
     largest.truncate(REGIONS);
     largest.sort_by_key(|r| r.start);
-    let longest = largest.iter().map(|r| bytes(r)).max().unwrap_or(0);
+    let longest = largest.iter().map(|r| row_bytes(r)).max().unwrap_or(0);
     html.element("h3", "", "Mappings, in address order")?;
-    let height = LINE * largest.len() as f64;
-    html.raw(&format!("\n<svg viewBox=\"0 0 1000 {height}\" role=\"img\" aria-label=\"the mappings\">\n"))?;
-    for (i, row) in largest.iter().enumerate() {
-        let top = LINE * i as f64;
-        let name = row.file.as_deref().unwrap_or("anonymous");
-        html.raw(&format!("<text x=\"0\" y=\"{}\">", top + 11.0))?;
-        html.text(&format!("{} {}", row.start, keep_end(name, 26)))?;
-        html.raw("</text>")?;
-        let parts: Vec<_> = row.parts.iter().map(|p| (p.kind, p.bytes)).collect();
-        bar(html, memory, &parts, (LEFT, WIDTH - 80.0), (top + 2.0, LINE - 4.0), longest)?;
-        html.raw(&format!("<text x=\"{WIDTH}\" y=\"{}\" text-anchor=\"end\">", top + 11.0))?;
-        html.text(&size(bytes(row)))?;
-        html.raw("</text>\n")?;
+    html.raw("\n")?;
+    for (i, part) in largest.chunks(PICTURE).enumerate() {
+        let (height, first) = (LINE * part.len() as f64, i * PICTURE + 1);
+        let label = format!("mappings {first} to {}", first + part.len() - 1);
+        html.raw(&format!("<svg class=\"map\" viewBox=\"0 0 1000 {height}\" role=\"img\" aria-label=\"{label}\">\n"))?;
+        for (i, row) in part.iter().enumerate() {
+            mapping(html, memory, row, LINE * i as f64, longest)?;
+        }
+        html.raw("</svg>\n")?;
     }
-    html.raw("</svg>\n")?;
     html.more(all, REGIONS)
+}
+
+/// One mapping: its name, a bar of what lives in it, its size.
+fn mapping(html: &mut Html<'_>, memory: &Footprint, row: &MapRow, top: f64, longest: u64) -> io::Result<()> {
+    let name = row.file.as_deref().unwrap_or("anonymous");
+    html.raw(&format!("<text x=\"0\" y=\"{}\">", top + 11.0))?;
+    html.text(&format!("{} {}", row.start, keep_end(name, 26)))?;
+    html.raw("</text>")?;
+    let parts: Vec<_> = row.parts.iter().map(|p| (p.kind, p.bytes)).collect();
+    bar(html, memory, &parts, (LEFT, WIDTH - 80.0), (top + 2.0, LINE - 4.0), longest)?;
+    html.raw(&format!("<text x=\"{WIDTH}\" y=\"{}\" text-anchor=\"end\">", top + 11.0))?;
+    html.text(&size(row_bytes(row)))?;
+    html.raw("</text>\n")
+}
+
+fn row_bytes(row: &MapRow) -> u64 {
+    row.parts.iter().map(|p| p.bytes).sum()
 }
 
 /// Parts beside each other, in a bar between two places that stands for `whole` bytes.

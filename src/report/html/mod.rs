@@ -48,11 +48,12 @@ body { font: 15px/1.45 system-ui, sans-serif; margin: 2em auto; max-width: 70em;
 h1 { font-size: 1.5em; margin-bottom: 0; } h2 { font-size: 1.15em; margin-top: 2em; border-bottom: 1px solid var(--line); }
 h3 { font-size: 1em; margin: 1.2em 0 .2em; }
 table { border-collapse: collapse; width: 100%; } th { text-align: left; color: var(--dim); font-weight: normal; }
-td, th { padding: .15em .8em .15em 0; vertical-align: top; } td.n, th.n { text-align: right; white-space: nowrap; }
-td, li, pre { overflow-wrap: anywhere; } code, pre, td.c, p.path { font: 13px/1.4 ui-monospace, monospace; }
+td, th { padding: .15em .8em .15em 0; vertical-align: top; } td.n, th.n { text-align: right; } td.n { white-space: nowrap; }
+li, pre, p, h3 { overflow-wrap: anywhere; } td.c, td.w { overflow-wrap: anywhere; word-break: normal; }
+code, pre, td.c, p.path { font: .87em/1.4 ui-monospace, monospace; }
 ul.findings { list-style: none; padding: 0; } ul.findings li { margin: .3em 0; padding-left: 1.6em; text-indent: -1.6em; }
 .stuck { color: var(--stuck); font-weight: 600; } .warning { color: var(--warning); font-weight: 600; } .dim { color: var(--dim); }
-pre { margin: 0 0 0 1em; white-space: pre-wrap; } svg { width: 100%; height: auto; } svg text { font: 11px system-ui, sans-serif; fill: currentColor; }
+pre { margin: 0 0 0 1em; white-space: pre-wrap; } svg { display: block; width: 100%; height: auto; } svg text { font: 11px system-ui, sans-serif; fill: currentColor; }
 .key { display: inline-block; width: .8em; height: .8em; margin-right: .3em; }
 @media print { :root { color-scheme: light; } body { margin: 0; max-width: none; font-size: 11px; }
   h2, h3 { break-after: avoid; } tr, svg, li { break-inside: avoid; } * { print-color-adjust: exact; -webkit-print-color-adjust: exact; } }
@@ -131,16 +132,16 @@ impl Html<'_> {
         self.raw("\n")
     }
 
-    /// A table's beginning; a name that begins with `>` heads numbers.
+    /// A table's beginning, said again on each page that it is printed on; a name that begins with `>` heads numbers.
     fn table(&mut self, names: &[&str]) -> io::Result<()> {
-        self.raw("<table>\n<tr>")?;
+        self.raw("<table>\n<thead><tr>")?;
         for name in names {
             match name.strip_prefix('>') {
                 Some(name) => self.element("th", "class=\"n\"", name)?,
                 None => self.element("th", "", name)?,
             }
         }
-        self.raw("</tr>\n")
+        self.raw("</tr></thead>\n")
     }
 
     fn number(&mut self, n: impl Display) -> io::Result<()> {
