@@ -22,7 +22,19 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("heap", &["alloc", "cpython", "progress", "snapshot", "sys"]),
     ("analysis", &["cpython", "heap", "progress", "snapshot", "text"]),
     ("worker", &["analysis", "cpython", "heap", "progress", "snapshot", "text"]),
-    ("tui", &["analysis::answers", "progress::Reading", "snapshot::Addr", "text", "worker"]),
+    (
+        "tui",
+        &[
+            "analysis::answers",
+            "analysis::query",
+            "analysis::threads::FIELDS",
+            "analysis::threads::of_thread",
+            "progress::Reading",
+            "snapshot::Addr",
+            "text",
+            "worker",
+        ],
+    ),
     ("report", &["analysis::answers", "snapshot::Addr", "text"]),
     ("cli", &["snapshot::Addr", "text::parse_size"]),
     (

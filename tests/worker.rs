@@ -2,7 +2,7 @@
 
 mod support;
 
-use pymem_tui::analysis::answers::Direction;
+use pymem_tui::analysis::answers::{Direction, ObjectRow, RefCount};
 use pymem_tui::snapshot::Addr;
 use pymem_tui::worker::protocol::{Answer, ObjectOrder, Request, SourceId, Ticket, Update};
 use pymem_tui::worker::{self, Handle};
@@ -104,6 +104,34 @@ fn filters_and_references_agree_with_the_lists() {
         let same = held.edges.iter().any(|e| e.address == object && e.edge == holder.edge && e.kind == holder.kind);
         assert!(same, "{} says it holds {object} as {}", holder.address, holder.edge);
     }
+}
+
+#[test]
+fn a_filter_may_be_a_query() {
+    let handle = started();
+    let types = complete(&handle);
+    let dict = types.iter().find(|(name, ..)| name == "dict").expect("there are dicts").1;
+    let all = |generation, filter: &str| {
+        let order = ObjectOrder::Address { descending: false };
+        let type_address = Some(dict);
+        let request = Request::Objects { type_address, order, filter: filter.into(), offset: 0, limit: u64::MAX };
+        let ticket = ask(&handle, generation, request);
+        let Answer::Objects { objects, .. } = answer(&handle, ticket) else { panic!("a list was asked for") };
+        objects.objects
+    };
+    let every = all(1, "");
+    let fits = |row: &&ObjectRow| row.shallow_bytes >= 1000 && !matches!(row.refcount, RefCount::Count(1));
+    let expected: Vec<ObjectRow> = every.iter().filter(fits).cloned().collect();
+    assert!(!expected.is_empty() && expected.len() < every.len());
+    assert_eq!(all(2, "size >= 1kB and not refcount = 1"), expected);
+    // what needs references and dominators is worked out first
+    let held = all(3, "referrers = 1 and retained > 2kB");
+    assert!(!held.is_empty() && held.len() < every.len());
+    let one = held[0].address;
+    let edges = Request::Edges { address: one, direction: Direction::Referrers, offset: 0, limit: 10 };
+    let ticket = ask(&handle, 4, edges);
+    let Answer::Edges(holders) = answer(&handle, ticket) else { panic!("references were asked for") };
+    assert_eq!(holders.total, 1);
 }
 
 #[test]

@@ -18,6 +18,9 @@ pub struct Diff {
     /// Of them, only those of the type with this name
     #[arg(long = "type", value_name = "NAME", requires = "objects")]
     pub type_: Option<String>,
+    /// Only types that are like this: `growth > 1MB and not type ~ _frozen*`
+    #[arg(long = "where", value_name = "QUERY", conflicts_with = "objects")]
+    pub where_: Option<String>,
 }
 
 /// Objects of a comparison.

@@ -3,9 +3,14 @@
 use super::{ask, print, report_options, source, watch};
 use crate::analysis::answers::Which;
 use crate::analysis::diff;
+use crate::analysis::query::lists::{CHANGE_FIELDS, of_change};
+use crate::analysis::query::parse;
 use crate::cli::{Common, Diff, DiffObjects, Source};
+use anyhow::Context;
 
 pub(super) fn run(args: &Diff, common: &Common) -> anyhow::Result<()> {
+    let parsed = args.where_.as_deref().map(|text| parse(text, CHANGE_FIELDS)).transpose();
+    let query = parsed.context("--where")?;
     let mut sources: Vec<Source> =
         args.snapshots.iter().map(|path| Source { source: Some(path.clone()), pid: None }).collect();
     sources.extend(args.pid.map(|pid| Source { source: None, pid: Some(pid) }));
@@ -26,9 +31,12 @@ pub(super) fn run(args: &Diff, common: &Common) -> anyhow::Result<()> {
     });
     let which = which.map(|which| (which, args.type_.as_deref()));
     let limit = report_options(common).rows().unwrap_or(u64::MAX);
-    let answer = watch::cancellable("comparing", common.quiet, |progress| {
+    let mut answer = watch::cancellable("comparing", common.quiet, |progress| {
         diff::report(&old.heap, &new.heap, later.map(|l| &l.heap), which, limit, progress).map(|(diff, _)| diff)
     })?;
+    if let Some(query) = query {
+        answer.types.retain(|row| query.matches(&|field| of_change(row, field)));
+    }
     let mut problems = new.problems.clone();
     let names = ["the older snapshot", "the third snapshot"];
     for (name, other) in names.iter().zip([Some(old), later]) {

@@ -310,7 +310,7 @@ impl App {
     /// Gives the pane the newest of what belongs to the explorer as a whole.
     pub fn refresh(&mut self) {
         match self.history.here_mut() {
-            Pane::Diff(pane) if pane.objects.is_none() => pane.diff.clone_from(&self.diff),
+            Pane::Diff(pane) if pane.objects.is_none() => pane.show(self.diff.as_ref()),
             Pane::Processes(pane) => pane.company.clone_from(&self.company),
             Pane::Types(pane) => pane.replace(&self.types, &self.retained, &mut self.desk),
             Pane::Tasks(pane) => pane.weigh(self.retaining.as_ref()),

@@ -3,7 +3,9 @@
 //! Small tables are arranged at once, big ones by a thread, so that a key press is drawn before a million names are
 //! compared. It decides nothing about how rows look.
 
+use super::filter::Wanted;
 use crate::analysis::answers::Types;
+use crate::analysis::query::lists;
 use crate::snapshot::Addr;
 use fuzzy_matcher::FuzzyMatcher;
 use fuzzy_matcher::skim::SkimMatcherV2;
@@ -52,8 +54,8 @@ pub struct Job {
     pub column: TypeColumn,
     /// Biggest first, or Z to A.
     pub descending: bool,
-    /// See [`Pattern`].
-    pub filter: String,
+    /// A text is a [`Pattern`].
+    pub filter: Wanted,
     /// What types keep alive.
     pub retained: RetainedByType,
     /// The type the cursor should stay on.
@@ -77,12 +79,20 @@ impl Job {
     /// Does it; `None` once `stale` says that nobody wants it any more.
     pub fn run(self, stale: impl Fn() -> bool) -> Option<Arrangement> {
         let all = &self.types.types;
-        let pattern = Pattern::new(&self.filter);
+        let pattern = Pattern::of(&self.filter);
+        let query = match &self.filter {
+            Wanted::Query(query, _) => Some(query),
+            Wanted::All | Wanted::Text(_) => None,
+        };
         // What contains the filter as it was typed comes first, then what matches with gaps
         let (mut rows, mut scattered) = (Vec::new(), Vec::new());
         for (i, row) in all.iter().enumerate() {
             if i % 1024 == 1023 && stale() {
                 return None;
+            }
+            let retained = || self.retained.get(&row.address).copied();
+            if query.is_some_and(|q| !q.matches(&|field| lists::of_type(row, retained(), field))) {
+                continue;
             }
             match pattern.matches(&row.name) {
                 Some(Fit::Whole) => rows.push(i as u32),
@@ -136,6 +146,14 @@ impl<'a> Pattern<'a> {
         }
     }
 
+    /// What a filter looks for in names: nothing, where it is a query.
+    pub fn of(filter: &'a Wanted) -> Pattern<'a> {
+        match filter {
+            Wanted::Text(text) => Pattern::new(text),
+            Wanted::All | Wanted::Query(..) => Pattern::new(""),
+        }
+    }
+
     /// Whether and how well `name` fits.
     pub fn matches(&self, name: &str) -> Option<Fit> {
         if self.text.is_empty() {
@@ -168,6 +186,7 @@ pub fn contains(text: &str, part: &str) -> bool {
 mod tests {
     use super::*;
     use crate::analysis::answers::{Total, TypeRow};
+    use crate::tui::filter::Filter;
 
     fn table() -> Arc<Types> {
         let row =
@@ -176,13 +195,19 @@ mod tests {
         Arc::new(Types { types, total: Total { count: 55, shallow_bytes: 2400 } })
     }
 
+    fn wanted(text: &str) -> Wanted {
+        let mut filter = Filter::default();
+        filter.set(text, lists::TYPE_FIELDS);
+        filter.wanted().clone()
+    }
+
     fn rows(column: TypeColumn, descending: bool, filter: &str) -> Vec<u32> {
         let job = Job {
             generation: 1,
             types: table(),
             column,
             descending,
-            filter: filter.into(),
+            filter: wanted(filter),
             retained: Arc::new(HashMap::from([(Addr(700), 9), (Addr(800), 5)])),
             selected: Some(Addr(700)),
         };
@@ -210,6 +235,15 @@ mod tests {
     }
 
     #[test]
+    fn a_query_is_asked_of_each_row() {
+        assert_eq!(rows(TypeColumn::Size, true, "count >= 10"), [0, 1]);
+        assert_eq!(rows(TypeColumn::Size, true, "size < 850 and type ~ d*"), [0; 0]);
+        assert_eq!(rows(TypeColumn::Size, true, "size < 850 and type ~ *f*"), [1]);
+        assert_eq!(rows(TypeColumn::Size, true, "not retained > 5 or address = 700"), [0, 1, 2]);
+        assert_eq!(rows(TypeColumn::Size, true, "retained > 5"), [2]);
+    }
+
+    #[test]
     fn an_unwanted_job_stops() {
         let many = (0..5000).map(|i| TypeRow { name: format!("t{i}"), address: Addr(i), count: 1, shallow_bytes: 1 });
         let types = Arc::new(Types { types: many.collect(), total: Total::default() });
@@ -218,7 +252,7 @@ mod tests {
             types,
             column: TypeColumn::Name,
             descending: false,
-            filter: String::new(),
+            filter: Wanted::All,
             retained: Arc::default(),
             selected: None,
         };

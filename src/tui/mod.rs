@@ -11,6 +11,7 @@ mod deck;
 mod event;
 #[cfg(test)]
 mod fake;
+mod filter;
 mod history;
 mod input;
 mod keymap;

@@ -6,6 +6,8 @@ use super::newer::Next;
 use super::protocol::{Answer, ObjectOrder, Request, RetainedBy, SourceId, Stage, Ticket, Update};
 use crate::analysis::answers::{Aspect, Direction, RefCount};
 use crate::analysis::describe::{DEFAULT_WIDTH, describe};
+use crate::analysis::query::objects::Query;
+use crate::analysis::query::{OBJECT_FIELDS, is_query};
 use crate::analysis::{beside, detail, graph, info, links, paths, raw as raw_memory, retained, types, variables};
 use crate::cpython::Memory;
 use crate::heap::roots::GroupId;
@@ -167,7 +169,9 @@ impl Context {
                     Some(None) => true,
                     None => heap.objects().len() <= QUICK,
                 };
-                if cached.is_none() && !few() {
+                // one that needs references or dominators takes as long as they do
+                let query = is_query(filter, OBJECT_FIELDS);
+                if cached.is_none() && (query || !few()) {
                     return None;
                 }
                 let list = cached.or_else(|| self.list(ticket, &key, *offset, *limit, &idle))?;
@@ -299,12 +303,27 @@ impl Context {
         let sorted = sort(heap, chosen, key.order, progress)?;
         let list = if key.filter.is_empty() {
             sorted
+        } else if is_query(&key.filter, OBJECT_FIELDS) {
+            self.asked(&key.filter, &sorted, progress)?
         } else {
             self.filter(ticket, sorted, &key.filter, offset, limit, progress)?
         };
         let list = Arc::new(list);
         *self.list.lock().unwrap_or_else(PoisonError::into_inner) = Some((key.clone(), list.clone()));
         Some(list)
+    }
+
+    /// Those of a list that a query means; all when it cannot be read, which the explorer tells.
+    fn asked(&self, query: &str, ids: &[ObjectId], progress: &Progress) -> Option<Vec<ObjectId>> {
+        let heap = &*self.heap;
+        let Ok(query) = Query::parse(query) else { return Some(ids.to_vec()) };
+        if query.needs_edges() {
+            self.known.references(heap, progress).ok()?;
+        }
+        if query.needs_retained() {
+            self.known.dominators(heap, progress).ok()?;
+        }
+        query.select(heap, Some(ids), progress).ok()
     }
 
     fn filter(

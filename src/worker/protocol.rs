@@ -74,14 +74,15 @@ pub enum RetainedBy {
 /// What the explorer asks for.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Request {
-    /// A window of the objects of a type (`None`: of all types), in an order; only those whose line contains
-    /// `filter` when it is not empty (smart case: an upper-case letter makes it exact; a leading `!` inverts).
+    /// A window of the objects of a type (`None`: of all types), in an order; only those that a query means, or whose
+    /// line contains `filter` when it is neither that nor empty (smart case: an upper-case letter makes it exact; a
+    /// leading `!` inverts).
     Objects {
         /// Type object, or `None` for all objects.
         type_address: Option<Addr>,
         /// Order of the whole list.
         order: ObjectOrder,
-        /// Text the line must contain.
+        /// A query, or a text the line must contain.
         filter: String,
         /// First row.
         offset: u64,

@@ -13,16 +13,17 @@
 //! an int) makes every comparison false; `not` turns that round.
 //!
 //! The text becomes an [`Expr`], which knows nothing of heaps: whoever has rows answers for the fields (see
-//! [`Cell`]). [`objects`] evaluates it over the index.
+//! [`Cell`]). [`objects`] evaluates it over the index, [`lists`] says what the fields of plain answers are.
 
 mod cell;
 mod lexer;
+pub mod lists;
 pub mod objects;
 mod parser;
 mod quick;
 
 pub use cell::Cell;
-pub use parser::{Expr, Field, Literal, Number, Op, parse};
+pub use parser::{Expr, Field, Literal, Number, Op, is_query, parse};
 
 /// What a field is: decides what it may be compared with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

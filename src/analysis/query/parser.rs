@@ -92,6 +92,31 @@ pub fn parse(text: &str, fields: &[Spec]) -> Result<Expr, QueryError> {
     }
 }
 
+/// Whether a filter is meant as a query, right or wrong, rather than as a text to look for: it is one of more than a word
+/// (`not attr.x`), has a comparison with a field, or begins with a comparison. A leading `!` belongs to a text.
+pub fn is_query(text: &str, fields: &[Spec]) -> bool {
+    if text.trim_start().starts_with('!') {
+        return false;
+    }
+    // up to where it cannot be read
+    let read = |e: QueryError| tokens(&text.chars().take(e.column - 1).collect::<String>()).unwrap_or_default();
+    let tokens = tokens(text).unwrap_or_else(read);
+    let known = |word: &str| {
+        let name = word.split('.').next().unwrap_or(word);
+        fields.iter().any(|s| s.name.eq_ignore_ascii_case(name))
+    };
+    let compares = |pair: &[Placed]| match pair {
+        [(_, Token::Word(word)), (_, Token::Op(_))] => known(word),
+        _ => false,
+    };
+    // a field that there is not, set apart from its operator as few texts are
+    let begins = match tokens.as_slice() {
+        [(at, Token::Word(word)), (op, Token::Op(_)), ..] => *op > at + word.chars().count(),
+        _ => false,
+    };
+    begins || tokens.windows(2).any(compares) || (tokens.len() > 1 && parse(text, fields).is_ok())
+}
+
 struct Parser<'t> {
     tokens: &'t [Placed],
     fields: &'t [Spec],

@@ -1,6 +1,9 @@
 //! The language against a plain evaluator, and where its errors point.
 
+use super::lists::{CHANGE_FIELDS, TYPE_FIELDS, of_change, of_type};
 use super::*;
+use crate::analysis::answers::{Change, TypeChange, TypeRow};
+use crate::snapshot::Addr;
 use proptest::prelude::*;
 use std::cmp::Ordering;
 
@@ -42,6 +45,44 @@ fn errors_point_at_the_column() {
     assert!(parse(&"(".repeat(1 << 20), OBJECT_FIELDS).is_err());
     assert!(parse(&"not ".repeat(1 << 20), OBJECT_FIELDS).is_err());
     assert!(parse(&["size = 1"; 5000].join(" and "), OBJECT_FIELDS).is_err());
+}
+
+#[test]
+fn a_filter_is_a_query_when_it_compares_something() {
+    for text in [
+        "size > 1MB",
+        "size>1",
+        "type ~ x",
+        "size >",
+        "(size > 3",
+        "not attr.x",
+        "type and len",
+        "sise > 3",
+        "dict and size > 3",
+        "size > 3 type = x",
+        "type = \"a",
+        "attr.x = ! 3",
+    ] {
+        assert!(is_query(text, OBJECT_FIELDS), "{text}");
+    }
+    for text in [
+        "",
+        "size",
+        "dict",
+        "attr.x",
+        "!size > 3",
+        "not",
+        "a=b",
+        "<Foo object>",
+        "{'x': 3}",
+        "'size' : 3",
+        "x and y",
+        "(",
+        "= 3",
+    ] {
+        assert!(!is_query(text, OBJECT_FIELDS), "{text}");
+    }
+    assert!(is_query("growth > 0", lists::CHANGE_FIELDS) && !is_query("len>0", lists::CHANGE_FIELDS));
 }
 
 fn holds(text: &str, cells: &[(&str, Cell<'static>)]) -> bool {
@@ -186,7 +227,74 @@ fn plain() -> impl Strategy<Value = Plain> {
     })
 }
 
+/// A row of every list, made of the same numbers, with what each field of it must be.
+type Told = Vec<(&'static str, Option<i128>)>;
+
+fn a_type([a, b, c, d]: [u32; 4], retained: Option<u32>) -> (TypeRow, Told) {
+    let row = TypeRow { name: format!("t{a}"), address: Addr(b.into()), count: c.into(), shallow_bytes: d.into() };
+    let told = [("address", Some(b)), ("count", Some(c)), ("size", Some(d)), ("retained", retained)];
+    (row, told.map(|(name, n)| (name, n.map(i128::from))).to_vec())
+}
+
+fn a_change([a, b, c, d]: [u32; 4], known: bool) -> (TypeChange, Told) {
+    let some = |n: u32| known.then_some(u64::from(n));
+    let change = Change::new((a.into(), b.into()), (c.into(), d.into()));
+    let row =
+        TypeChange { name: format!("t{a}"), change, survivors: some(a), created: some(b), freed: some(c), kept: None };
+    let [w, x, y, z] = [a, b, c, d].map(i128::from);
+    let if_known = |n| known.then_some(n);
+    let told = vec![
+        ("growth", Some(z - x)),
+        ("count", Some(y - w)),
+        ("both", if_known(w)),
+        ("new", if_known(x)),
+        ("gone", if_known(y)),
+        ("old_count", Some(w)),
+        ("old_bytes", Some(x)),
+        ("new_count", Some(y)),
+        ("new_bytes", Some(z)),
+    ];
+    (row, told)
+}
+
+/// One comparison of each numeric field with a number means what the number is; every field is told of.
+fn each_field<'r>(
+    fields: &[Spec],
+    told: &Told,
+    n: i64,
+    cell: impl Fn(&Field) -> Cell<'r>,
+) -> Result<(), TestCaseError> {
+    let numeric: Vec<_> = fields.iter().filter(|s| s.sort == Sort::Number).map(|s| s.name).collect();
+    let mut named: Vec<_> = told.iter().map(|(name, _)| *name).collect();
+    prop_assert_eq!(numeric.len(), named.len());
+    named.retain(|name| !numeric.contains(name));
+    prop_assert!(named.is_empty(), "{:?}", named);
+    for (name, value) in told {
+        for op in ["=", "!=", "<", "<=", ">", ">="] {
+            let text = format!("{name} {op} {n}");
+            let expected = value.is_some_and(|v| ordered(v.cmp(&n.into()), op));
+            prop_assert_eq!(parse(&text, fields).unwrap().matches(&cell), expected, "{} of {:?}", text, value);
+        }
+        prop_assert_eq!(parse(name, fields).unwrap().matches(&cell), value.is_some(), "{}", name);
+    }
+    Ok(())
+}
+
 proptest! {
+    #[test]
+    fn fields_of_lists_are_what_the_rows_say(
+        numbers in prop::array::uniform4(0u32..4), more in prop::option::of(0u32..4), n in -4i64..5,
+    ) {
+        let (row, told) = a_type(numbers, more);
+        each_field(TYPE_FIELDS, &told, n, |field| of_type(&row, more.map(u64::from), field))?;
+        let named = format!("type = {}", row.name);
+        prop_assert!(parse(&named, TYPE_FIELDS).unwrap().matches(&|f| of_type(&row, None, f)));
+        let (row, told) = a_change(numbers, more.is_some());
+        each_field(CHANGE_FIELDS, &told, n, |field| of_change(&row, field))?;
+        let named = format!("type = {}", row.name);
+        prop_assert!(parse(&named, CHANGE_FIELDS).unwrap().matches(&|f| of_change(&row, f)));
+    }
+
     #[test]
     fn a_query_means_what_a_plain_evaluator_says(
         query in plain(),
@@ -210,6 +318,7 @@ proptest! {
 
     #[test]
     fn any_text_is_read_or_refused_within_it(text in "\\PC{0,40}") {
+        is_query(&text, OBJECT_FIELDS);
         if let Err(error) = parse(&text, OBJECT_FIELDS) {
             prop_assert!((1..=text.chars().count() + 1).contains(&error.column));
         }

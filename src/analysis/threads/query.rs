@@ -58,6 +58,11 @@ impl Query {
     }
 }
 
+/// A field of a thread, one of all of these.
+pub fn of_thread<'t>(all: &'t Threads, thread: &'t Thread, field: &Field) -> Cell<'t> {
+    cell(all, thread, name(field))
+}
+
 fn name(field: &Field) -> &'static str {
     FIELDS.get(field.index).map_or("", |spec| spec.name)
 }

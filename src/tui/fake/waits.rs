@@ -307,6 +307,14 @@ pub fn footprint() -> Footprint {
         owner,
         type_name: owner.map(|_| "dict".into()),
     };
+    let region = |start: u64, file: Option<&str>, parts: &[(&'static str, u64)]| MapRow {
+        start: Addr(start),
+        end: Addr(start + 0x4000_0000),
+        resident_bytes: Some(parts.iter().map(|(_, bytes)| bytes).sum()),
+        file: file.map(|f| crate::text::sanitize(f).into_owned()),
+        kind: parts[0].0,
+        parts: parts.iter().map(|(kind, bytes)| MapPart { kind, bytes: *bytes }).collect(),
+    };
     let sentence = "141 MB is free in arenas that cannot be returned, because a few blocks in each are in use";
     Footprint {
         resident_bytes: Some(1_223_000_000),
@@ -314,6 +322,12 @@ pub fn footprint() -> Footprint {
         findings: vec![MemoryFinding { kind: "fragmentation", sentence: sentence.into(), bytes: 141_000_000 }],
         rows,
         large: vec![large(object(DICT, 0), Some(object(DICT, 0))), large(Addr(0x7700_0000_0000), None)],
+        regions: vec![
+            region(0x5600_0000_0000, None, &[("files", 62_000_000)]),
+            region(0x7600_0000_0000, None, &[("objects_pymalloc", 600_000_000), ("free_pymalloc", 100_000_000)]),
+            region(0x7601_0000_0000, None, &[("objects_pymalloc", 420_000_000), ("free_pymalloc", 41_000_000)]),
+            region(0x7700_0000_0000, Some("/dev/shm/\u{1b}[31mqueue"), &[("shared_memory", 4096)]),
+        ],
         ..Footprint::default()
     }
 }

@@ -4,7 +4,11 @@
 
 use super::{Motion, Scroll, Sight, State, Subject};
 use crate::analysis::answers::{ChangedObject, Diff, TypeChange, Which};
+use crate::analysis::query::QueryError;
+use crate::analysis::query::lists::{CHANGE_FIELDS, CHANGED_FIELDS, of_change, of_changed};
+use crate::tui::arrange::contains;
 use crate::tui::ask::{Desk, Slot};
+use crate::tui::filter::Filter;
 use crate::tui::keymap::{Action, Context};
 use crate::worker::protocol::{Answer, Request, Ticket};
 use std::sync::Arc;
@@ -21,6 +25,10 @@ pub struct DiffPane {
     pub objects: Option<Changes>,
     /// Cursor.
     pub scroll: Scroll,
+    /// A text or a query.
+    pub filter: Filter,
+    /// The rows that it leaves; `None`: all.
+    kept: Option<Vec<usize>>,
 }
 
 /// New or gone objects of a type.
@@ -44,24 +52,67 @@ impl DiffPane {
         let gone = row.created == Some(0) && row.freed > Some(0);
         let which = if gone { Which::Freed } else { Which::Created };
         let (name, rows, slot) = (row.name.clone(), Vec::new(), Slot::default());
-        DiffPane { diff, objects: Some(Changes { name, which, rows, total: None, slot }), scroll: Scroll::default() }
+        DiffPane { diff, objects: Some(Changes { name, which, rows, total: None, slot }), ..DiffPane::default() }
     }
 
     /// The type at a place of the list.
     pub fn type_at(&self, at: u64) -> Option<&TypeChange> {
-        self.diff.as_ref().filter(|_| self.objects.is_none())?.types.get(usize::try_from(at).ok()?)
+        self.diff.as_ref().filter(|_| self.objects.is_none())?.types.get(self.place(at)?)
     }
 
     /// The object at a place of the list.
     pub fn object_at(&self, at: u64) -> Option<&ChangedObject> {
-        self.objects.as_ref()?.rows.get(usize::try_from(at).ok()?)
+        self.objects.as_ref()?.rows.get(self.place(at)?)
+    }
+
+    /// Shows a comparison, once there is one.
+    pub fn show(&mut self, diff: Option<&Arc<Diff>>) {
+        self.diff = diff.cloned();
+        self.narrow();
+    }
+
+    /// Which row stands at a place of the list.
+    fn place(&self, at: u64) -> Option<usize> {
+        let at = usize::try_from(at).ok()?;
+        match &self.kept {
+            Some(kept) => kept.get(at).copied(),
+            None => Some(at),
+        }
+    }
+
+    fn narrow(&mut self) {
+        let wanted = self.filter.wanted();
+        if self.filter.is_empty() {
+            self.kept = None;
+            return;
+        }
+        let (mut types, mut objects): (&[TypeChange], &[ChangedObject]) = (&[], &[]);
+        match (&self.objects, &self.diff) {
+            (Some(changes), _) => objects = &changes.rows,
+            (None, Some(diff)) => types = &diff.types,
+            (None, None) => {}
+        }
+        let types = types.iter().map(|row| wanted.keeps(|t| says(&row.name, t), |field| of_change(row, field)));
+        let objects = objects.iter().map(|row| wanted.keeps(|t| says(&row.summary, t), |field| of_changed(row, field)));
+        self.kept = Some(types.chain(objects).enumerate().filter_map(|(i, keeps)| keeps.then_some(i)).collect());
     }
 
     fn total(&self) -> u64 {
+        if let Some(kept) = &self.kept {
+            return kept.len() as u64;
+        }
         match &self.objects {
             Some(changes) => changes.rows.len() as u64,
             None => self.diff.as_ref().map_or(0, |diff| diff.types.len() as u64),
         }
+    }
+}
+
+/// Whether a line contains a text; upper case is exact, `!` inverts.
+fn says(line: &str, text: &str) -> bool {
+    match text.strip_prefix('!') {
+        Some(rest) => rest.is_empty() || !contains(line, rest),
+        None => contains(line, text),
     }
 }
 
@@ -90,6 +141,23 @@ impl State for DiffPane {
         changes.which = if changes.which == Which::Created { Which::Freed } else { Which::Created };
         (changes.rows, changes.total) = (Vec::new(), None);
         self.scroll = Scroll::default();
+        self.narrow();
+    }
+
+    fn filter(&self) -> &str {
+        self.filter.text()
+    }
+
+    fn wrong(&self) -> Option<&QueryError> {
+        self.filter.wrong()
+    }
+
+    fn set_filter(&mut self, filter: &str, _: &mut Desk) {
+        let fields = if self.objects.is_some() { CHANGED_FIELDS } else { CHANGE_FIELDS };
+        if self.filter.set(filter, fields) {
+            self.scroll = Scroll::default();
+            self.narrow();
+        }
     }
 
     fn subject(&self) -> Option<Subject> {
@@ -112,6 +180,7 @@ impl State for DiffPane {
         let mine = changes.slot.accept(ticket, true).is_some();
         if mine {
             (changes.rows, changes.total) = (rows, Some(total));
+            self.narrow();
         }
         mine
     }

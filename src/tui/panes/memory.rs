@@ -4,7 +4,7 @@
 //! numbers are the answer's; how a line looks is [`view`](crate::tui::view)'s.
 
 use super::{Detail, Motion, Scroll, Sight, State, Subject};
-use crate::analysis::answers::Footprint;
+use crate::analysis::answers::{Footprint, MapRow};
 use crate::snapshot::Addr;
 use crate::tui::ask::{Desk, Slot};
 use crate::tui::keymap::{Action, Context};
@@ -72,6 +72,8 @@ pub struct MemoryPane {
     pub detail: Detail,
     /// What is shown, from the top.
     pub rows: Vec<Row>,
+    /// Bytes of the largest mapping.
+    pub longest: u64,
     unfolded: HashSet<Row>,
     /// The kind of a finding that the cursor goes to once it is there.
     wanted: Option<&'static str>,
@@ -222,6 +224,9 @@ impl State for MemoryPane {
             Answer::Memory(footprint) => {
                 let mine = self.slot.accept(ticket, true).is_some();
                 if mine {
+                    let bytes =
+                        |region: &MapRow| region.parts.iter().fold(0, |sum: u64, p| sum.saturating_add(p.bytes));
+                    self.longest = footprint.regions.iter().map(bytes).max().unwrap_or(0);
                     self.footprint = Some(footprint);
                     self.arrange();
                     self.seek();

@@ -25,6 +25,7 @@ pub use scroll::{Motion, Scroll};
 
 use super::ask::Desk;
 use super::keymap::{Action, Context};
+use crate::analysis::query::QueryError;
 use crate::snapshot::Addr;
 use crate::worker::protocol::{Answer, Ticket};
 use std::ops::{Deref, DerefMut};
@@ -81,6 +82,11 @@ pub trait State {
     /// The filter or search text, for editing.
     fn filter(&self) -> &str {
         ""
+    }
+
+    /// Why the filter is not what the list is narrowed by.
+    fn wrong(&self) -> Option<&QueryError> {
+        None
     }
 
     /// The text is being typed.
@@ -189,8 +195,13 @@ impl Pane {
         }
     }
 
+    /// Whether its filter may be a query.
+    pub fn takes_queries(&self) -> bool {
+        matches!(self, Pane::Types(_) | Pane::Objects(_) | Pane::Threads(_) | Pane::Diff(_))
+    }
+
     /// Whether its own text narrows what it lists, so that it can be left.
     pub fn is_list(&self) -> bool {
-        matches!(self, Pane::Types(_) | Pane::Objects(_) | Pane::Tasks(_) | Pane::Threads(_))
+        matches!(self, Pane::Types(_) | Pane::Objects(_) | Pane::Tasks(_) | Pane::Threads(_) | Pane::Diff(_))
     }
 }

@@ -4,8 +4,10 @@
 
 use super::{Detail, Motion, Scroll, Sight, State, Subject};
 use crate::analysis::answers::ObjectRow;
+use crate::analysis::query::{OBJECT_FIELDS, QueryError};
 use crate::snapshot::Addr;
 use crate::tui::ask::{Desk, Slot};
+use crate::tui::filter::Filter;
 use crate::tui::keymap::{Action, Context};
 use crate::worker::protocol::{Answer, ObjectOrder, Request, Ticket};
 
@@ -42,8 +44,8 @@ pub struct ObjectsPane {
     pub column: ObjectColumn,
     /// Highest or biggest first.
     pub descending: bool,
-    /// As typed.
-    pub filter: String,
+    /// A text or a query; the worker tells them apart as it does.
+    pub filter: Filter,
     /// Cursor.
     pub scroll: Scroll,
     /// How many rows there are; before the first answer what the type table says.
@@ -67,7 +69,7 @@ impl ObjectsPane {
             type_name: type_name.to_owned(),
             column: ObjectColumn::Address,
             descending: false,
-            filter: String::new(),
+            filter: Filter::default(),
             scroll: Scroll::default(),
             total: count,
             window: Vec::new(),
@@ -141,12 +143,15 @@ impl State for ObjectsPane {
     }
 
     fn filter(&self) -> &str {
-        &self.filter
+        self.filter.text()
+    }
+
+    fn wrong(&self) -> Option<&QueryError> {
+        self.filter.wrong()
     }
 
     fn set_filter(&mut self, filter: &str, _: &mut Desk) {
-        if self.filter != filter {
-            self.filter = filter.to_owned();
+        if self.filter.set(filter, OBJECT_FIELDS) {
             self.restart();
         }
     }
@@ -170,7 +175,8 @@ impl State for ObjectsPane {
             let page = sight.rows.max(10);
             let offset = self.scroll.top.saturating_sub(page) / page * page;
             let limit = page * 4;
-            let (type_address, order, filter) = (self.type_address, self.order(), self.filter.clone());
+            let (type_address, order) = (self.type_address, self.order());
+            let filter = self.filter.wanted().typed().to_owned();
             self.slot.want(Request::Objects { type_address, order, filter, offset, limit }, desk);
         }
         if sight.side && self.fresh {

@@ -5,8 +5,11 @@
 
 use super::{Detail, Motion, Scroll, Sight, State, Subject};
 use crate::analysis::answers::{Frame, Local, Retaining, Thread, Threads};
+use crate::analysis::query::{Cell, Field, QueryError};
+use crate::analysis::threads::{FIELDS, of_thread};
 use crate::tui::arrange::contains;
 use crate::tui::ask::{Desk, Slot};
+use crate::tui::filter::Filter;
 use crate::tui::keymap::{Action, Context};
 use crate::worker::protocol::{Answer, Request, Ticket};
 use std::collections::HashSet;
@@ -42,8 +45,8 @@ pub struct ThreadsPane {
     pub slot: Slot,
     /// The answer.
     pub threads: Option<Arc<Threads>>,
-    /// As typed.
-    pub filter: String,
+    /// A text or a query.
+    pub filter: Filter,
     /// Cursor.
     pub scroll: Scroll,
     /// About the selected object.
@@ -66,7 +69,7 @@ impl ThreadsPane {
     /// Puts the cursor on a thread, now or when the answer is there; on its deadlock, if it is in one.
     pub fn go_to(&mut self, native_id: u64) {
         self.wanted = Some(native_id);
-        self.filter.clear();
+        self.filter = Filter::default();
         self.arrange();
         self.seek();
     }
@@ -193,7 +196,7 @@ impl ThreadsPane {
         }
         for t in order {
             let Some(thread) = threads.threads.get(t) else { continue };
-            if !self.keeps(thread) {
+            if !self.keeps(&threads, thread) {
                 continue;
             }
             self.rows.push(Row::Thread(t));
@@ -219,14 +222,20 @@ impl ThreadsPane {
         }
     }
 
-    fn keeps(&self, thread: &Thread) -> bool {
-        let (text, inverse) = match self.filter.strip_prefix('!') {
-            Some(rest) => (rest, true),
-            None => (self.filter.as_str(), false),
+    fn keeps(&self, all: &Threads, thread: &Thread) -> bool {
+        let text = |typed: &str| {
+            let (text, inverse) = typed.strip_prefix('!').map_or((typed, false), |rest| (rest, true));
+            let named = thread.name.iter().chain(&thread.kernel_name).any(|name| contains(name, text));
+            let stands = || thread.frames.iter().any(|f| contains(&f.function, text) || contains(&f.file, text));
+            text.is_empty() || (named || stands()) != inverse
         };
-        let named = thread.name.iter().chain(&thread.kernel_name).any(|name| contains(name, text));
-        let stands = || thread.frames.iter().any(|f| contains(&f.function, text) || contains(&f.file, text));
-        text.is_empty() || (named || stands()) != inverse
+        // what it keeps alive is not in the answer, but may be known by now
+        let retained = || self.retaining.as_ref()?.threads.get(&thread.ident?).copied();
+        let is_retained = |field: &Field| FIELDS.get(field.index).is_some_and(|spec| spec.name == "retained");
+        self.filter.wanted().keeps(text, |field| match is_retained(field) {
+            true => retained().map_or(Cell::Missing, |bytes| Cell::Int(bytes.into())),
+            false => of_thread(all, thread, field),
+        })
     }
 }
 
@@ -259,13 +268,16 @@ impl State for ThreadsPane {
     }
 
     fn filter(&self) -> &str {
-        &self.filter
+        self.filter.text()
+    }
+
+    fn wrong(&self) -> Option<&QueryError> {
+        self.filter.wrong()
     }
 
     /// Keeps threads whose name, functions or files contain the text; upper case is exact, `!` inverts.
     fn set_filter(&mut self, filter: &str, _: &mut Desk) {
-        if self.filter != filter {
-            self.filter = filter.to_owned();
+        if self.filter.set(filter, FIELDS) {
             self.scroll = Scroll::default();
             self.arrange();
         }

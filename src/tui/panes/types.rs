@@ -5,10 +5,13 @@
 
 use super::{Detail, Motion, Scroll, Sight, State, Subject};
 use crate::analysis::answers::{TypeRow, Types};
+use crate::analysis::query::QueryError;
+use crate::analysis::query::lists::TYPE_FIELDS;
 use crate::snapshot::Addr;
 use crate::tui::arrange::{AT_ONCE, Arrangement, Job, RetainedByType, TypeColumn};
 use crate::tui::ask::Desk;
 use crate::tui::event::Effect;
+use crate::tui::filter::Filter;
 use crate::tui::keymap::{Action, Context};
 use crate::worker::protocol::{Answer, Ticket};
 use std::sync::Arc;
@@ -20,8 +23,8 @@ pub struct TypesPane {
     pub column: TypeColumn,
     /// Biggest first, or Z to A.
     pub descending: bool,
-    /// As typed.
-    pub filter: String,
+    /// A text or a query.
+    pub filter: Filter,
     /// Cursor.
     pub scroll: Scroll,
     /// The table that `rows` points into.
@@ -44,7 +47,7 @@ impl TypesPane {
         TypesPane {
             column: TypeColumn::Size,
             descending: true,
-            filter: String::new(),
+            filter: Filter::default(),
             scroll: Scroll::default(),
             types: Arc::default(),
             rows: Arc::default(),
@@ -97,7 +100,7 @@ impl TypesPane {
             generation: self.wanted,
             column: self.column,
             descending: self.descending,
-            filter: self.filter.clone(),
+            filter: self.filter.wanted().clone(),
             retained: self.retained.clone(),
             selected: self.selected,
             types,
@@ -148,12 +151,15 @@ impl State for TypesPane {
     }
 
     fn filter(&self) -> &str {
-        &self.filter
+        self.filter.text()
+    }
+
+    fn wrong(&self) -> Option<&QueryError> {
+        self.filter.wrong()
     }
 
     fn set_filter(&mut self, filter: &str, desk: &mut Desk) {
-        if self.filter != filter {
-            self.filter = filter.to_owned();
+        if self.filter.set(filter, TYPE_FIELDS) {
             if !filter.is_empty() {
                 self.selected = None;
                 self.scroll = Scroll::default();

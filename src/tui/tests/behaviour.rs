@@ -171,6 +171,33 @@ fn objects_are_sorted_and_filtered_by_the_worker() {
 }
 
 #[test]
+fn a_query_narrows_a_list_and_a_wrong_one_leaves_it_and_says_where() {
+    let mut robot = Robot::new(100, 24);
+    robot.press("/count >= 1000 and not type ~ str");
+    let queried = robot.screen();
+    robot.line("Types · ");
+    let shown = |robot: &Robot| robot.app.pane().filter().to_owned();
+    assert_eq!(shown(&robot), "count >= 1000 and not type ~ str");
+    // how many int there are, and how many str
+    assert!(queried.contains("102,422") && !queried.contains("61,404"), "{queried}");
+    // a word more: what was kept stays, and the last line says what is wrong and where
+    robot.press(" and colour = 3");
+    assert!(robot.line("column 38: there is no field colour").contains('▲'));
+    assert!(robot.screen().contains("102,422") && !robot.screen().contains("61,404"));
+    robot.press("<Enter>");
+    robot.line("column 38: there is no field colour");
+    robot.press("<Esc>");
+    assert_eq!(shown(&robot), "");
+
+    robot.press("/Future<Enter><Enter>/size > 1");
+    assert!(matches!(robot.asked.last(), Some(Request::Objects { filter, offset: 0, .. }) if filter == "size > 1"));
+    let asked = robot.asked.len();
+    robot.press(" and");
+    assert_eq!(robot.asked.len(), asked, "the worker is not asked what cannot be read");
+    robot.line("column 13: a comparison is missing here");
+}
+
+#[test]
 fn addresses_go_to_objects_or_memory() {
     let mut robot = Robot::new(80, 24);
     robot.press(":760a00000000<Enter>");

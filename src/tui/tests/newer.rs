@@ -1,6 +1,7 @@
 //! A newer snapshot beside the first, and graphs.
 
 use super::Robot;
+use crate::analysis::answers::TypeChange;
 use crate::tui::fake;
 use crate::tui::panes::Pane;
 use crate::worker::protocol::{Request, SourceId, Update};
@@ -44,6 +45,37 @@ fn new_objects_are_in_the_newer_snapshot_and_gone_ones_in_the_older() {
     robot.press("<Enter>");
     assert_eq!(robot.app.source, fake::SOURCE);
     robot.line("holds");
+}
+
+#[test]
+fn the_comparison_is_narrowed_by_a_text_or_a_query() {
+    let mut robot = compared(100, 24);
+    let rows = |robot: &Robot| match robot.app.pane() {
+        Pane::Diff(pane) => (0..).map_while(|at| pane.type_at(at)).cloned().collect::<Vec<_>>(),
+        other => panic!("{other:?}"),
+    };
+    let all = rows(&robot);
+    robot.press("/growth > 0 and not new > 1000");
+    let kept = rows(&robot);
+    assert!(!kept.is_empty() && kept.len() < all.len(), "{kept:?}");
+    let fits = |row: &&TypeChange| row.change.delta_bytes > 0 && row.created.is_none_or(|n| n <= 1000);
+    assert_eq!(kept, all.iter().filter(fits).cloned().collect::<Vec<_>>());
+    robot.press(" and x = 1");
+    robot.line("column 35: there is no field x; fields are type, growth");
+    assert_eq!(rows(&robot), kept);
+    robot.press("<Enter><Esc>");
+    assert_eq!(rows(&robot), all);
+    robot.press("/!a");
+    assert_eq!(rows(&robot), all.iter().filter(|row| !row.name.contains('a')).cloned().collect::<Vec<_>>());
+    robot.press("<Esc><Enter>/value ~ *");
+    let objects = |robot: &Robot| match robot.app.pane() {
+        Pane::Diff(pane) => (0..).map_while(|at| pane.object_at(at)).count(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(objects(&robot), 3);
+    robot.press("<Esc>/size < 0");
+    assert_eq!(objects(&robot), 0);
+    robot.line("no row matches; Esc shows all");
 }
 
 #[test]

@@ -66,6 +66,16 @@ fn threads_help() {
 }
 
 #[test]
+fn types_queried() {
+    everywhere("types_queried", "/count > 100 and size < 10MB");
+}
+
+#[test]
+fn types_query_wrong() {
+    everywhere("types_query_wrong", "/count > 100 and sise < 10MB");
+}
+
+#[test]
 fn threads_filtered() {
     everywhere("threads_filtered", "4/grpc<Enter>");
 }
@@ -120,7 +130,8 @@ fn paths() {
 #[test]
 fn memory() {
     everywhere("memory", "6jl");
-    everywhere("memory_blocks", "6Glj");
+    everywhere("memory_blocks", "6Gklj");
+    everywhere("memory_map", "6Glj");
 }
 
 #[test]

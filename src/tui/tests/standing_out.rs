@@ -164,12 +164,21 @@ fn memory_unfolds_and_leads_to_owners_and_addresses() {
     assert!(robot.selected().starts_with("▌     bytes"), "{}", robot.selected());
     robot.press("h");
     assert!(robot.selected().contains("▾ Python objects"), "{}", robot.selected());
-    robot.press("G<Enter>j<Enter>");
+    robot.press("Gk<Enter>j<Enter>");
     assert!(robot.line("┌").contains("dict 0x760200000000 holds"));
     robot.press("<Esc>j");
     assert!(robot.selected().contains("whose it is is not known"));
     robot.press("<Enter>");
     assert!(robot.line("┌").contains("0x770000000000"));
+    // the map: as long as they are large, each part in its pattern; Enter goes to its memory
+    robot.press("<Esc>G<Enter>jj");
+    let selected = robot.selected();
+    let columns = |glyph: char| selected.chars().filter(|c| *c == glyph).count();
+    let (objects, free) = (columns('█'), columns('░'));
+    assert!(selected.contains("0x760000000000") && free > 2, "{selected}");
+    assert_eq!(objects as f64, ((objects + free) as f64 * 6.0 / 7.0).round(), "{selected}");
+    robot.press("<Enter>");
+    assert!(robot.line("┌").contains("0x760000000000"));
 }
 
 #[test]

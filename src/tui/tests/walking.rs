@@ -1,7 +1,9 @@
 //! Walking the object tree and raw memory.
 
 use super::Robot;
-use crate::analysis::answers::Threads;
+use crate::analysis::answers::{Thread, Threads};
+use crate::tui::panes::Pane;
+use crate::tui::panes::threads::Row;
 use crate::worker::protocol::{Answer, Update};
 
 #[test]
@@ -102,6 +104,33 @@ fn hex_searches_text_and_bytes_both_ways() {
     assert!(robot.screen().contains("▌760100000020"));
     robot.press("/0xzz<Enter>");
     assert!(robot.screen().contains("pairs of hex digits"));
+}
+
+#[test]
+fn threads_are_narrowed_by_a_query() {
+    let mut robot = Robot::new(120, 40);
+    robot.press("4");
+    let shown = |robot: &Robot| match robot.app.pane() {
+        Pane::Threads(pane) => {
+            let threads = (0..).map_while(|at| pane.row(at)).filter_map(|row| match row {
+                Row::Thread(t) => pane.thread(t).cloned(),
+                _ => None,
+            });
+            threads.collect::<Vec<_>>()
+        }
+        other => panic!("{other:?}"),
+    };
+    let all = shown(&robot);
+    robot.press("/waits and frames > 1");
+    let kept = shown(&robot);
+    let fits = |t: &&Thread| t.waits_for.is_some() && t.ident.is_some() && t.frames.len() > 1;
+    assert_eq!(kept, all.iter().filter(fits).cloned().collect::<Vec<_>>());
+    assert!(!kept.is_empty() && kept.len() < all.len());
+    robot.press(" or colour");
+    robot.line("column 25: there is no field colour");
+    assert_eq!(shown(&robot), kept);
+    robot.press("<Enter><Esc>");
+    assert_eq!(shown(&robot), all);
 }
 
 #[test]

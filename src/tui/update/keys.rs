@@ -111,6 +111,9 @@ fn accept(app: &mut App, prompt: Prompt) {
                     Err(reason) => app.warn(reason),
                 }
             }
+            if let Some(wrong) = app.pane().wrong().map(ToString::to_string) {
+                app.warn(wrong);
+            }
         }
     }
 }

@@ -238,6 +238,10 @@ pub(super) fn offers(buffer: &mut Buffer, status: Rect, app: &App) {
 }
 
 pub(super) fn keys(buffer: &mut Buffer, area: Rect, app: &App) {
+    if let (Some(Prompt::Filter { .. }), Some(wrong)) = (&app.prompt, app.pane().wrong()) {
+        let said = foreign(&format!(" ▲ {wrong}"), usize::from(area.width));
+        return line(buffer, area, &Line::from(Span::styled(said, app.theme.warning)));
+    }
     let context = app.context();
     let mut spans = vec![Span::raw(" ")];
     let mut room = usize::from(area.width).saturating_sub(1);
@@ -255,7 +259,9 @@ pub(super) fn keys(buffer: &mut Buffer, area: Rect, app: &App) {
         spans.push(Span::styled(format!(" {}   ", binding.short), DIM));
     }
     if matches!(app.prompt, Some(Prompt::Filter { .. })) && !matches!(app.pane(), Pane::Hex(_)) {
-        spans.push(Span::styled("a leading ! inverts", DIM));
+        let more =
+            if app.pane().takes_queries() { "text, ! text, or a query: size > 1MB" } else { "a leading ! inverts" };
+        spans.push(Span::styled(more, DIM));
     }
     line(buffer, area, &Line::from(spans));
 }

@@ -5,7 +5,7 @@ use super::{boxed, foreign, foreign_end};
 use crate::analysis::answers::{ChangedObject, TypeChange, Which};
 use crate::text;
 use crate::tui::app::App;
-use crate::tui::panes::diff::DiffPane;
+use crate::tui::panes::diff::{Changes, DiffPane};
 use crate::tui::theme::{DIM, Theme};
 use crate::tui::widgets::table::{self, Column, Look};
 use crate::tui::widgets::{line, row_of};
@@ -61,6 +61,10 @@ pub(super) fn draw(buffer: &mut Buffer, layout: &Layout, app: &App, pane: &DiffP
 
 /// Why there are no rows.
 fn nothing(pane: &DiffPane) -> &str {
+    let there = |changes: &Changes| !changes.rows.is_empty();
+    if !pane.filter.is_empty() && pane.objects.as_ref().map_or(pane.diff.is_some(), there) {
+        return "no row matches; Esc shows all";
+    }
     match &pane.objects {
         Some(changes) => match (changes.slot.refusal(), changes.total) {
             (Some(reason), _) => reason,
@@ -74,7 +78,11 @@ fn nothing(pane: &DiffPane) -> &str {
 
 fn title(pane: &DiffPane) -> String {
     let Some(diff) = &pane.diff else { return "Diff".into() };
-    match &pane.objects {
+    let filter = match pane.filter.text() {
+        "" => String::new(),
+        text => format!(" · / {}", foreign(text, 30)),
+    };
+    let title = match &pane.objects {
         Some(changes) => {
             let which = if changes.which == Which::Created { "new" } else { "gone" };
             let shown = changes.rows.len() as u64;
@@ -93,7 +101,8 @@ fn title(pane: &DiffPane) -> String {
             };
             format!("Diff · {growth} · {counts}")
         }
-    }
+    };
+    title + &filter
 }
 
 fn signed(n: i64, form: &dyn Fn(u64) -> String) -> String {

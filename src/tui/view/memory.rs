@@ -2,7 +2,7 @@
 
 use super::layout::Layout;
 use super::side::fact;
-use super::{boxed, foreign, foreign_end, wrap};
+use super::{boxed, foreign, foreign_end, map, wrap};
 use crate::analysis::answers::{Footprint, MemoryRow};
 use crate::text;
 use crate::tui::app::App;
@@ -120,9 +120,13 @@ fn content(pane: &MemoryPane, of: &Footprint, row: Row, width: usize, theme: &Th
         }
         Row::Section(section) => {
             let n = text::count(section.len(of) as u64);
-            Line::from(Span::styled(format!(" {mark}{} · {n}", name(section)), BOLD))
+            let mut spans = vec![Span::styled(format!(" {mark}{} · {n}", name(section)), BOLD)];
+            if section == Section::Regions && pane.fold(row) == Some(true) {
+                spans.extend(map::legend(theme));
+            }
+            Line::from(spans)
         }
-        Row::Item(section, i) => Line::from(item(of, section, i, width, theme)),
+        Row::Item(section, i) => Line::from(item(pane, of, section, i, width, theme)),
     }
 }
 
@@ -135,7 +139,15 @@ fn name(section: Section) -> &'static str {
     }
 }
 
-fn item(of: &Footprint, section: Section, i: usize, width: usize, theme: &Theme) -> Vec<Span<'static>> {
+fn item(
+    pane: &MemoryPane,
+    of: &Footprint,
+    section: Section,
+    i: usize,
+    width: usize,
+    theme: &Theme,
+) -> Vec<Span<'static>> {
+    let mut stripe = Vec::new();
     let (address, bytes, said) = match section {
         Section::Large => {
             let Some(block) = of.large.get(i) else { return Vec::new() };
@@ -169,17 +181,23 @@ fn item(of: &Footprint, section: Section, i: usize, width: usize, theme: &Theme)
             let Some(region) = of.regions.get(i) else { return Vec::new() };
             let label =
                 |kind: &str| of.rows.iter().find(|row| row.kind == kind).map_or(kind.to_owned(), |r| r.label.into());
+            let columns = if width < 64 { 8 } else { (width / 4).min(40) };
+            stripe.push(Span::raw("  "));
+            stripe.extend(map::stripe(region, pane.longest, columns, theme));
             let mostly = label(region.kind);
             let said = region.file.as_ref().map_or(mostly.clone(), |file| format!("{mostly} · {file}"));
             (region.start, region.resident_bytes.unwrap_or(region.end.0.saturating_sub(region.start.0)), said)
         }
     };
-    vec![
+    let room = width.saturating_sub(32 + stripe.iter().map(Span::width).sum::<usize>());
+    let mut spans = vec![
         Span::raw("     "),
         Span::styled(format!("{:<14}", address.to_string()), theme.addresses),
         Span::styled(format!("  {:>SIZE$}", text::size(bytes)), theme.numbers),
-        Span::raw(format!("  {}", foreign(&said, width.saturating_sub(32)))),
-    ]
+    ];
+    spans.extend(stripe);
+    spans.push(Span::raw(format!("  {}", foreign(&said, room))));
+    spans
 }
 
 /// What the side panel says of a line that names no object.

@@ -8,6 +8,7 @@ mod diff;
 mod help;
 mod hex;
 pub mod layout;
+mod map;
 mod memory;
 mod objects;
 mod overview;

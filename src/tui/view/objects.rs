@@ -106,7 +106,7 @@ fn title(pane: &ObjectsPane, width: usize) -> String {
     let mut rest = format!(" · {}", text::count(pane.total));
     if !pane.filter.is_empty() {
         let so_far = if pane.is_waiting() { " so far" } else { "" };
-        rest += &format!("{so_far} · / {}", foreign(&pane.filter, 30));
+        rest += &format!("{so_far} · / {}", foreign(pane.filter.text(), 30));
     }
     foreign_end(name, width.saturating_sub(rest.chars().count() + 6).max(12)) + &rest
 }

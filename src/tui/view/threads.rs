@@ -58,7 +58,9 @@ fn title(pane: &ThreadsPane) -> String {
     let order = if pane.by_retained { " · by retained size ▼" } else { "" };
     match pane.filter.is_empty() {
         true => format!("Threads · {}{deadlocks}{order}", text::count(all as u64)),
-        false => format!("Threads · {} of {all}{deadlocks}{order} · / {}", pane.shown(), foreign(&pane.filter, 30)),
+        false => {
+            format!("Threads · {} of {all}{deadlocks}{order} · / {}", pane.shown(), foreign(pane.filter.text(), 30))
+        }
     }
 }
 

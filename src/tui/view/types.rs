@@ -55,7 +55,7 @@ pub(super) fn draw(buffer: &mut Buffer, layout: &Layout, app: &App, pane: &Types
         line(buffer, row_of(area, 0), &Line::from(Span::styled(format!(" {said}"), DIM)));
         return;
     }
-    let pattern = Pattern::new(&pane.filter);
+    let pattern = Pattern::of(pane.filter.wanted());
     let places = table::places(&columns, area.width);
     let total = pane.types.total.shallow_bytes;
     for at in 0..area.height {
@@ -98,7 +98,7 @@ pub(super) fn line_text(row: &TypeRow) -> String {
 fn title(app: &App, pane: &TypesPane) -> String {
     let mut title = format!("Types · {}", text::count(pane.rows.len() as u64));
     if !pane.filter.is_empty() {
-        title += &format!(" of {} · / {}", text::count(pane.types.types.len() as u64), foreign(&pane.filter, 30));
+        title += &format!(" of {} · / {}", text::count(pane.types.types.len() as u64), foreign(pane.filter.text(), 30));
     }
     if !app.complete {
         title += " so far";

@@ -1,0 +1,78 @@
+//! The fields of lists whose rows are answers: types, and what changed between two snapshots. What depends on a heap is
+//! [`objects`](super::objects)'s.
+
+use super::{Cell, Field, Sort, Spec, spec};
+use crate::analysis::answers::{ChangedObject, TypeChange, TypeRow};
+
+/// The fields of a list of types; sizes are those of all objects of the type.
+pub const TYPE_FIELDS: &[Spec] = &[
+    spec("type", Sort::Text),
+    spec("count", Sort::Number),
+    spec("size", Sort::Number),
+    spec("retained", Sort::Number),
+    spec("address", Sort::Number),
+];
+
+/// A field of a type; `retained`: what its objects keep alive, once that is known.
+pub fn of_type<'r>(row: &'r TypeRow, retained: Option<u64>, field: &Field) -> Cell<'r> {
+    match field.index {
+        0 => text(&row.name),
+        1 => number(row.count),
+        2 => number(row.shallow_bytes),
+        3 => retained.map_or(Cell::Missing, number),
+        _ => number(row.address.0),
+    }
+}
+
+/// The fields of a type in a comparison.
+pub const CHANGE_FIELDS: &[Spec] = &[
+    spec("type", Sort::Text),
+    spec("growth", Sort::Number),
+    spec("count", Sort::Number),
+    spec("new", Sort::Number),
+    spec("gone", Sort::Number),
+    spec("both", Sort::Number),
+    spec("old_count", Sort::Number),
+    spec("new_count", Sort::Number),
+    spec("old_bytes", Sort::Number),
+    spec("new_bytes", Sort::Number),
+];
+
+/// A field of a type in a comparison: `growth` is in bytes, `count` how many objects more there are.
+pub fn of_change<'r>(row: &'r TypeChange, field: &Field) -> Cell<'r> {
+    let counted = |n: Option<u64>| n.map_or(Cell::Missing, number);
+    match field.index {
+        0 => text(&row.name),
+        1 => Cell::Int(row.change.delta_bytes.into()),
+        2 => Cell::Int(row.change.delta_count.into()),
+        3 => counted(row.created),
+        4 => counted(row.freed),
+        5 => counted(row.survivors),
+        6 => number(row.change.old_count),
+        7 => number(row.change.new_count),
+        8 => number(row.change.old_bytes),
+        _ => number(row.change.new_bytes),
+    }
+}
+
+/// The fields of a new or gone object.
+pub const CHANGED_FIELDS: &[Spec] =
+    &[spec("type", Sort::Text), spec("size", Sort::Number), spec("value", Sort::Any), spec("address", Sort::Number)];
+
+/// A field of a new or gone object; its value is what its line says.
+pub fn of_changed<'r>(row: &'r ChangedObject, field: &Field) -> Cell<'r> {
+    match field.index {
+        0 => text(&row.type_name),
+        1 => number(row.shallow_bytes),
+        2 => text(&row.summary),
+        _ => number(row.address.0),
+    }
+}
+
+fn text(text: &str) -> Cell<'_> {
+    Cell::Text(text.into())
+}
+
+fn number<'r>(n: u64) -> Cell<'r> {
+    Cell::Int(n.into())
+}
