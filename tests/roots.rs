@@ -56,6 +56,7 @@ fn roots_are_what_the_target_says_and_the_rest_is_told_apart() {
         let (_target, facts, heap) = start(interpreter);
         let progress = Progress::default();
         let (edges, roots) = (heap.edges(&progress).unwrap(), heap.roots(&progress).unwrap());
+        let tree = heap.dominators(&progress).unwrap();
         let mut wrong: Vec<String> = roots.problems().to_vec();
         for state in of_kind(&facts, "state") {
             let field = state["field"].as_str().unwrap();
@@ -95,6 +96,20 @@ fn roots_are_what_the_target_says_and_the_rest_is_told_apart() {
             };
             if !held.iter().any(ours) {
                 wrong.push(format!("the list on the value stack is held by {held:?}"));
+            }
+        }
+        for callback in of_kind(&facts, "atexit") {
+            for id in ids(&heap, &callback["ids"]) {
+                let found = paths(&heap, id, 1, &progress).unwrap();
+                let named = found.text.first().is_some_and(|text| text.starts_with("atexit callback"));
+                let mut group = tree.parent(Node::Object(id));
+                while let Some(Node::Object(above)) = group {
+                    group = tree.parent(Node::Object(above));
+                }
+                let kind = group.map(|g| if let Node::Group(g) = g { roots.groups().get(g.0 as usize) } else { None });
+                if !named || kind.flatten().is_none_or(|g| g.kind != RootKind::Atexit) {
+                    wrong.push(format!("{id:?} of {callback} is held by {:?}, {kind:?}", found.text));
+                }
             }
         }
         let mut allowed = BTreeSet::new();

@@ -17,6 +17,7 @@ pub fn group(heap: &Heap, roots: &Roots, group: GroupId) -> (&'static str, Strin
     match found.kind {
         RootKind::Interpreter(0) => ("interpreter", "interpreter state".into()),
         RootKind::Interpreter(id) => ("interpreter", format!("state of interpreter {id}")),
+        RootKind::Atexit => ("atexit", "atexit callbacks".to_owned() + &of_interpreter(found.interpreter)),
         RootKind::Runtime => ("runtime", "_PyRuntime".into()),
         RootKind::Thread(thread) => ("thread", format!("thread {}", thread.native_id.unwrap_or(thread.ident))),
         RootKind::Frame(frame) => {
@@ -37,8 +38,16 @@ pub fn name(heap: &Heap, roots: &Roots, root: &RootRef) -> String {
     let kind_of = roots.group_of(root).map(|g| g.kind);
     let memory = heap.memory();
     match (kind_of, root.slot) {
+        (Some(RootKind::Atexit), Slot::Field(field, _)) => {
+            let of = of_interpreter(roots.group_of(root).and_then(|g| g.interpreter));
+            match roots.field(field) {
+                "callbacks" => group_name,
+                "func" => format!("atexit callback{of}"),
+                field => format!("atexit callback{of} .{field}"),
+            }
+        }
         (Some(RootKind::Interpreter(id)), Slot::Field(field, _)) => {
-            let of = if id == 0 { String::new() } else { format!(" of interpreter {id}") };
+            let of = of_interpreter(Some(id));
             match roots.field(field) {
                 "modules" | "imports.modules" => format!("sys.modules{of}"),
                 "sysdict" => format!("sys.__dict__{of}"),
@@ -61,13 +70,18 @@ pub fn name(heap: &Heap, roots: &Roots, root: &RootRef) -> String {
 /// How good an end of a path a root is; lower is better.
 pub(super) fn rank(kind: RootKind) -> u8 {
     match kind {
-        RootKind::Interpreter(_) | RootKind::Runtime => 1,
+        RootKind::Interpreter(_) | RootKind::Atexit | RootKind::Runtime => 1,
         RootKind::Frame(_) | RootKind::Thread(_) => 2,
         RootKind::Globals(_) => 3,
         RootKind::StaticTypes | RootKind::Immortal => 4,
         RootKind::HeldByC => 5,
         RootKind::Cycles => 6,
     }
+}
+
+/// The main one needs no name.
+fn of_interpreter(id: Option<i64>) -> String {
+    id.filter(|id| *id != 0).map_or_else(String::new, |id| format!(" of interpreter {id}"))
 }
 
 fn text(memory: &Memory<'_>, name: Addr) -> String {

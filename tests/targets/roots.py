@@ -1,6 +1,7 @@
 """Says what keeps what alive in it, for tests/roots.rs: `fact JSON` lines, then `ready`. Its first argument is where it
 may write. On SIGUSR1 it lets go of what is suspect and makes the file `PATH.done`."""
 
+import atexit
 import builtins
 import gc
 import json
@@ -112,6 +113,17 @@ def outer(ready, pipe):
     inner(ready, object(), pipe)
 
 
+def at_exit():
+    """What a callback holds, in an object that nothing else does."""
+
+    def callback(*_, **__):
+        pass
+
+    number, word = Node(8), Node(9)
+    atexit.register(callback, number, key=word)
+    fact("atexit", ids=[id(callback), id(number), id(word)])
+
+
 def let_go(*_):
     CACHE.clear()
     gc.collect()
@@ -128,6 +140,7 @@ def main():
     while not any(f["kind"] == "stack" for f in FACTS):
         pass
     fill(int(sys.argv[2]) if len(sys.argv) > 2 else 3000)
+    at_exit()
     fact("thread", ident=thread.ident, ids=[id(thread)])
     fact("state", field="modules", id=id(sys.modules))
     fact("state", field="sysdict", id=id(sys.__dict__))

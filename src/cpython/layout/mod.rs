@@ -78,8 +78,22 @@ pub struct Roots {
     pub thread_size: u64,
     /// Offset and bytes of the method cache in `PyInterpreterState`.
     pub lookup_cache: Option<(u64, u64)>,
-    /// Offsets of the array of atexit's callbacks and of their number in `PyInterpreterState`.
-    pub atexit: Option<(u64, u64)>,
+    /// Where the interpreter keeps what `atexit.register` was given.
+    pub atexit: Atexit,
+}
+
+/// Where the callbacks of atexit are, as offsets in `PyInterpreterState`: a list, or an array of pointers to C structs.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Atexit {
+    /// The list (from 3.14 on).
+    pub list: Option<u64>,
+    /// The module whose state has the array and the count (up to 3.9), which then are offsets in that state.
+    pub module: Option<u64>,
+    /// The array.
+    pub array: Option<u64>,
+    /// How many entries it has.
+    pub count: Option<u64>,
 }
 
 /// Consecutive words of one name: name, offset, bytes.

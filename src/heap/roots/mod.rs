@@ -38,6 +38,8 @@ pub struct GroupId(pub u32);
 pub enum RootKind {
     /// `PyInterpreterState` of the interpreter with this id: `sys.modules`, builtins, codecs, …
     Interpreter(i64),
+    /// What an interpreter is to call at its end (`atexit.register`); a group below the interpreter's.
+    Atexit,
     /// `_PyRuntimeState`, which all interpreters share.
     Runtime,
     /// A thread's state; its frames are groups below it.

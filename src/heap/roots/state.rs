@@ -101,21 +101,35 @@ pub(super) fn method_cache(found: &mut Found<'_>, group: GroupId, start: Addr, e
     }
 }
 
-/// `atexit.register`: an array of pointers to `{func, args, kwargs}` (`Modules/atexitmodule.c`, 3.10 to 3.13; a list
-/// since, which is a word of the interpreter's like others).
-fn atexit(found: &mut Found<'_>, group: GroupId, state: &InterpreterState) {
-    let Some((callbacks, count)) = found.heap.interpreter().layout.roots.atexit else { return };
-    let memory = found.heap.memory();
-    let array = memory.reader.pointer(state.address + callbacks).unwrap_or_default();
-    let count = memory.reader.u32(state.address + count).map_or(0, u64::from).min(MAX_CALLBACKS);
-    let name = found.field("atexit");
+/// What `atexit.register` was given: an array of pointers to `{func, args, kwargs}` (`Modules/atexitmodule.c`), up to 3.9
+/// in the state of the newest atexit module, or a list of tuples.
+fn atexit(found: &mut Found<'_>, parent: GroupId, state: &InterpreterState) {
+    let heap = found.heap;
+    let (memory, places) = (heap.memory(), &heap.interpreter().layout.roots.atexit);
+    let group = found.roots.group(RootKind::Atexit, Some(parent), Some(state.id));
+    let mut one = |name: &str, at: Addr| {
+        let target = memory.reader.pointer(at).and_then(|t| heap.objects().object_at(t));
+        if let Some(id) = target {
+            let name = found.field(name);
+            found.add(group, id, Slot::Field(name, at), Ownership::Owned);
+        }
+    };
+    if let Some(list) = places.list {
+        one("callbacks", state.address + list);
+    }
+    let base = match places.module {
+        None => Some(state.address),
+        Some(module) => memory.reader.pointer(state.address + module).filter(|m| !m.is_null()).and_then(|module| {
+            memory.reader.pointer(module + memory.layout.structs.module.md_state).filter(|s| !s.is_null())
+        }),
+    };
+    let (Some(base), Some(array), Some(count)) = (base, places.array, places.count) else { return };
+    let array = memory.reader.pointer(base + array).unwrap_or_default();
+    let count = memory.reader.u32(base + count).map_or(0, u64::from).min(MAX_CALLBACKS);
     for i in 0..count {
         let Some(entry) = memory.reader.pointer(array + i * 8).filter(|e| !e.is_null()) else { continue };
-        for at in [entry, entry + 8, entry + 16] {
-            let target = memory.reader.pointer(at).and_then(|t| found.heap.objects().object_at(t));
-            if let Some(id) = target {
-                found.add(group, id, Slot::Field(name, at), Ownership::Owned);
-            }
-        }
+        one("func", entry);
+        one("args", entry + 8);
+        one("kwargs", entry + 16);
     }
 }
