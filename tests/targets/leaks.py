@@ -3,6 +3,7 @@ second argument it makes the same things in the numbers in which programs have t
 
 import asyncio
 import functools
+import gc
 import importlib.util
 import json
 import os
@@ -64,7 +65,36 @@ def finalizers():
         kept = Connection(1)
         weakref.finalize(kept, int)
         KEPT.append(kept)
-    fact("finalizers", count=len(weakref.finalize._registry))
+    fact("finalizers", type="weakref.finalize._Info", count=len(weakref.finalize._registry))
+
+
+class Handle:
+    """Nothing but itself holds it."""
+
+    def __init__(self, n):
+        self.me, self.buffer = self, bytearray(n)
+
+    def __del__(self):
+        pass
+
+
+def garbage():
+    """What a program keeps that was told to keep what is collected, and forgets it."""
+    gc.collect()
+    gc.set_debug(0 if HEALTHY else gc.DEBUG_SAVEALL)
+    for n in range(500):
+        ring = []
+        ring.append(ring)
+    gc.collect()
+    gc.set_debug(0)
+    fact("garbage", id=id(gc.garbage), count=len(gc.garbage))
+
+
+def uncollected():
+    gc.disable()
+    for n in range(10 if HEALTHY else 1200):
+        Handle(n)
+    fact("finalizers", type="__main__.Handle", count=1200)
 
 
 def modules():
@@ -89,6 +119,8 @@ async def main():
     caches()
     finalizers()
     modules()
+    garbage()
+    uncollected()
     print("ready", os.getpid(), flush=True)
     while True:
         signal.pause()

@@ -250,7 +250,7 @@ fn add(total: &mut Total, bytes: u64) {
 }
 
 /// For each type, whether `tp_finalize` is set: `__del__`, or C code that does the same (generators, files, tasks).
-fn finalizers(heap: &Heap) -> Vec<bool> {
+pub(super) fn finalizers(heap: &Heap) -> Vec<bool> {
     let memory = heap.memory();
     let offset = memory.layout.structs.type_object.tp_finalize;
     let has = |ty: &Type| offset.and_then(|o| memory.reader.pointer(ty.address + o)).is_some_and(|f| !f.is_null());

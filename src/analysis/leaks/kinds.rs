@@ -2,6 +2,7 @@
 
 use super::{Because, Found, MAX_OF_A_SORT};
 use crate::analysis::answers::Accumulated;
+use crate::analysis::garbage;
 use crate::analysis::tasks::{self as all_tasks, Ask};
 use crate::analysis::types::{find_types, select};
 use crate::cpython::{Kind, Limits, Value};
@@ -18,7 +19,7 @@ const MANY_TASKS: usize = 20;
 /// Entries of a cache without a bound.
 const MANY_ENTRIES: u64 = 10_000;
 
-/// Finalizers that wait for their objects' end.
+/// Finalizers that wait for their objects' end, or objects of a type whose finalizer waits for the collector.
 const MANY_FINALIZERS: u64 = 1000;
 
 /// Unfinished tasks that nobody awaits, by coroutine function.
@@ -122,6 +123,30 @@ pub(super) fn finalizers(found: &mut Found<'_>) -> Result<(), Cancelled> {
             found.add(*first, Because { kind: "finalizers", retained: sum, accumulates }, |_| text)?;
         }
     }
+    uncollected(found)
+}
+
+/// Objects that only cycles keep alive and whose `__del__` runs once the collector comes to them, by type.
+fn uncollected(found: &mut Found<'_>) -> Result<(), Cancelled> {
+    let (heap, has) = (found.heap, garbage::finalizers(found.heap));
+    let mut by_type: BTreeMap<u32, Vec<ObjectId>> = BTreeMap::new();
+    for id in found.search.roots.unreachable().iter() {
+        if let Some((ty, _)) = heap.type_of(id).filter(|(ty, _)| has.get(ty.0 as usize) == Some(&true)) {
+            by_type.entry(ty.0).or_default().push(id);
+        }
+    }
+    for ids in by_type.into_values().filter(|ids| ids.len() as u64 >= MANY_FINALIZERS) {
+        let Some((first, (_, ty))) = ids.first().and_then(|id| Some((*id, heap.type_of(*id)?))) else { continue };
+        let (n, sum) = (ids.len() as u64, sum(found, &ids));
+        let text = format!(
+            "{} {} that have a finalizer are held by cycles only: they wait for the collector and keep {}",
+            count(n),
+            ty.name,
+            size(sum.0)
+        );
+        let accumulates = Some(Accumulated { type_name: ty.name.clone(), count: n, retained_bytes: sum.0 });
+        found.add(first, Because { kind: "finalizers", retained: sum, accumulates }, |_| text)?;
+    }
     Ok(())
 }
 
@@ -154,8 +179,7 @@ pub(super) fn modules(found: &mut Found<'_>) -> Result<(), Cancelled> {
 }
 
 fn sum(found: &Found<'_>, ids: &[ObjectId]) -> (u64, u64) {
-    let each = ids.iter().map(|id| found.retained(*id));
-    each.fold((0, 0), |sum, one| (sum.0.saturating_add(one.0), sum.1.saturating_add(one.1)))
+    found.tree.retained_together(ids)
 }
 
 fn of_kind(found: &Found<'_>, wanted: impl Fn(Kind) -> bool) -> Vec<ObjectId> {
