@@ -9,7 +9,7 @@ use clap::{Args, ValueEnum};
 pub struct Path {
     #[command(flatten)]
     pub at: At,
-    /// So many paths, from different roots
+    /// So many paths, from different roots or variables
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub all: u64,
 }

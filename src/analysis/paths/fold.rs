@@ -36,7 +36,11 @@ pub(in crate::analysis) fn owner(path: &[PathStep]) -> Option<String> {
     let (before, holder, edge) = steps.get(at)?;
     let beyond: String = steps.iter().skip(at + 1).map(|(_, _, edge)| edge.as_str()).collect();
     let name = match edge.strip_prefix("local ") {
-        Some(local) => local.to_owned(),
+        // up to 3.10 frames are objects, which a thread's stack holds
+        Some(name) => match path.first().and_then(|root| root.edge.strip_suffix("()")).filter(|_| *before == 0) {
+            Some(frame) => format!("{}() local {name}", frame.split_once(": ").map_or(frame, |(_, function)| function)),
+            None => name.to_owned(),
+        },
         None if is_namespace(path, *before) => {
             // the module's key in sys.modules, without its quotes
             let module = path.get(1).map(|s| s.edge.trim_matches(|c| "[]'\"".contains(c)).to_owned());
@@ -126,6 +130,8 @@ mod tests {
         assert_eq!(owner(&path(&frame[..1])).as_deref(), Some("main() local client"));
         let item = [("thread 7: <module>() local books", "list"), ("[3]", "app.Book")];
         assert_eq!(owner(&path(&item)).as_deref(), Some("<module>() local books[3]"));
+        let object = [("thread 7: main()", "frame"), ("local books", "list"), ("[3]", "app.Book")];
+        assert_eq!(owner(&path(&object)).as_deref(), Some("main() local books[3]"));
         let inline =
             [("held by C code", "Task"), (".task_coro", "coroutine"), ("local c", "app.Client"), (".futures", "dict")];
         assert_eq!(fold(&path(&inline)), "held by C code.task_coro → coroutine → local c → Client → .futures → dict");

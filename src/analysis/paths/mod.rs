@@ -2,7 +2,8 @@
 //!
 //! Backwards over everything that may keep alive, breadth first, until something is reached that a root holds, or the
 //! namespace of a module of `sys.modules`, which counts as near as a root. Every object is gone through once, so that
-//! further paths differ from the first in where they begin. Weak references are told beside the paths.
+//! further paths differ from the first in where they begin; of a module, its variables are where paths begin. Weak
+//! references are told beside the paths.
 
 mod fold;
 
@@ -13,6 +14,7 @@ use super::describe::{DEFAULT_WIDTH, describe, edge_name};
 use super::{links, roots};
 use crate::cpython::{EdgeKind, EdgeName};
 use crate::heap::dominators::Node;
+use crate::heap::roots::{RootKind, RootRef};
 use crate::heap::{Edges, Heap, ObjectId, Roots};
 use crate::progress::{Cancelled, Progress};
 use crate::snapshot::Addr;
@@ -112,12 +114,18 @@ impl<'h> Search<'h> {
         let Some(start) = next.get_mut(id.0 as usize) else { return Ok(found) };
         *start = id.0;
         let mut level = vec![id];
+        // namespaces, with what they hold of what was gone through
+        let mut variables: Vec<(ObjectId, ObjectId)> = Vec::new();
         let mut seen = 0usize;
-        while !level.is_empty() && found.len() < limit {
-            let mut ends: Vec<(u8, ObjectId)> = level.iter().filter_map(|id| Some((self.rank(*id)?, *id))).collect();
+        while !(level.is_empty() && variables.is_empty()) && found.len() < limit {
+            variables.sort_unstable();
+            variables.dedup();
+            let mut ends: Vec<(u8, ObjectId, Option<ObjectId>)> =
+                level.iter().filter_map(|id| Some((self.rank(*id)?, *id, None))).collect();
+            ends.extend(variables.drain(..).map(|(namespace, held)| (0, namespace, Some(held))));
             ends.sort_unstable();
-            for (_, end) in ends.iter().take(limit - found.len()) {
-                found.push(self.steps(*end, &next));
+            for (_, end, held) in ends.iter().take(limit - found.len()) {
+                found.push(self.steps(*end, *held, &next));
             }
             let mut above = Vec::new();
             for held in level {
@@ -126,7 +134,9 @@ impl<'h> Search<'h> {
                     continue;
                 }
                 for (holder, kind) in self.edges.referrers_by_kind(held) {
-                    if kind != EdgeKind::Weak
+                    if kind != EdgeKind::Weak && holder != id && self.is_namespace(holder) {
+                        variables.push((holder, held));
+                    } else if kind != EdgeKind::Weak
                         && let Some(slot) = next.get_mut(holder.0 as usize).filter(|slot| **slot == NONE)
                     {
                         *slot = held.0;
@@ -143,8 +153,9 @@ impl<'h> Search<'h> {
         Ok(found)
     }
 
-    /// From the object that a root holds to the one that was asked for.
-    fn steps(&self, end: ObjectId, next: &[u32]) -> Vec<PathStep> {
+    /// From the object that a root holds to the one that was asked for; `held`: the next one, where it is not the one by
+    /// which the walk came to the first.
+    fn steps(&self, end: ObjectId, held: Option<ObjectId>, next: &[u32]) -> Vec<PathStep> {
         let memory = self.heap.memory();
         let mut steps = Vec::new();
         let address = |id: ObjectId| self.heap.objects().address(id);
@@ -159,12 +170,19 @@ impl<'h> Search<'h> {
             ];
             steps.extend(named.into_iter().map(|(at, edge)| self.step(at, edge, EdgeKind::Strong)));
         } else {
-            let best =
-                self.roots.refs_to(end).iter().min_by_key(|r| self.roots.group_of(r).map(|g| roots::rank(g.kind)));
+            // what never dies needs nobody else to hold it
+            let dies = |kind| !matches!(kind, RootKind::StaticTypes | RootKind::Immortal);
+            let kind = |r: &RootRef| self.roots.group_of(r).map(|g| (dies(g.kind), roots::rank(g.kind)));
+            let best = self.roots.refs_to(end).iter().min_by_key(|r| kind(r));
             let name = best.map_or_else(String::new, |root| roots::name(self.heap, self.roots, root));
             steps.push(self.step(address(end), name, EdgeKind::Strong));
         }
         let mut at = end;
+        if let Some(held) = held {
+            let (edge, kind) = self.edge(end, held);
+            steps.push(self.step(address(held), edge, kind));
+            at = held;
+        }
         while let Some(held) = next.get(at.0 as usize).copied().filter(|n| *n != NONE && *n != at.0).map(ObjectId) {
             let (edge, kind) = self.edge(at, held);
             steps.push(self.step(address(held), edge, kind));
