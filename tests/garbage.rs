@@ -15,6 +15,7 @@ use support::{Interpreter, Target, on_every_interpreter, signalled};
 struct Collected {
     /// Id to the type's name, and whether it has a `__del__`.
     garbage: BTreeMap<u64, (String, bool)>,
+    generations: BTreeMap<u8, BTreeSet<u64>>,
     frozen: u64,
     held: Vec<u64>,
 }
@@ -33,6 +34,25 @@ fn by_type<'t>(names: impl Iterator<Item = &'t str>) -> BTreeMap<&'t str, usize>
         *sums.entry(name).or_default() += 1;
         sums
     })
+}
+
+/// What does not lead round a cycle: each step is a reference of the one before, and the first of the last. A bounded
+/// cache leads to its entries through links that are no objects to the collector.
+fn rounds(heap: &Heap, answer: &Garbage) -> Vec<String> {
+    let edges = heap.edges(&Progress::default()).expect("nobody cancels it");
+    let id = |address| heap.objects().object_at(address).expect("a member is an object");
+    let mut wrong = Vec::new();
+    for cycle in &answer.cycles {
+        let (Some(last), cut) = (cycle.round.last(), cycle.round.len() as u64 == 12) else { continue };
+        let before = std::iter::once(last).chain(&cycle.round);
+        for (at, (holder, step)) in before.zip(&cycle.round).enumerate() {
+            let holds = edges.referents(heap, id(holder.address)).contains(&id(step.address));
+            if !holds && !(at == 0 && cut) && step.edge != "cached entry" {
+                wrong.push(format!("{holder:?} does not hold {step:?}"));
+            }
+        }
+    }
+    wrong
 }
 
 /// Sums over rows agree with the whole.
@@ -85,6 +105,15 @@ fn garbage_is_what_the_collector_finds() {
         let invented = invented.map(|(_, name)| *name);
         let (missing, invented) = (by_type(missing), by_type(invented));
         let mut wrong = sums(&answer);
+        wrong.extend(rounds(&heap, &answer));
+        let elsewhere = objects.iter().filter(|o| {
+            let told = told.generations.get(&o.generation);
+            told.is_none_or(|ids| !ids.contains(&o.address.0))
+        });
+        let elsewhere = by_type(elsewhere.map(|o| o.type_name.as_str()));
+        if !elsewhere.is_empty() {
+            wrong.push(format!("of another generation are {elsewhere:?}"));
+        }
         wrong.extend(answer.problems.iter().cloned());
         if !missing.is_empty() || !invented.is_empty() {
             wrong.push(format!("missing {missing:?}, invented {invented:?}"));

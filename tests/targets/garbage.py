@@ -1,7 +1,7 @@
 """A target that makes garbage of all kinds and then has its collector find it: `garbage.py FOLDER`.
 
 After `ready` it waits for SIGUSR1, runs gc.collect() with DEBUG_SAVEALL and writes FOLDER/collected.json:
-`{"garbage": {id: [type, finalizer]}, "frozen": number}`. The collector is off before that, so that what is captured is what it finds.
+`{"garbage": {id: [type, finalizer]}, "generations": {generation: [id]}, "frozen": number}`. The collector is off before that, so that what is captured is what it finds.
 """
 import asyncio
 import collections
@@ -240,6 +240,11 @@ def collected():
     return found
 
 
+def generations():
+    """Of every object that the collector watches, garbage too; only numbers are kept."""
+    return {number: [id(one) for one in gc.get_objects(generation=number)] for number in range(3)}
+
+
 gc.collect()
 del gc.garbage[:]
 gc.freeze()
@@ -249,11 +254,12 @@ survivors = gc.garbage[:]
 make(2000)
 del survivors[:]
 del gc.garbage[:]
+GENERATIONS = generations()
 print("ready", os.getpid(), flush=True)
 signal.sigwait([signal.SIGUSR1])
 gc.collect()
 path = os.path.join(sys.argv[1], "collected.json")
-text = json.dumps({"garbage": collected(), "frozen": gc.get_freeze_count(), "held": HELD_BY_C})
+text = json.dumps({"garbage": collected(), "generations": GENERATIONS, "frozen": gc.get_freeze_count(), "held": HELD_BY_C})
 with open(path + ".new", "w") as out:
     out.write(text)
 os.rename(path + ".new", path)
