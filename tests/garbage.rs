@@ -36,8 +36,9 @@ fn by_type<'t>(names: impl Iterator<Item = &'t str>) -> BTreeMap<&'t str, usize>
     })
 }
 
-/// What does not lead round a cycle: each step is a reference of the one before, and the first of the last. A bounded
-/// cache leads to its entries through links that are no objects to the collector.
+/// What does not lead round a cycle: each step is a reference of the one before, and the first of the last, or one of its
+/// `__dict__`, whose values lie in the instance. A bounded cache leads to its entries through links that are no objects
+/// to the collector.
 fn rounds(heap: &Heap, answer: &Garbage) -> Vec<String> {
     let edges = heap.edges(&Progress::default()).expect("nobody cancels it");
     let id = |address| heap.objects().object_at(address).expect("a member is an object");
@@ -46,7 +47,10 @@ fn rounds(heap: &Heap, answer: &Garbage) -> Vec<String> {
         let (Some(last), cut) = (cycle.round.last(), cycle.round.len() as u64 == 12) else { continue };
         let before = std::iter::once(last).chain(&cycle.round);
         for (at, (holder, step)) in before.zip(&cycle.round).enumerate() {
-            let holds = edges.referents(heap, id(holder.address)).contains(&id(step.address));
+            let held = edges.referents(heap, id(holder.address));
+            let is_dict = |id| heap.type_of(id).is_some_and(|(_, ty)| ty.name == "dict");
+            let by_dict = || held.iter().any(|d| is_dict(*d) && edges.referents(heap, *d).contains(&id(step.address)));
+            let holds = held.contains(&id(step.address)) || by_dict();
             if !holds && !(at == 0 && cut) && step.edge != "cached entry" {
                 wrong.push(format!("{holder:?} does not hold {step:?}"));
             }

@@ -35,7 +35,7 @@ def modules():
     fact("module", "'heavy'", "'light'", sys.modules["heavy"].value)
 
 
-def run(is_heavy, ready):
+def hold(is_heavy, ready):
     value = payload(b"thread") if is_heavy else None
     ready.append((threading.get_native_id(), value))
     value = value or None
@@ -46,14 +46,14 @@ def threads():
     ids = []
     for is_heavy in True, False:
         ready = []
-        threading.Thread(target=run, args=(is_heavy, ready), daemon=True).start()
+        threading.Thread(target=hold, args=(is_heavy, ready), daemon=True).start()
         while not ready:
             pass
         ids.append(ready.pop())
     (heavy, items), (light, _) = ids
     fact("thread", "thread %d" % heavy, "thread %d" % light, items)
-    fact("frame", "thread %d: run()" % heavy, "thread %d: run()" % light, items)
-    fact("local", "thread %d: run() value = " % heavy, None, items)
+    fact("frame", "thread %d: hold()" % heavy, "thread %d: hold()" % light, items)
+    fact("local", "thread %d: hold() value = " % heavy, None, items)
 
 
 def types_():

@@ -178,8 +178,11 @@ pub(super) fn modules(found: &mut Found<'_>) -> Result<(), Cancelled> {
     Ok(())
 }
 
+/// What objects keep, what is kept by one that another of them keeps counted once.
 fn sum(found: &Found<'_>, ids: &[ObjectId]) -> (u64, u64) {
-    found.tree.retained_together(ids)
+    let outermost = ids.iter().zip(found.tree.nearest_above(ids)).filter(|(_, above)| above.is_none());
+    let each = outermost.map(|(id, _)| found.retained(*id));
+    each.fold((0, 0), |sum, one| (sum.0.saturating_add(one.0), sum.1.saturating_add(one.1)))
 }
 
 fn of_kind(found: &Found<'_>, wanted: impl Fn(Kind) -> bool) -> Vec<ObjectId> {
