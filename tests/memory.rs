@@ -89,7 +89,7 @@ fn captured(target: &Target) -> (u64, Snapshot, u64) {
 /// Pages that the kernel moved elsewhere, or tried to, since the machine started.
 fn pages_moved() -> u64 {
     let text = std::fs::read_to_string("/proc/vmstat").expect("/proc/vmstat is there");
-    let of = |name| text.lines().filter_map(move |l| l.strip_prefix(name)?.trim().parse::<u64>().ok());
+    let of = |name: &'static str| text.lines().filter_map(move |l| l.strip_prefix(name)?.trim().parse::<u64>().ok());
     of("pgmigrate_success ").chain(of("pgmigrate_fail ")).sum()
 }
 
