@@ -118,7 +118,7 @@ fn failures_are_one_sentence_and_tell_wrong_usage_apart() {
         (&["demo", "nothing"], 1, "there are leak, async-deadlock, lock-deadlock, big"),
         (&["demo", "leak", "much"], 1, "takes a number of requests"),
         (&["regions", "-"], 1, "it is empty"),
-        (&["nonsense", "x", "y"], 2, "Usage"),
+        (&["nonsense", "x", "y", "z"], 2, "Usage"),
         (&["nonsense", "x"], 1, "nonsense cannot be opened"),
         (&[], 1, "give a snapshot"),
         (&["show", "x", "zz"], 2, "hex digits"),

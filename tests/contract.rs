@@ -298,6 +298,7 @@ fn changes() -> Value {
         "types": [row], "total": change, "survivors": "count", "created": "count", "freed": "count", "reused": "count",
         "confidence": {"exact": "count", "likely": "count", "weak": "count"}, "old": head()["snapshot"],
         "only_types": "null|string", "objects_total": "count",
+        "unchanged": {"types": "count", "count": "count", "bytes": "count"},
         "objects": [{"address": "address", "type": "string", "confidence": "string", "shallow_bytes": "count",
             "summary": "string"}],
     })

@@ -301,21 +301,52 @@ fn a_process_that_grew_is_captured_again_and_the_difference_shown() {
     assert_eq!(terminal.ended(), 0);
 }
 
+/// Captures a process into a folder; where the snapshot lies.
+fn capture(python: &Target, folder: &std::path::Path, name: &str) -> String {
+    let path = folder.join(name).to_str().unwrap().to_owned();
+    let mut command = std::process::Command::new(target::BINARY);
+    let out = command.args(["-q", "capture", "--pid", &python.pid().to_string(), "-o", &path]).output().unwrap();
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    path
+}
+
+#[test]
+fn three_snapshots_show_what_is_new_and_stays() {
+    let mut python = growing();
+    let folder = tempfile::tempdir().unwrap();
+    let first = capture(&python, folder.path(), "first");
+    python.ask("grow");
+    let second = capture(&python, folder.path(), "second");
+    python.ask("grow");
+    let third = capture(&python, folder.path(), "third");
+    let mut terminal = Terminal::start(&[&first, &second, &third], (100, 30));
+    let kept = |s: &str| line_with(s, &["__main__.Thing", "+20,000", " 0 ", " 20,000 "]).is_some();
+    terminal.wait("what is kept", |s| s.contains("[7 Diff]") && line_with(s, &["kept", "new", "gone"]).is_some());
+    while !line_with(&terminal.screen(), &["▌__main__.Thing"]).is_some_and(kept) {
+        let before = terminal.screen();
+        terminal.keys("j");
+        terminal.wait("the next line", |s| s != before);
+    }
+    terminal.keys(ENTER);
+    let objects = terminal.wait("those kept", |s| s.contains("__main__.Thing · kept · 20,000") && s.contains("▌0x"));
+    let address = objects.split('▌').nth(1).and_then(|s| s.split_whitespace().next()).unwrap().to_owned();
+    terminal.keys(">");
+    terminal.wait("the new ones", |s| s.contains("__main__.Thing · new · 20,000"));
+    terminal.keys(">>");
+    terminal.wait("those kept again", |s| s.contains("__main__.Thing · kept · 20,000") && s.contains("▌0x"));
+    terminal.keys(ENTER);
+    terminal.wait("it in the newer snapshot", |s| s.contains(&address) && s.contains("holds"));
+    terminal.keys("q");
+    assert_eq!(terminal.ended(), 0);
+}
+
 #[test]
 fn two_snapshots_open_with_their_difference() {
     let mut python = growing();
     let folder = tempfile::tempdir().unwrap();
-    let pid = python.pid().to_string();
-    let capture = |name: &str| {
-        let path = folder.path().join(name).to_str().unwrap().to_owned();
-        let mut command = std::process::Command::new(target::BINARY);
-        let out = command.args(["-q", "capture", "--pid", &pid, "-o", &path]).output().unwrap();
-        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
-        path
-    };
-    let old = capture("old");
+    let old = capture(&python, folder.path(), "old");
     python.ask("grow");
-    let new = capture("new");
+    let new = capture(&python, folder.path(), "new");
     let mut terminal = Terminal::start(&[&old, &new], (80, 24));
     terminal
         .wait("the difference", |s| s.contains("[7 Diff]") && line_with(s, &["__main__.Thing", "+20,000"]).is_some());

@@ -36,7 +36,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     ("report", &["analysis::answers", "snapshot::Addr", "text"]),
-    ("cli", &["snapshot::Addr", "text::parse_size"]),
+    ("cli", &["analysis::answers", "snapshot::Addr", "text::parse_size"]),
     (
         "command",
         &[

@@ -20,10 +20,10 @@ mod waste;
 
 pub use audit::{Audit, AuditRow, AuditType, Excluded};
 pub use beside::{Beside, BesideCell, BesideRow, Measure};
-pub use diff::{Change, ChangedObject, Diff, Survivors, TypeChange, Which};
+pub use diff::{Change, ChangedObject, Diff, Survivors, TypeChange, Unchanged, Which};
 pub use export::{Batch, Values};
 pub use garbage::{CycleType, Garbage, GarbageCycle, GarbageObject, GarbageType, Round};
-pub use graph::{Graph, GraphEdge, GraphFold, GraphNode, GraphRoot};
+pub use graph::{GRAPH_BOUNDS, Graph, GraphBounds, GraphEdge, GraphFold, GraphNode, GraphRoot};
 pub use memory::{
     ArenaRow, Arenas, Footprint, LargeBlock, MallocHeapRow, MapPart, MapRow, MemoryFinding, MemoryRow, Share,
 };

@@ -9,7 +9,7 @@ mod paths;
 
 pub use paths::to;
 
-use super::answers::{Direction, EdgeKind, EdgeRow, Graph, GraphEdge, GraphFold, GraphNode};
+use super::answers::{Direction, EdgeKind, EdgeRow, GRAPH_BOUNDS, Graph, GraphEdge, GraphFold, GraphNode};
 use super::describe::describe;
 use super::{links, types};
 use crate::cpython::layout::DecoderName;
@@ -51,9 +51,9 @@ pub struct How {
 impl Default for How {
     fn default() -> How {
         How {
-            depth: 3,
-            breadth: 8,
-            objects: 300,
+            depth: GRAPH_BOUNDS.depth,
+            breadth: GRAPH_BOUNDS.breadth as usize,
+            objects: GRAPH_BOUNDS.objects as usize,
             directions: vec![Direction::Referrers, Direction::Referents],
             exclude: Picked::default(),
             highlight: Picked::default(),

@@ -1,6 +1,7 @@
 //! Arguments of `graph`.
 
 use super::At;
+use crate::analysis::answers::GRAPH_BOUNDS;
 use clap::Args;
 use std::path::PathBuf;
 
@@ -10,13 +11,15 @@ pub struct Graph {
     #[command(flatten)]
     pub at: At,
     /// How many references to follow, each way
-    #[arg(long, value_name = "N", default_value_t = 3)]
+    #[arg(long, value_name = "N", default_value_t = GRAPH_BOUNDS.depth)]
     pub depth: u32,
     /// Objects to show of what one object holds, and of what holds it; the others are one box that counts them
-    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    #[arg(long, value_name = "N", default_value_t = GRAPH_BOUNDS.breadth,
+          value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub breadth: u32,
     /// Objects to show in all
-    #[arg(long, value_name = "N", default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    #[arg(long, value_name = "N", default_value_t = GRAPH_BOUNDS.objects,
+          value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub max_objects: u32,
     /// Follow references in this direction only
     #[arg(long, value_name = "WHICH")]
@@ -27,10 +30,10 @@ pub struct Graph {
     /// Colour this object, or the objects of this type; may be given several times
     #[arg(long, value_name = "NAME or ADDR")]
     pub highlight: Vec<String>,
-    /// Draw the paths from roots to the object instead of what is around it, at most this many [default: 8]
-    #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "8",
+    /// Draw the shortest paths from roots to the object instead of what is around it; at most N
+    #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true,
           value_parser = clap::value_parser!(u64).range(1..=1000), conflicts_with_all = ["depth", "breadth", "only", "all_edges"])]
-    pub paths: Option<u64>,
+    pub paths: Option<Option<u64>>,
     /// Also draw each object's reference to its class, and a dict's to the strings that are its keys
     #[arg(long)]
     pub all_edges: bool,

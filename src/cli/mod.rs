@@ -88,9 +88,9 @@ pub struct Entry {
     /// Snapshot to open: a directory, a stream or core file, compressed or not; `-` is standard input
     #[arg(value_name = "SNAPSHOT")]
     pub snapshot: Option<PathBuf>,
-    /// A newer snapshot to compare it with
-    #[arg(value_name = "NEWER", requires = "snapshot")]
-    pub newer: Option<PathBuf>,
+    /// A newer snapshot of the process to compare it with; a third one shows what of the new is there to stay
+    #[arg(value_name = "NEWER", requires = "snapshot", num_args = 0..=2)]
+    pub newer: Vec<PathBuf>,
     /// Capture this process and open it; given several times, each is opened, and all are compared
     #[arg(long, value_name = "PID", conflicts_with = "snapshot")]
     pub pid: Vec<i32>,

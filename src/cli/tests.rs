@@ -47,7 +47,7 @@ fn wrong_usage_is_refused() {
         "types memdump/ --limit -1",
         "types memdump/ --threads 0",
         "objects memdump/ --json --jsonl",
-        "memdump/ other/ third/",
+        "memdump/ other/ third/ fourth/",
         "tasks memdump/ x",
         "diff memdump/",
         "diff a b c d",
@@ -67,6 +67,7 @@ fn the_explorers_entries_and_the_aliases_are_taken() {
     let cli = parsed("--pid 42 --pid 43 --children").unwrap();
     assert_eq!((cli.entry.pid, cli.entry.children), (vec![42, 43], true));
     assert_eq!(parsed("memdump/").unwrap().entry.snapshot, Some("memdump/".into()));
+    assert_eq!(parsed("one/ two/ three/").unwrap().entry.newer, ["two/", "three/"].map(std::path::PathBuf::from));
     for line in [
         "count-by-type d",
         "find-all-objects d --type dict",

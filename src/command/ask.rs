@@ -9,8 +9,8 @@ pub(super) use report::findings;
 
 use super::watch;
 use crate::analysis::answers::{
-    Direction, Edges, Graph, Hex, Hit, Leaks, ModuleReport, ObjectDetail, Objects, Paths, Retained, RetainedTypes,
-    Retaining, SnapshotInfo, Strings, Tasks, Threads, Types,
+    Direction, Edges, GRAPH_BOUNDS, Graph, Hex, Hit, Leaks, ModuleReport, ObjectDetail, Objects, Paths, Retained,
+    RetainedTypes, Retaining, SnapshotInfo, Strings, Tasks, Threads, Types,
 };
 use crate::analysis::answers::{Footprint, Waste};
 use crate::analysis::query::QueryError;
@@ -190,7 +190,7 @@ pub(super) fn graph(asked: &Asked, args: &cli::Graph) -> Result<Graph> {
         all_edges: args.all_edges,
     };
     let work = |progress: &_| match args.paths {
-        Some(limit) => graph::to(&asked.heap, id, limit, &how, progress),
+        Some(limit) => graph::to(&asked.heap, id, limit.unwrap_or(GRAPH_BOUNDS.paths), &how, progress),
         None => graph::around(&asked.heap, id, &how, progress),
     };
     Ok(watch::cancellable("linking", asked.quiet, work)?)

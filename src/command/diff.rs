@@ -32,9 +32,11 @@ pub(super) fn run(args: &Diff, common: &Common) -> anyhow::Result<()> {
     let which = which.map(|which| (which, args.type_.as_deref()));
     let limit = report_options(common).rows().unwrap_or(u64::MAX);
     let mut answer = watch::cancellable("comparing", common.quiet, |progress| {
-        diff::report(&old.heap, &new.heap, later.map(|l| &l.heap), which, limit, progress).map(|(diff, _)| diff)
+        diff::report(&old.heap, &new.heap, later.map(|l| &l.heap), which, limit, progress)
+            .map(|compared| compared.answer)
     })?;
     if let Some(query) = query {
+        answer.types.append(&mut answer.same);
         answer.types.retain(|row| query.matches(&|field| of_change(row, field)));
     }
     let mut problems = new.problems.clone();

@@ -23,7 +23,7 @@ pub(super) fn run(entry: Entry, common: &Common) -> anyhow::Result<()> {
     let pids = several::meant(&pids, entry.children);
     let members = match (pids.as_slice(), entry.snapshot) {
         ([], None) => return Ok(()), // nobody was chosen
-        ([], Some(path)) if entry.newer.is_none() && !snapshot::several(&path).is_empty() => {
+        ([], Some(path)) if entry.newer.is_empty() && !snapshot::several(&path).is_empty() => {
             several::open(&path, common)?
         }
         ([], path) => vec![Member { snapshot: source::open(&Source { source: path, pid: None }, common)?, pid: None }],
@@ -35,7 +35,8 @@ pub(super) fn run(entry: Entry, common: &Common) -> anyhow::Result<()> {
         }
         (pids, _) => several::take(pids, entry.output.as_deref(), common)?,
     };
-    let newer = entry.newer.map(|path| source::open(&Source { source: Some(path), pid: None }, common)).transpose()?;
+    let open = |path: &PathBuf| source::open(&Source { source: Some(path.clone()), pid: None }, common);
+    let newer = entry.newer.iter().map(open).collect::<anyhow::Result<Vec<_>>>()?;
     together(members, newer, common)
 }
 
@@ -43,8 +44,8 @@ pub(super) fn run(entry: Entry, common: &Common) -> anyhow::Result<()> {
 struct Hands {
     /// The process, where it was captured just now, and what tells it from others of this number.
     process: Option<(i32, Option<u64>)>,
-    /// A newer snapshot that is there already.
-    newer: Option<Arc<Snapshot>>,
+    /// Newer snapshots that are there already, at most two.
+    newer: Vec<Arc<Snapshot>>,
     common: Common,
 }
 
@@ -54,7 +55,7 @@ impl worker::Outside for Hands {
     }
 
     fn newer(&self, first: bool, progress: &Progress) -> Result<Arc<Snapshot>, String> {
-        if let Some(given) = self.newer.as_ref().filter(|_| first) {
+        if let Some(given) = self.newer.first().filter(|_| first) {
             return Ok(given.clone());
         }
         let Some((pid, incarnation)) = self.process else {
@@ -70,28 +71,33 @@ impl worker::Outside for Hands {
         };
         again().map_err(|error| format!("process {pid} cannot be captured again: {}", one_sentence(&error)))
     }
+
+    fn later(&self, first: bool) -> Option<Arc<Snapshot>> {
+        self.newer.get(1).filter(|_| first).cloned()
+    }
 }
 
 /// Opens the explorer on a process that was captured just now.
 pub(super) fn explore(snapshot: Snapshot, pid: i32, common: &Common) -> anyhow::Result<()> {
-    together(vec![Member { snapshot, pid: Some(pid) }], None, common)
+    together(vec![Member { snapshot, pid: Some(pid) }], Vec::new(), common)
 }
 
-/// Opens the explorer on snapshots; returns when the person leaves it. `newer`: a snapshot to compare the first with.
-fn together(members: Vec<Member>, newer: Option<Snapshot>, common: &Common) -> anyhow::Result<()> {
+/// Opens the explorer on snapshots; returns when the person leaves it. `newer`: a snapshot to compare the first with, and
+/// a third one that tells what of its is there to stay.
+fn together(members: Vec<Member>, newer: Vec<Snapshot>, common: &Common) -> anyhow::Result<()> {
     let theme = match common.color {
         ColorWhen::Never => ThemeChoice::Plain,
         _ => ThemeChoice::Auto,
     };
-    let compare = newer.is_some();
-    let mut newer = newer.map(Arc::new);
+    let compare = !newer.is_empty();
+    let mut newer: Vec<Arc<Snapshot>> = newer.into_iter().map(Arc::new).collect();
     let turn = Arc::default();
     let mut workers = Vec::new();
     for Member { snapshot, pid } in members {
         // what is no Python process is told here, not on a screen that has nothing to show
         Interpreter::find(&snapshot).with_context(|| format!("{} cannot be read", snapshot.source().display()))?;
         let process = pid.map(|pid| (pid, capture::incarnation(pid)));
-        let hands = Arc::new(Hands { process, newer: newer.take(), common: common.clone() });
+        let hands = Arc::new(Hands { process, newer: std::mem::take(&mut newer), common: common.clone() });
         let worker = worker::start_with(snapshot, hands, Arc::clone(&turn));
         workers.push(worker.context("the worker's thread cannot be started")?);
     }

@@ -2,7 +2,7 @@
 
 use super::table::Table;
 use super::{Page, Report};
-use crate::analysis::answers::{Diff, TypeChange};
+use crate::analysis::answers::{Change, Diff, TypeChange};
 use crate::text::{count, size};
 use std::io;
 
@@ -87,6 +87,19 @@ impl Diff {
             table.row(cells);
         };
         self.types.iter().for_each(&mut add);
+        let same = &self.unchanged;
+        if same.types > 0 {
+            let row = (same.count, same.bytes);
+            let number = |n: Option<u64>| n.map(|_| 0);
+            add(&TypeChange {
+                name: format!("({} types that did not change)", count(same.types)),
+                change: Change::new(row, row),
+                survivors: None,
+                created: number(self.created),
+                freed: number(self.freed),
+                kept: number(self.kept),
+            });
+        }
         let total = TypeChange {
             name: "total".into(),
             change: self.total,

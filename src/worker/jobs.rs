@@ -4,7 +4,7 @@ use super::filter::Filter;
 use super::known::Known;
 use super::newer::Next;
 use super::protocol::{Answer, ObjectOrder, Request, RetainedBy, SourceId, Stage, Ticket, Update};
-use crate::analysis::answers::{Aspect, Direction, RefCount};
+use crate::analysis::answers::{Aspect, Direction, GRAPH_BOUNDS, RefCount};
 use crate::analysis::describe::{DEFAULT_WIDTH, describe};
 use crate::analysis::query::objects::Query;
 use crate::analysis::query::{OBJECT_FIELDS, is_query};
@@ -70,9 +70,6 @@ pub(super) struct Context {
 /// Lists of up to this many objects are sorted and filtered on the spot.
 const QUICK: usize = 5_000;
 
-/// Paths in a graph of them.
-const DRAWN_PATHS: u64 = 8;
-
 /// A filter shows what it has so far at this interval.
 const SHOW: Duration = Duration::from_millis(150);
 
@@ -131,7 +128,7 @@ impl Context {
         };
         let how = graph::How::default();
         let drawn = self.known.roots(heap, progress).and_then(|()| match paths {
-            true => graph::to(heap, id, DRAWN_PATHS, &how, progress),
+            true => graph::to(heap, id, GRAPH_BOUNDS.paths, &how, progress),
             false => graph::around(heap, id, &how, progress),
         });
         let Ok(graph) = drawn else { return Outcome::Refused("drawing was cancelled".into()) };

@@ -15,6 +15,9 @@ pub trait Outside: Send + Sync {
 
     /// A newer snapshot of what is explored; `first`: none has been compared yet.
     fn newer(&self, first: bool, progress: &Progress) -> Result<Arc<Snapshot>, String>;
+
+    /// A third snapshot, which tells what of that newer one is there to stay; `first` as above.
+    fn later(&self, first: bool) -> Option<Arc<Snapshot>>;
 }
 
 /// For a worker that is alone.
@@ -27,5 +30,9 @@ impl Outside for Nobody {
 
     fn newer(&self, _: bool, _: &Progress) -> Result<Arc<Snapshot>, String> {
         Err("there is no process to capture again".into())
+    }
+
+    fn later(&self, _: bool) -> Option<Arc<Snapshot>> {
+        None
     }
 }

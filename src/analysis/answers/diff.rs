@@ -15,8 +15,13 @@ pub struct Diff {
     pub later: Option<SnapshotInfo>,
     /// `None` when objects were compared one by one; else why only types were.
     pub only_types: Option<String>,
-    /// One row a name, the biggest change of bytes first; with a third snapshot, by what is kept.
+    /// One row a name of those that changed, the biggest change of bytes first; with a third snapshot, by what is kept.
     pub types: Vec<TypeChange>,
+    /// The types of which nothing is new and nothing gone.
+    pub unchanged: Unchanged,
+    /// Their rows, for whoever chooses rows by a query.
+    #[serde(skip)]
+    pub same: Vec<TypeChange>,
     /// Over all types.
     pub total: Change,
     /// Objects that are in both.
@@ -52,6 +57,17 @@ pub struct Survivors {
     pub likely: u64,
     /// Nothing in it could tell (it is empty, or holds only what many hold), and nothing speaks against it.
     pub weak: u64,
+}
+
+/// Types that did not change.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Unchanged {
+    /// How many.
+    pub types: u64,
+    /// Their objects.
+    pub count: u64,
+    /// The shallow sizes of these.
+    pub bytes: u64,
 }
 
 /// A number of objects and of bytes, then and now.
@@ -102,6 +118,14 @@ pub struct TypeChange {
     /// Objects made between the first two that the third still has.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kept: Option<u64>,
+}
+
+impl TypeChange {
+    /// Whether anything is told of it but that it is there.
+    pub fn is_change(&self) -> bool {
+        let some = |n: Option<u64>| n.is_some_and(|n| n > 0);
+        self.change.delta_count != 0 || self.change.delta_bytes != 0 || some(self.created) || some(self.freed)
+    }
 }
 
 /// Which objects of a comparison.

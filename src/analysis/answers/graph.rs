@@ -4,6 +4,22 @@ use super::{Direction, EdgeKind};
 use crate::snapshot::Addr;
 use serde::Serialize;
 
+/// How much is drawn where nobody says otherwise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GraphBounds {
+    /// References to follow each way.
+    pub depth: u32,
+    /// Objects shown of one object's referents, and of its referrers.
+    pub breadth: u32,
+    /// Objects in all.
+    pub objects: u32,
+    /// Paths, where these are asked for.
+    pub paths: u64,
+}
+
+/// What fits on a screen or a page and can still be read.
+pub const GRAPH_BOUNDS: GraphBounds = GraphBounds { depth: 3, breadth: 8, objects: 300, paths: 8 };
+
 /// One object.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct GraphNode {

@@ -10,7 +10,7 @@ mod relation;
 mod rows;
 
 pub use relation::{Relation, relation};
-pub use rows::{objects, report};
+pub use rows::{Compared, objects, report};
 
 use crate::cpython::types::TypeId;
 use crate::heap::{Heap, ObjectId};

@@ -10,8 +10,7 @@ use rayon::prelude::*;
 use std::collections::HashMap;
 
 /// Compares two or three snapshots, the oldest first, and sums up by type; with `which`, the objects too, those of a
-/// type's name when one is given, at most `limit`. Also what became of each object of the first two, unless they are of two processes. Time is that of
-/// [`Comparison::of`].
+/// type's name when one is given, at most `limit`. Time is that of [`Comparison::of`].
 pub fn report(
     old: &Heap,
     new: &Heap,
@@ -19,8 +18,8 @@ pub fn report(
     which: Option<(Which, Option<&str>)>,
     limit: u64,
     progress: &Progress,
-) -> Result<(Diff, Option<Comparison>), Cancelled> {
-    let mut known = None;
+) -> Result<Compared, Cancelled> {
+    let (mut known, mut kept) = (None, Vec::new());
     let mut rows: HashMap<String, TypeChange> = HashMap::new();
     tallies(old, new, &mut rows);
     let head = |heap: &Heap| info(heap.snapshot(), Some(heap.interpreter()));
@@ -40,7 +39,6 @@ pub fn report(
         let comparison = Comparison::of(old, new, progress)?;
         answer.problems.extend(comparison.problems());
         count(&comparison, old, new, &mut rows, &mut answer);
-        let mut kept = Vec::new();
         if let Some(later) = later {
             let second = Comparison::of(new, later, progress)?;
             answer.problems.extend(second.problems());
@@ -60,11 +58,30 @@ pub fn report(
         heap.types().iter().map(|(id, _)| heap.tally().get(id)).fold((0, 0), |a, b| (a.0 + b.0, a.1 + b.1))
     };
     answer.total = Change::new(of(old), of(new));
-    answer.types = rows.into_values().collect();
+    let (changed, same): (Vec<_>, Vec<_>) = rows.into_values().partition(TypeChange::is_change);
+    answer.types = changed;
+    answer.same = same;
+    answer.same.sort_by(|a, b| b.change.new_bytes.cmp(&a.change.new_bytes).then_with(|| a.name.cmp(&b.name)));
+    for row in &answer.same {
+        let all = &mut answer.unchanged;
+        (all.types, all.count) = (all.types + 1, all.count + row.change.new_count);
+        all.bytes = all.bytes.saturating_add(row.change.new_bytes);
+    }
     let weight =
         |row: &TypeChange| (row.kept, row.change.delta_bytes.unsigned_abs(), row.change.delta_count.unsigned_abs());
     answer.types.sort_by(|a, b| weight(b).cmp(&weight(a)).then_with(|| a.name.cmp(&b.name)));
-    Ok((answer, known))
+    Ok(Compared { answer, comparison: known, kept })
+}
+
+/// What two or three snapshots were found to differ in.
+#[derive(Debug)]
+pub struct Compared {
+    /// The sums.
+    pub answer: Diff,
+    /// What became of each object of the first two, unless they are of two processes.
+    pub comparison: Option<Comparison>,
+    /// The objects that were made between the first two and are in the third, by their numbers there.
+    pub kept: Vec<ObjectId>,
 }
 
 fn row<'r>(rows: &'r mut HashMap<String, TypeChange>, name: &str) -> &'r mut TypeChange {

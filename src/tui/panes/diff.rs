@@ -2,14 +2,14 @@
 //!
 //! The comparison itself belongs to the explorer and is given to the pane; only lists of objects are asked for here.
 
-use super::{Motion, Scroll, Sight, State, Subject};
+use super::{Scroll, Sight, State, Subject};
 use crate::analysis::answers::{ChangedObject, Diff, TypeChange, Which};
 use crate::analysis::query::QueryError;
 use crate::analysis::query::lists::{CHANGE_FIELDS, CHANGED_FIELDS, of_change, of_changed};
 use crate::tui::arrange::contains;
 use crate::tui::ask::{Desk, Slot};
 use crate::tui::filter::Filter;
-use crate::tui::keymap::{Action, Context};
+use crate::tui::keymap::Context;
 use crate::worker::protocol::{Answer, Request, Ticket};
 use std::sync::Arc;
 
@@ -31,12 +31,12 @@ pub struct DiffPane {
     kept: Option<Vec<usize>>,
 }
 
-/// New or gone objects of a type.
+/// New, kept or gone objects of a type.
 #[derive(Debug)]
 pub struct Changes {
     /// The type's name.
     pub name: String,
-    /// New or gone.
+    /// Which of them.
     pub which: Which,
     /// The first of them.
     pub rows: Vec<ChangedObject>,
@@ -47,10 +47,14 @@ pub struct Changes {
 }
 
 impl DiffPane {
-    /// The objects of a type; gone ones when it has only such.
+    /// The objects of a type; those that stay when that is known, gone ones when it has only such.
     pub fn of_type(diff: Option<Arc<Diff>>, row: &TypeChange) -> DiffPane {
         let gone = row.created == Some(0) && row.freed > Some(0);
-        let which = if gone { Which::Freed } else { Which::Created };
+        let which = match row.kept {
+            Some(1..) => Which::Kept,
+            _ if gone => Which::Freed,
+            _ => Which::Created,
+        };
         let (name, rows, slot) = (row.name.clone(), Vec::new(), Slot::default());
         DiffPane { diff, objects: Some(Changes { name, which, rows, total: None, slot }), ..DiffPane::default() }
     }
@@ -121,24 +125,20 @@ impl State for DiffPane {
         Context::DIFF
     }
 
-    fn act(&mut self, action: Action, rows: u64, _: &mut Desk) {
-        if let Some(motion) = Motion::of(action, rows) {
-            self.go(motion);
-        }
+    fn list(&mut self) -> Option<(&mut Scroll, u64)> {
+        let total = self.total();
+        Some((&mut self.scroll, total))
     }
 
-    fn go(&mut self, motion: Motion) {
-        self.scroll.go(motion, self.total());
-    }
-
-    fn choose(&mut self, line: u64) -> bool {
-        self.scroll.choose(line, self.total())
-    }
-
-    /// New objects, or those that are gone.
+    /// New objects, those that are gone, or those that a third snapshot still has.
     fn sort(&mut self, by: isize, _: &mut Desk) {
+        let third = self.diff.as_ref().is_some_and(|diff| diff.kept.is_some());
         let Some(changes) = self.objects.as_mut().filter(|_| by != 0) else { return };
-        changes.which = if changes.which == Which::Created { Which::Freed } else { Which::Created };
+        changes.which = match (changes.which, third) {
+            (Which::Created, _) => Which::Freed,
+            (Which::Freed, true) => Which::Kept,
+            _ => Which::Created,
+        };
         (changes.rows, changes.total) = (Vec::new(), None);
         self.scroll = Scroll::default();
         self.narrow();

@@ -55,14 +55,29 @@ pub trait State {
     /// Which keys count here.
     fn context(&self) -> Context;
 
+    /// The cursor and the number of rows, where the pane is a list and nothing else moves with the cursor.
+    fn list(&mut self) -> Option<(&mut Scroll, u64)> {
+        None
+    }
+
     /// A key that means something within the pane: movements, folding, searching on.
-    fn act(&mut self, action: Action, rows: u64, desk: &mut Desk);
+    fn act(&mut self, action: Action, rows: u64, _desk: &mut Desk) {
+        if let Some(motion) = Motion::of(action, rows) {
+            self.go(motion);
+        }
+    }
 
     /// Moves the cursor, as the wheel does.
-    fn go(&mut self, motion: Motion);
+    fn go(&mut self, motion: Motion) {
+        if let Some((scroll, total)) = self.list() {
+            scroll.go(motion, total);
+        }
+    }
 
     /// Puts the cursor on a line of the visible content; false when nothing is there.
-    fn choose(&mut self, line: u64) -> bool;
+    fn choose(&mut self, line: u64) -> bool {
+        self.list().is_some_and(|(scroll, total)| scroll.choose(line, total))
+    }
 
     /// Asks for what the screen misses, and keeps the position within what there is.
     fn ask(&mut self, sight: Sight, desk: &mut Desk);

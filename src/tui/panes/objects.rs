@@ -2,13 +2,13 @@
 //!
 //! It holds the rows it shows and a margin, never the list. Ordering and filtering are the worker's.
 
-use super::{Detail, Motion, Scroll, Sight, State, Subject};
+use super::{Detail, Scroll, Sight, State, Subject};
 use crate::analysis::answers::ObjectRow;
 use crate::analysis::query::{OBJECT_FIELDS, QueryError};
 use crate::snapshot::Addr;
 use crate::tui::ask::{Desk, Slot};
 use crate::tui::filter::Filter;
-use crate::tui::keymap::{Action, Context};
+use crate::tui::keymap::Context;
 use crate::worker::protocol::{Answer, ObjectOrder, Request, Ticket};
 
 /// What the list can be sorted by.
@@ -128,18 +128,9 @@ impl State for ObjectsPane {
         Context::OBJECTS
     }
 
-    fn act(&mut self, action: Action, rows: u64, _: &mut Desk) {
-        if let Some(motion) = Motion::of(action, rows) {
-            self.go(motion);
-        }
-    }
-
-    fn go(&mut self, motion: Motion) {
-        self.scroll.go(motion, self.total);
-    }
-
-    fn choose(&mut self, line: u64) -> bool {
-        self.scroll.choose(line, self.total)
+    fn list(&mut self) -> Option<(&mut Scroll, u64)> {
+        let total = self.total;
+        Some((&mut self.scroll, total))
     }
 
     fn filter(&self) -> &str {

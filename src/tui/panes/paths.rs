@@ -140,12 +140,9 @@ impl State for PathsPane {
         }
     }
 
-    fn go(&mut self, motion: Motion) {
-        self.scroll.go(motion, self.rows.len() as u64);
-    }
-
-    fn choose(&mut self, line: u64) -> bool {
-        self.scroll.choose(line, self.rows.len() as u64)
+    fn list(&mut self) -> Option<(&mut Scroll, u64)> {
+        let total = self.rows.len() as u64;
+        Some((&mut self.scroll, total))
     }
 
     fn subject(&self) -> Option<Subject> {

@@ -2,10 +2,10 @@
 //!
 //! A level is a pane of its own, so that going in and out walks the history. At the top the rows can be grouped.
 
-use super::{Detail, Motion, Scroll, Sight, State, Subject};
+use super::{Detail, Scroll, Sight, State, Subject};
 use crate::analysis::answers::RetainedRow;
 use crate::tui::ask::{Desk, Slot};
-use crate::tui::keymap::{Action, Context};
+use crate::tui::keymap::Context;
 use crate::worker::protocol::{Answer, Request, RetainedBy, Ticket};
 
 /// Groupings of the top level, in the order of the keys, with what they are called.
@@ -108,18 +108,9 @@ impl State for RetainedPane {
         Context::RETAINED
     }
 
-    fn act(&mut self, action: Action, rows: u64, _: &mut Desk) {
-        if let Some(motion) = Motion::of(action, rows) {
-            self.go(motion);
-        }
-    }
-
-    fn go(&mut self, motion: Motion) {
-        self.scroll.go(motion, self.total());
-    }
-
-    fn choose(&mut self, line: u64) -> bool {
-        self.scroll.choose(line, self.total())
+    fn list(&mut self) -> Option<(&mut Scroll, u64)> {
+        let total = self.total();
+        Some((&mut self.scroll, total))
     }
 
     /// Another grouping.

@@ -81,7 +81,7 @@ pub(super) fn answered(app: &mut App, ticket: Ticket, answer: Answer) -> super::
                     go::tab(app, 7);
                 }
                 app.refresh();
-                app.say(format!("{pause}s shows the newer snapshot"));
+                app.say(format!("{pause}s shows the newer snapshot; both are kept in memory"));
             }
             None
         }
@@ -103,7 +103,7 @@ pub(super) fn open(app: &mut App) {
         return app.history.drill(Pane::Diff(next.into()), crumb);
     }
     let Some(address) = pane.object_at(pane.scroll.row).map(|row| row.address) else { return };
-    let is_new = pane.objects.as_ref().is_some_and(|changes| changes.which == Which::Created);
+    let is_new = pane.objects.as_ref().is_some_and(|changes| changes.which != Which::Freed);
     if !is_new {
         return go::tree(app, address, Direction::Referents, None);
     }

@@ -26,6 +26,9 @@ fn columns(pane: &DiffPane, width: u16) -> Vec<Column> {
         return vec![Column { title: "address", width: Some(14), right: false }, column("size", 9), what];
     }
     let mut columns = vec![name, column("growth", 10), column("count", 11), column("new", 10), column("gone", 10)];
+    if pane.diff.as_ref().is_some_and(|diff| diff.kept.is_some()) {
+        columns.push(column("kept", 10));
+    }
     if width >= WIDE {
         columns.insert(2, column("size then", 10));
         columns.insert(3, column("size now", 10));
@@ -40,13 +43,14 @@ pub(super) fn draw(buffer: &mut Buffer, layout: &Layout, app: &App, pane: &DiffP
     let area = layout.content;
     let columns = columns(pane, area.width);
     if let Some(header) = layout.header {
-        table::header(buffer, header, &columns, pane.objects.is_none().then_some((1, true)));
+        let sorted = columns.iter().position(|c| c.title == "kept").unwrap_or(1);
+        table::header(buffer, header, &columns, pane.objects.is_none().then_some((sorted, true)));
     }
     let places = table::places(&columns, area.width);
     for at in 0..area.height {
         let index = pane.scroll.top + u64::from(at);
         let cells = match (pane.type_at(index), pane.object_at(index)) {
-            (Some(row), _) => type_cells(row, &places, &app.theme),
+            (Some(row), _) => type_cells(row, &columns, &places, &app.theme),
             (_, Some(row)) => object_cells(row, &places, &app.theme),
             _ if index > 0 => break,
             _ => {
@@ -71,7 +75,7 @@ fn nothing(pane: &DiffPane) -> &str {
             (None, Some(_)) => "none; > shows the others",
             (None, None) => "looking for them …",
         },
-        None if pane.diff.is_some() => "neither snapshot has objects",
+        None if pane.diff.is_some() => "no type changed",
         None => "there is no newer snapshot yet: R captures the process again",
     }
 }
@@ -84,14 +88,19 @@ fn title(pane: &DiffPane) -> String {
     };
     let title = match &pane.objects {
         Some(changes) => {
-            let which = if changes.which == Which::Created { "new" } else { "gone" };
+            let which = match changes.which {
+                Which::Created => "new",
+                Which::Kept => "kept",
+                Which::Freed | Which::Survivors => "gone",
+            };
+            let others = if diff.kept.is_some() { "new, gone or kept" } else { "new or gone" };
             let shown = changes.rows.len() as u64;
             let n = match changes.total {
                 Some(total) if total > shown => format!("{}, the first {}", text::count(total), text::count(shown)),
                 Some(total) => text::count(total),
                 None => "…".into(),
             };
-            format!("{} · {which} · {n} · > new or gone", foreign_end(&changes.name, 40))
+            format!("{} · {which} · {n} · > {others}", foreign_end(&changes.name, 40))
         }
         None => {
             let growth = signed(diff.total.delta_bytes, &|n| text::size(n));
@@ -99,7 +108,12 @@ fn title(pane: &DiffPane) -> String {
                 (Some(new), Some(gone)) => format!("{} new · {} gone", text::count(new), text::count(gone)),
                 _ => "two processes: types only".into(),
             };
-            format!("Diff · {growth} · {counts}")
+            let kept = diff.kept.map(|n| format!(" · {} kept", text::count(n))).unwrap_or_default();
+            let same = match diff.unchanged.types {
+                0 => String::new(),
+                n => format!(" · {} types unchanged", text::count(n)),
+            };
+            format!("Diff · {growth} · {counts}{kept}{same}")
         }
     };
     title + &filter
@@ -114,7 +128,7 @@ fn signed(n: i64, form: &dyn Fn(u64) -> String) -> String {
     format!("{sign}{}", form(n.unsigned_abs()))
 }
 
-fn type_cells(row: &TypeChange, places: &[(u16, u16)], theme: &Theme) -> Vec<Line<'static>> {
+fn type_cells(row: &TypeChange, columns: &[Column], places: &[(u16, u16)], theme: &Theme) -> Vec<Line<'static>> {
     let number = |said: String| Line::from(Span::styled(said, theme.numbers));
     let some = |n: Option<u64>| number(n.map_or_else(|| "?".into(), text::count));
     let name = foreign_end(&row.name, usize::from(places.first().map_or(0, |place| place.1)));
@@ -126,7 +140,11 @@ fn type_cells(row: &TypeChange, places: &[(u16, u16)], theme: &Theme) -> Vec<Lin
         some(row.created),
         some(row.freed),
     ];
-    if places.len() > 5 {
+    let has = |title| columns.iter().any(|column: &Column| column.title == title);
+    if has("kept") {
+        cells.push(some(row.kept));
+    }
+    if has("both") {
         let [then, now] = [c.old_bytes, c.new_bytes].map(|n| number(text::size(n)));
         cells.splice(2..3, [then, now, number(text::count(c.old_count)), number(text::count(c.new_count))]);
         cells.push(some(row.survivors));

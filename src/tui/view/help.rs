@@ -81,8 +81,9 @@ fn sentences(context: Context) -> &'static str {
          nothing alive and come last."
     } else if context.meets(Context::DIFF) {
         "What the newer snapshot has more or less of each type, the biggest change first: bytes, objects, how many are \
-         new and how many are gone (an address that was given away again counts as both). \u{21b5} lists them: new ones are \
-         in the newer snapshot, gone ones in this; s goes from one to the other."
+         new and how many are gone (an address that was given away again counts as both); with a third snapshot, first \
+         how many of the new are kept there. \u{21b5} lists them: new ones are in the newer snapshot, gone ones in this; s \
+         goes from one to the other. Both stay in memory until the explorer ends or R takes the next."
     } else if context.meets(Context::PROCESSES) {
         "Every open process has a column: what of its resident memory is its own, what a fork still shares with others \
          (copied once somebody writes), how many objects it has; then their sizes by type, those first in which the \
