@@ -224,7 +224,9 @@ fn a_process_that_ends_meanwhile_is_told() {
                 until("the copy runs", || progress.read().done > 0);
                 python.signal("KILL");
             });
-            let result = capture(python.pid(), destination, &Options { threads: 1, ..Options::default() }, &progress);
+            // a fork would have all of it already
+            let options = Options { threads: 1, mode: pymem_tui::capture::Mode::Plain, ..Options::default() };
+            let result = capture(python.pid(), destination, &options, &progress);
             killer.join().unwrap();
             result
         });
