@@ -13,7 +13,7 @@ pub enum Wanted {
     All,
     /// A text as typed.
     Text(String),
-    /// Rows that are like this, and the query as typed.
+    /// Rows that are like this, and the query as typed, without the spaces around it.
     Query(Expr, String),
 }
 
@@ -53,7 +53,7 @@ impl Filter {
             "" => Wanted::All,
             text if !is_query(text, fields) => Wanted::Text(text.to_owned()),
             text => match parse(text, fields) {
-                Ok(query) => Wanted::Query(query, text.to_owned()),
+                Ok(query) => Wanted::Query(query, text.trim().to_owned()),
                 Err(wrong) => {
                     self.wrong = Some(wrong);
                     return false;
