@@ -129,15 +129,35 @@ fn a_restarted_process_is_compared_by_type() {
         let new = capture(&other);
         let Relation::Different(why) = relation(&old, &new) else { return Err("taken for one process".into()) };
         let (answer, objects) = whole(&old, &new, None, Which::Created);
-        let row = answer.types.iter().find(|t| t.name == "__main__.Row").ok_or("no Row")?;
-        // as many in both
-        let counters = answer.types.iter().find(|t| t.name == "__main__.Counter");
-        let heap_count = |heap: &Heap| {
-            heap.types().iter().find(|(_, t)| t.name == "__main__.Row").map(|(id, _)| heap.tally().get(id).0)
+        // as many of each type as there are in each, and no row for a type of which both have as many and as big ones
+        let totals = |heap: &Heap| {
+            let mut totals: BTreeMap<String, (u64, u64)> = BTreeMap::new();
+            for (id, ty) in heap.types().iter() {
+                let (count, bytes) = heap.tally().get(id);
+                let of_name = totals.entry(ty.name.clone()).or_default();
+                *of_name = (of_name.0 + count, of_name.1 + bytes);
+            }
+            totals.retain(|_, total| total.0 > 0);
+            totals
         };
-        let told = (Some(row.change.old_count), Some(row.change.new_count));
-        if told != (heap_count(&old), heap_count(&new)) || counters.is_some() {
-            return Err(format!("{row:?}, {counters:?}"));
+        let (was, is) = (totals(&old), totals(&new));
+        let mut rows: BTreeMap<String, [(u64, u64); 2]> = BTreeMap::new();
+        for row in &answer.types {
+            let c = &row.change;
+            let of_name = rows.entry(row.name.clone()).or_default();
+            of_name[0] = (of_name[0].0 + c.old_count, of_name[0].1 + c.old_bytes);
+            of_name[1] = (of_name[1].0 + c.new_count, of_name[1].1 + c.new_bytes);
+        }
+        let names: BTreeSet<&String> = was.keys().chain(is.keys()).collect();
+        let of = |totals: &BTreeMap<String, (u64, u64)>, name| totals.get(name).copied().unwrap_or_default();
+        for name in names {
+            let both = [of(&was, name), of(&is, name)];
+            if rows.get(name).is_some_and(|row| *row != both) || (!rows.contains_key(name) && both[0] != both[1]) {
+                return Err(format!("{name}: {both:?} in the processes, told {:?}", rows.get(name)));
+            }
+        }
+        if !was.contains_key("__main__.Row") || rows.is_empty() {
+            return Err("nothing was compared".into());
         }
         if answer.survivors.is_some() || !objects.is_empty() || answer.only_types.as_ref() != Some(&why) {
             return Err(format!("objects of two processes were compared: {:?}", answer.survivors));

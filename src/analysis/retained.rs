@@ -7,6 +7,7 @@ use super::answers::{Retained, RetainedRow, Retaining};
 use super::describe::{DEFAULT_WIDTH, describe, describe_at};
 use super::paths::Search;
 use super::{roots, tasks};
+use crate::cpython::layout::FrameVariant;
 use crate::heap::dominators::{Dominators, Node};
 use crate::heap::roots::{GroupId, RootKind};
 use crate::heap::{Heap, ObjectId};
@@ -50,7 +51,10 @@ pub fn rows(heap: &Heap, which: Which, offset: u64, limit: u64, progress: &Progr
         Which::Top => of_nodes(tree.top(offset, limit)),
         Which::Roots => of_nodes(tree.children(Node::All, offset, limit)),
         Which::Object(id) => of_nodes(tree.children(Node::Object(id), offset, limit)),
-        Which::Group(group) => of_nodes(tree.children(Node::Group(group), offset, limit)),
+        Which::Group(group) => {
+            let apart = view.frame_object(group)?.filter(|_| tree.retained_count(Node::Group(group)) == 0);
+            of_nodes(tree.children(apart.unwrap_or(Node::Group(group)), offset, limit))
+        }
         Which::Threads => window(view.groups(|kind| matches!(kind, RootKind::Thread(_)))?, offset, limit),
         Which::Frames => window(view.groups(|kind| matches!(kind, RootKind::Frame(_)))?, offset, limit),
         Which::Locals => window(view.locals()?, offset, limit),
@@ -149,7 +153,30 @@ impl View<'_> {
 
     fn groups(&self, wanted: impl Fn(&RootKind) -> bool) -> Result<Vec<RetainedRow>, Cancelled> {
         let groups = self.heap.roots(self.progress)?.groups().iter().enumerate();
-        Ok(groups.filter(|(_, g)| wanted(&g.kind)).map(|(i, _)| self.row(Node::Group(GroupId(i as u32)))).collect())
+        let row = |(i, _): (usize, _)| {
+            let group = GroupId(i as u32);
+            let mut row = self.row(Node::Group(group));
+            if let Some(object) = self.frame_object(group)? {
+                row.retained_bytes += self.tree.retained(object);
+                row.retained_count += u64::from(self.tree.retained_count(object));
+            }
+            Ok(row)
+        };
+        groups.filter(|(_, g)| wanted(&g.kind)).map(row).collect()
+    }
+
+    /// The object of a frame that does not go with the frame's group: up to 3.10 each inner frame holds the next outer
+    /// one (`f_back`), so that it goes with their thread. What it keeps is its frame's all the same.
+    fn frame_object(&self, group: GroupId) -> Result<Option<Node>, Cancelled> {
+        let roots = self.heap.roots(self.progress)?;
+        let Some(RootKind::Frame(frame)) = roots.groups().get(group.0 as usize).map(|g| &g.kind) else {
+            return Ok(None);
+        };
+        if frame.generator.is_some() || self.heap.memory().layout.variants.frame != FrameVariant::Object {
+            return Ok(None);
+        }
+        let object = self.heap.objects().object_at(frame.address).map(Node::Object);
+        Ok(object.filter(|object| self.tree.parent(*object) != Some(Node::Group(group))))
     }
 
     /// Variables of frames; up to 3.10 those of their frame objects.
