@@ -1,5 +1,4 @@
-//! What happens when there is no memory left: a sentence and exit code 1, where the default is to abort. Large blocks are
-//! asked for in huge pages: a page fault for each 4 kB of an array is a tenth of the time of some answers.
+//! What happens when there is no memory left: a sentence and exit code 1, where the default is to abort.
 //!
 //! Only for a whole program, which installs it as its allocator.
 
@@ -19,39 +18,25 @@ fn say_it() -> ! {
     }
 }
 
-/// Blocks from this size on.
-const LARGE: usize = 4 << 20;
-const PAGE: usize = 4096;
-
-fn checked(bytes: *mut u8, size: usize) -> *mut u8 {
-    if bytes.is_null() {
-        say_it()
-    }
-    if size >= LARGE {
-        let before = bytes.align_offset(PAGE);
-        let whole = size.saturating_sub(before) / PAGE * PAGE;
-        // SAFETY: whole pages of a block that was just made. It is a hint, which changes nothing of what is in them; a
-        // kernel without huge pages refuses it.
-        unsafe { nix::libc::madvise(bytes.wrapping_add(before).cast(), whole, nix::libc::MADV_HUGEPAGE) };
-    }
-    bytes
+fn checked(bytes: *mut u8) -> *mut u8 {
+    if bytes.is_null() { say_it() } else { bytes }
 }
 
 // SAFETY: every call goes to the system's allocator as it came, and what it gives is given on.
 unsafe impl GlobalAlloc for OrSayIt {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         // SAFETY: the caller keeps to the contract of this method, which is that of the one called.
-        checked(unsafe { System.alloc(layout) }, layout.size())
+        checked(unsafe { System.alloc(layout) })
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         // SAFETY: as above.
-        checked(unsafe { System.alloc_zeroed(layout) }, layout.size())
+        checked(unsafe { System.alloc_zeroed(layout) })
     }
 
     unsafe fn realloc(&self, bytes: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         // SAFETY: as above.
-        checked(unsafe { System.realloc(bytes, layout, size) }, size)
+        checked(unsafe { System.realloc(bytes, layout, size) })
     }
 
     unsafe fn dealloc(&self, bytes: *mut u8, layout: Layout) {
