@@ -9,7 +9,6 @@ fn main() {
     if std::env::var("PROFILE").as_deref() != Ok("release") {
         return;
     }
-    println!("cargo::rerun-if-changed=.cargo_vcs_info.json");
     if let Some(commit) = of_git().or_else(of_package) {
         println!("cargo::rustc-env=PYMEM_TUI_COMMIT={commit}");
     }
@@ -38,6 +37,8 @@ fn git(arguments: &[&str]) -> Option<String> {
 /// `"sha1": "…"` of `.cargo_vcs_info.json`.
 fn of_package() -> Option<String> {
     let text = std::fs::read_to_string(".cargo_vcs_info.json").ok()?;
+    // only where it is: for a file that is missing cargo builds everything anew each time
+    println!("cargo::rerun-if-changed=.cargo_vcs_info.json");
     let (_, rest) = text.split_once("\"sha1\"")?;
     let commit: String =
         rest.chars().skip_while(|c| !c.is_ascii_hexdigit()).take_while(char::is_ascii_hexdigit).collect();
