@@ -33,6 +33,7 @@ pub use several::several;
 pub use spool::unnamed_file;
 pub use unpack::{Unpacking, unpacking};
 
+use crate::text::keep_start;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -256,10 +257,11 @@ impl Snapshot {
         }
         self.regions = kept;
         let Some(metadata) = &self.metadata else { return };
-        self.problems.extend(metadata.problems.iter().take(MAX_PROBLEMS).cloned());
-        if self.kind != SourceKind::Core {
-            self.problems.extend(metadata.unreadable_told()); // a core file tells of its own
-        }
+        let told = metadata.problems.iter().take(MAX_PROBLEMS).cloned();
+        // a core file tells of its own
+        let unreadable = metadata.unreadable_told().filter(|_| self.kind != SourceKind::Core);
+        let short = |problem: String| keep_start(&problem, MAX_PROBLEM).into_owned();
+        self.problems.extend(told.chain(unreadable).map(short));
         for region in &mut self.regions {
             let at = metadata.regions.partition_point(|m| m.start <= region.start);
             let Some(mapping) = at.checked_sub(1).and_then(|i| metadata.regions.get(i)) else { continue };
@@ -275,8 +277,9 @@ impl Snapshot {
     }
 }
 
-/// So many sentences of `snapshot.json` are told.
+/// So many sentences of `snapshot.json` are told, and so many columns of each.
 const MAX_PROBLEMS: usize = 100;
+const MAX_PROBLEM: usize = 1000;
 
 #[cfg(test)]
 mod tests {
@@ -318,5 +321,9 @@ mod tests {
         let wanted =
             ["a thread was left alone", "8.19 kB could not be read when it was captured, first 0x1000-0x3000: gone"];
         assert_eq!(told(lost, &["a thread was left alone"]), wanted);
+        // somebody else may have written them
+        let endless = "a".repeat(1 << 20);
+        let cut = told(vec![unreadable(0x1000, 0x3000, &endless)], &[&endless]);
+        assert!(cut.len() == 2 && cut.iter().all(|problem| problem.chars().count() == MAX_PROBLEM), "{cut:?}");
     }
 }
