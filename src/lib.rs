@@ -66,7 +66,11 @@
 //!   the allocators' blocks, which spares a pass over all memory.
 //! - `_Py_DebugOffsets` wins over the table of the version where it differs, and says so; the table holds many more
 //!   offsets than CPython publishes. What patch releases have otherwise is part of the table.
-//! - Every message names its snapshot, so that several can be open, but the worker holds one for now.
+//! - Every message names its snapshot: a worker holds the one that is explored and the one it is compared with. Of
+//!   several processes each has a worker, and they scan one after the other.
+//! - `tui` evaluates the queries of lists whose rows are answers itself, with [`analysis::query`] and the fields that
+//!   stand there; what has to be read from a heap is asked of the worker.
+//! - `heap` uses [`sys`] for arrays that lie in a file where memory is short.
 
 pub mod alloc;
 pub mod analysis;
