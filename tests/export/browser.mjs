@@ -10,13 +10,14 @@ const [program, file, folder] = process.argv.slice(2)
 const profile = mkdtempSync(join(tmpdir(), 'chromium-'))
 const browser = spawn(program, [
   '--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
-  '--disable-component-update', '--disable-sync', `--user-data-dir=${profile}`, '--remote-debugging-pipe',
+  '--disable-component-update', '--disable-sync', '--disable-dev-shm-usage', // /dev/shm is 64 MB in many containers
+  `--user-data-dir=${profile}`, '--remote-debugging-pipe',
 ], { stdio: ['ignore', 'ignore', 'ignore', 'pipe', 'pipe'] })
 
-// a browser that does not come up, or hangs, fails the test instead of keeping it
-const ended = new Promise(resolve => browser.on('error', resolve).on('exit', resolve))
-ended.then(() => waiting.forEach(({ reject }) => reject(new Error('Chromium ended'))))
-const patience = setTimeout(() => browser.kill('SIGKILL'), 60_000)
+// a browser that does not come up, or hangs, fails the test instead of keeping it, and says where it was
+const ended = new Promise(resolve => browser.on('error', resolve).on('exit', (code, signal) => resolve(signal ?? code)))
+ended.then(how => waiting.forEach(({ method, reject }) => reject(new Error(`Chromium ended (${how}) in ${method}`))))
+const patience = setTimeout(() => browser.kill('SIGKILL'), 240_000)
 
 const [waiting, listeners] = [new Map(), new Map()]
 let [last, rest] = [0, '']
@@ -31,7 +32,7 @@ browser.stdio[4].setEncoding('utf8').on('data', chunk => {
   }
 })
 const ask = (method, params = {}, sessionId) => new Promise((resolve, reject) => {
-  waiting.set(++last, { resolve, reject })
+  waiting.set(++last, { method, resolve, reject })
   browser.stdio[3].write(JSON.stringify({ id: last, method, params, sessionId }) + '\0')
 })
 
@@ -65,9 +66,15 @@ try {
     await page('Emulation.setDeviceMetricsOverride', { width, height: 900, deviceScaleFactor: 1, mobile: false })
     return JSON.parse((await page('Runtime.evaluate', { expression: `JSON.stringify((${look})())` })).result.value)
   }
-  const loaded = new Promise(resolve => listeners.set('Page.loadEventFired', resolve))
-  await page('Page.navigate', { url: pathToFileURL(file).href })
-  await loaded
+  // this document's load and no other: on a slow machine the empty page's comes after the question for the next one
+  const loads = new Set()
+  let arrived
+  listeners.set('Page.lifecycleEvent', ({ name, loaderId }) => {
+    if (name === 'load') { loads.add(loaderId); arrived?.() }
+  })
+  await page('Page.setLifecycleEventsEnabled', { enabled: true })
+  const { loaderId } = await page('Page.navigate', { url: pathToFileURL(file).href })
+  while (!loads.has(loaderId)) await new Promise(resolve => { arrived = resolve })
   const narrow = await seen(500)
   await page('Emulation.setEmulatedMedia', { media: 'print' })
   const print = await seen(720)
