@@ -314,3 +314,66 @@ fn a_core_file_without_its_program_says_what_is_missing() {
     let metadata = Snapshot::open(&core).unwrap().metadata().unwrap().clone();
     assert!(metadata.unreadable.iter().any(|u| u.reason.contains("another build")));
 }
+
+/// A plain stream of one region of zeros, which holds no Python.
+fn zeros(len: u64) -> Vec<u8> {
+    let mut bytes = [0x1_0000u64.to_le_bytes(), (0x1_0000 + len).to_le_bytes()].concat();
+    bytes.resize(16 + len as usize, 0);
+    bytes
+}
+
+#[test]
+fn the_size_is_told_before_anything_is_unpacked() {
+    let folder = tempfile::tempdir().unwrap();
+    let plain = folder.path().join("plain");
+    std::fs::write(&plain, zeros(70 << 20)).unwrap();
+    let made = |name: &str, code: &str| {
+        let code = format!("import sys, gzip, lzma\ndata = open(sys.argv[1], 'rb').read()\n{code}");
+        let path = folder.path().join(name);
+        let status = Command::new("python3").args(["-c", &code]).args([&plain, &path]).status().unwrap();
+        assert!(status.success(), "{name}");
+        path
+    };
+    let gzip = made("app.gz", "gzip.open(sys.argv[2], 'wb', 1).write(data)");
+    let xz = made("app.xz", "lzma.open(sys.argv[2], 'wb', preset=0).write(data)");
+    let zstd = folder.path().join("app.zst");
+    std::fs::write(&zstd, zstd::bulk::compress(&std::fs::read(&plain).unwrap(), 1).unwrap()).unwrap();
+    for (path, words) in
+        [(gzip, "to at least 73.4 MB, on disk"), (xz, "to 73.4 MB, on disk"), (zstd, "to 73.4 MB, on disk")]
+    {
+        let told = |quiet: &[&str]| {
+            let out =
+                Command::new(env!("CARGO_BIN_EXE_pymem-tui")).arg("types").arg(&path).args(quiet).output().unwrap();
+            assert_eq!(out.status.code(), Some(1));
+            String::from_utf8_lossy(&out.stderr).into_owned()
+        };
+        let text = told(&[]);
+        let first = text.lines().next().unwrap_or_default();
+        assert!(first.contains(" is unpacked ") && first.ends_with(words), "{text}");
+        assert_eq!(told(&["-q"]).lines().count(), 1, "only why there is no answer");
+    }
+}
+
+/// A pipe can be opened once: whoever looks at it first takes it from its writer.
+#[test]
+fn a_named_pipe_is_read_and_not_looked_at() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe");
+    nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let mut types = Command::new(env!("CARGO_BIN_EXE_pymem-tui"));
+    let mut types = types.arg("types").arg(&pipe).stderr(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let to = pipe.clone();
+    let writer = std::thread::spawn(move || std::fs::write(to, zeros(1 << 20)));
+    let begun = std::time::Instant::now();
+    while types.try_wait().unwrap().is_none() {
+        if begun.elapsed() > Duration::from_secs(60) {
+            types.kill().unwrap();
+            panic!("it waits for a writer that is gone");
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    writer.join().unwrap().unwrap();
+    let out = types.wait_with_output().unwrap();
+    let text = String::from_utf8_lossy(&out.stderr);
+    assert!(out.status.code() == Some(1) && text.contains("Python"), "{text}");
+}

@@ -5,7 +5,7 @@
 
 use super::copy::{Memory, Source};
 use super::error::CaptureError;
-use super::pages;
+use super::pages::{self, Region};
 use super::proc;
 use super::room;
 use super::threads::Stopped;
@@ -29,6 +29,7 @@ impl Way for Plain {
         let buffer = if expected <= budget { room::prefaulted(expected).ok() } else { None };
         let mut taken = on_a_thread(work.pid, || stop_and_copy(work, buffer, budget))?;
         if taken.staged.is_some() {
+            work.store.foretell(taken.regions.iter().map(Region::bytes).sum())?;
             work.store.lay_out(taken.regions.iter().map(|r| (Addr(r.start), r.len())))?;
         } else {
             taken.problems.push(format!(
@@ -66,6 +67,7 @@ fn stop_and_copy(work: &mut Work, buffer: Option<MmapMut>, budget: u64) -> Resul
         }
         None => {
             work.store.put_aside(bytes)?; // the process stands still: nobody who reads a stream may keep it so
+            work.store.foretell(regions.iter().map(Region::bytes).sum())?;
             work.store.lay_out(regions.iter().map(|r| (Addr(r.start), r.len())))?;
             source.pour(&jobs, &regions, work.store, threads)?;
             None

@@ -55,6 +55,7 @@ pub(super) fn take(pids: &[i32], output: Option<&Path>, common: &Common) -> anyh
 /// Opens the snapshots of a directory in which [`take`] or `capture` put those of several processes.
 pub(super) fn open(path: &Path, common: &Common) -> anyhow::Result<Vec<Member>> {
     let one = |path: &std::path::PathBuf| -> anyhow::Result<Member> {
+        source::tell_unpacking(path, common);
         let snapshot = readable(Snapshot::open_with(path, common.root(), &Progress::default())?)?;
         Ok(Member { snapshot, pid: None })
     };

@@ -6,10 +6,11 @@ use crate::cli::{Common, ModeArg, Source};
 use crate::progress::Progress;
 use crate::report;
 use crate::snapshot::store::check_absent;
-use crate::snapshot::{self, Snapshot};
+use crate::snapshot::{self, Snapshot, Unpacking};
 use crate::text;
 use anyhow::bail;
 use std::io::IsTerminal;
+use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -81,19 +82,43 @@ pub(super) fn tell(captured: &Captured, common: &Common) {
 }
 
 fn from_path(path: &Path, common: &Common) -> anyhow::Result<Snapshot> {
-    let label = "unpacking";
-    if let Some(unpacking) = snapshot::unpacking(path).filter(|_| !common.quiet && std::io::stderr().is_terminal()) {
-        let into = unpacking.unpacked.map(|bytes| format!(" to {}", text::size(bytes))).unwrap_or_default();
-        let name = text::sanitize(&path.to_string_lossy()).into_owned();
-        eprintln!("{name} ({}, {}) is unpacked{into}, on disk", unpacking.form, text::size(unpacking.packed));
+    tell_unpacking(path, common);
+    Ok(watch::cancellable("unpacking", common.quiet, |progress| Snapshot::open_with(path, common.root(), progress))?)
+}
+
+/// Tells how much is going to be written, before a compressed source is unpacked.
+pub(super) fn tell_unpacking(path: &Path, common: &Common) {
+    if common.quiet {
+        return;
     }
-    Ok(watch::cancellable(label, common.quiet, |progress| Snapshot::open_with(path, common.root(), progress))?)
+    let name = text::sanitize(&path.to_string_lossy()).into_owned();
+    match snapshot::unpacking(path) {
+        Some(Unpacking { form, packed, unpacked }) if is_noticed(packed.max(unpacked.hoped())) => {
+            eprintln!("{name} ({form}, {}) is unpacked to {unpacked}, on disk", text::size(packed));
+        }
+        None if path.metadata().is_ok_and(|info| info.file_type().is_fifo()) && is_noticed(0) => {
+            eprintln!("{name} is read from a pipe, of unknown size, to disk");
+        }
+        _ => {}
+    }
+}
+
+/// What takes no time is told where somebody looks only.
+fn is_noticed(bytes: u64) -> bool {
+    const NOTICEABLE: u64 = 64 << 20;
+    bytes >= NOTICEABLE || std::io::stderr().is_terminal()
 }
 
 fn from_standard_input(common: &Common) -> anyhow::Result<Snapshot> {
     let input = std::io::stdin();
     if input.is_terminal() {
         bail!("standard input is a terminal; pipe a stream into it: pymem-tui capture --pid PID -o - | …");
+    }
+    if !common.quiet && is_noticed(0) {
+        let file = std::fs::metadata("/dev/stdin").ok().filter(std::fs::Metadata::is_file);
+        let from =
+            file.map_or("a pipe, of unknown size".into(), |file| format!("a file of {}", text::size(file.len())));
+        eprintln!("standard input is read from {from}, to disk");
     }
     // read to its end into a file of ours, even when it is a file: its position may be anywhere
     let read =

@@ -54,12 +54,35 @@ pub enum OpenError {
         /// Why.
         error: WriteError,
     },
+    /// It has to be unpacked, and is larger than any disk that may be used.
+    #[error(
+        "{path} cannot be unpacked: that takes {}, and no place for temporary files has so much free; set TMPDIR to a \
+         folder on a disk that has (memory file systems are not used)",
+        text::size(*needed)
+    )]
+    NoRoom {
+        /// The file.
+        path: PathBuf,
+        /// Bytes that will come out.
+        needed: u64,
+    },
     /// What a capture left that did not come to its end.
     #[error("{0} is no whole snapshot: the capture that wrote it was ended before it was done; capture again")]
     Partial(PathBuf),
     /// Asked to stop.
     #[error("cancelled")]
     Cancelled,
+}
+
+impl OpenError {
+    /// Why `path` could not be unpacked.
+    pub(super) fn unpack(path: &Path, error: WriteError) -> OpenError {
+        let path = path.to_owned();
+        match error {
+            WriteError::NoRoom { needed } => OpenError::NoRoom { path, needed },
+            error => OpenError::Unpack { path, error },
+        }
+    }
 }
 
 /// Why a snapshot could not be written; each is one sentence that says what to do.

@@ -5,6 +5,7 @@
 //! is, its beginning tells: `corefile`, `unpack` and `stream` read the others. Nothing here looks into the memory.
 
 use super::error::OpenError;
+use super::foretold::{Foretold, unpacking};
 use super::guard::Guarded;
 use super::partial::is_partial;
 use super::unpack::{self, Gathered};
@@ -61,9 +62,9 @@ impl Snapshot {
             return Err(io_error(io::Error::other("it is neither a directory nor a regular file")));
         }
         let mut file = File::open(path).map_err(io_error)?;
-        if unpack::unpacking(path).is_some() {
+        if let Some(unpacking) = unpacking(path) {
             progress.begin(info.len());
-            return Snapshot::open_reader(&mut file, path, root, progress);
+            return unpack::open(&mut file, unpacking.unpacked, path, root, progress);
         }
         Snapshot::open_file(file, path, Some(path), root)
     }
@@ -75,7 +76,7 @@ impl Snapshot {
         root: &Path,
         progress: &Progress,
     ) -> Result<Snapshot, OpenError> {
-        unpack::open(input, name, root, progress)
+        unpack::open(input, Foretold::Unknown, name, root, progress)
     }
 
     /// Opens a plain stream or a core file that is held already; `path` is where it lies, if anywhere.
@@ -181,9 +182,9 @@ fn open_directory(path: &Path, progress: &Progress) -> Result<Snapshot, OpenErro
 
 /// The parts of a directory that were compressed one by one.
 fn unpack_parts(path: &Path, packed: &[PathBuf], progress: &Progress) -> Result<Option<Snapshot>, OpenError> {
-    let unwritable = |error| OpenError::Unpack { path: path.to_owned(), error };
+    let unwritable = |error| OpenError::unpack(path, error);
     progress.begin(packed.iter().filter_map(|p| Some(p.metadata().ok()?.len())).sum());
-    let mut gathered = Gathered::new().map_err(unwritable)?;
+    let mut gathered = Gathered::new(unpacking(path).map_or(Foretold::Unknown, |u| u.unpacked)).map_err(unwritable)?;
     for part in packed {
         progress.check().map_err(|_| OpenError::Cancelled)?;
         let name = part.file_name().unwrap_or_default().to_string_lossy().into_owned();

@@ -32,6 +32,7 @@ pub fn write_framed(
 ) -> Result<(), WriteError> {
     progress.begin(snapshot.data_bytes());
     let store = Store::stream(out, packing)?;
+    store.foretell(snapshot.data_bytes())?;
     snapshot.metadata().map_or(Ok(()), |metadata| store.announce(metadata))?;
     write(snapshot, store, progress).map(|_| ())
 }
@@ -48,6 +49,7 @@ pub fn write_edited(
     progress: &Progress,
 ) -> Result<Stored, WriteError> {
     progress.begin(snapshot.data_bytes());
+    store.foretell(snapshot.data_bytes())?;
     store.announce(metadata)?;
     write_with(snapshot, store, Some(metadata), Some(edit), progress)
 }

@@ -4,6 +4,7 @@
 //! process needs. So those are passed over, and a file system must have the room before it is chosen.
 
 use super::error::WriteError;
+use super::foretold::Foretold;
 use nix::sys::statfs::{FsType, TMPFS_MAGIC, statfs};
 use nix::sys::statvfs::statvfs;
 use std::fs::File;
@@ -17,15 +18,30 @@ const MARGIN: u64 = 64 << 20;
 
 /// An open file that no folder lists, with room for `needed` bytes, and the folder whose disk it is on.
 pub fn unnamed_file(needed: u64) -> Result<(File, PathBuf), WriteError> {
-    for folder in candidates() {
-        if is_memory(&folder) || free_bytes(&folder).is_ok_and(|free| free < needed.saturating_add(MARGIN)) {
-            continue;
+    first_of(candidates().filter(|folder| !is_memory(folder) && has_room(folder, needed)), needed)
+}
+
+/// The same for what will come of a compressed file: where its size is not known for certain, where there is room for
+/// what it may be, or the most.
+pub(super) fn file_for(told: Foretold) -> Result<(File, PathBuf), WriteError> {
+    let hoped = told.hoped();
+    match unnamed_file(hoped) {
+        Err(WriteError::NoRoom { .. }) if told.needed().is_none() => {
+            let mut folders: Vec<PathBuf> = candidates().filter(|f| !is_memory(f) && has_room(f, 0)).collect();
+            folders.sort_by_key(|folder| std::cmp::Reverse(free_bytes(folder).unwrap_or(0)));
+            first_of(folders.into_iter(), 0)
         }
-        if let Ok(file) = tempfile::tempfile_in(&folder) {
-            return Ok((file, folder));
-        }
+        found => found,
     }
-    Err(WriteError::NoRoom { needed })
+}
+
+fn first_of(mut folders: impl Iterator<Item = PathBuf>, needed: u64) -> Result<(File, PathBuf), WriteError> {
+    let found = folders.find_map(|folder| Some((tempfile::tempfile_in(&folder).ok()?, folder)));
+    found.ok_or(WriteError::NoRoom { needed })
+}
+
+fn has_room(folder: &Path, needed: u64) -> bool {
+    free_bytes(folder).is_ok_and(|free| free >= needed.saturating_add(MARGIN))
 }
 
 /// How often the room is looked at: every so many bytes.

@@ -85,6 +85,14 @@ impl Store {
         Ok(())
     }
 
+    /// Tells whoever reads a stream how many bytes will come, about; before anything else. Does nothing elsewhere.
+    pub fn foretell(&self, bytes: u64) -> Result<(), WriteError> {
+        match &self.place {
+            Place::Stream { out, .. } => locked(out).total(bytes).map_err(|error| self.error(error)),
+            _ => Ok(()),
+        }
+    }
+
     /// What is known of the process already, for a stream that is cut before its end. Does nothing elsewhere.
     pub fn announce(&self, metadata: &Metadata) -> Result<(), WriteError> {
         match &self.place {

@@ -4,6 +4,7 @@
 //!
 //! | kind | holds |
 //! |---|---|
+//! | `total` | u64: about the bytes in all memory frames, for who has to make room; first, when it is known |
 //! | `metadata` | `snapshot.json`; the last one counts, an earlier one is for a stream that was cut |
 //! | `layout` | u64 start, u64 end of every region; once, before any memory |
 //! | `memory` | u64 address, then bytes, within one region, in any order; what no frame holds is zeros |
@@ -12,6 +13,7 @@
 //! Frames of other kinds are passed over. All of it is usually one zstd frame, which is `unpack`'s concern.
 
 use super::error::OpenError;
+use super::foretold::Foretold;
 use super::store::{Store, WriteError};
 use super::{Addr, Metadata, Snapshot};
 use crate::progress::Progress;
@@ -22,6 +24,7 @@ use std::path::Path;
 /// How a stream begins.
 pub const MAGIC: [u8; 16] = *b"pymem-tui stream";
 
+const TOTAL: [u8; 8] = *b"total\0\0\0";
 const METADATA: [u8; 8] = *b"metadata";
 const LAYOUT: [u8; 8] = *b"layout\0\0";
 const MEMORY: [u8; 8] = *b"memory\0\0";
@@ -96,6 +99,11 @@ impl StreamWriter {
         parts.iter().try_for_each(|part| out.write_all(part))
     }
 
+    /// Before anything else, or not at all.
+    pub(super) fn total(&mut self, bytes: u64) -> io::Result<()> {
+        self.frame(TOTAL, &[&bytes.to_le_bytes()])
+    }
+
     pub(super) fn layout(&mut self, regions: impl Iterator<Item = (Addr, u64)>) -> io::Result<()> {
         if std::mem::replace(&mut self.laid_out, true) {
             return Err(io::Error::other("the layout of a stream is written already"));
@@ -126,14 +134,28 @@ impl StreamWriter {
     }
 }
 
-/// Reads a stream, [`MAGIC`] first, into an unnamed file. One that was cut or damaged holds what came before.
-pub(super) fn read(input: &mut dyn Read, name: &Path, progress: &Progress) -> Result<Snapshot, OpenError> {
+/// What the beginning of a stream says of the bytes that will come.
+pub(super) fn told_total(head: &[u8]) -> Option<u64> {
+    let (kind, rest) = head.strip_prefix(&MAGIC)?.split_first_chunk()?;
+    let (len, rest) = rest.split_first_chunk()?;
+    let told = *kind == TOTAL && u64::from_le_bytes(*len) == 8;
+    Some(u64::from_le_bytes(*rest.first_chunk().filter(|_| told)?))
+}
+
+/// Reads a stream, [`MAGIC`] first, into an unnamed file. One that was cut or damaged holds what came before. `told` is
+/// what is known of its size already.
+pub(super) fn read(
+    input: &mut dyn Read,
+    told: Foretold,
+    name: &Path,
+    progress: &Progress,
+) -> Result<Snapshot, OpenError> {
     let mut input = Input { inner: input, at: 0 };
     let refused = |reason: String| OpenError::NotAStream { path: name.to_owned(), reason };
-    let unwritable = |error: WriteError| OpenError::Unpack { path: name.to_owned(), error };
+    let unwritable = |error: WriteError| OpenError::unpack(name, error);
     let mut magic = MAGIC;
     input.fill(&mut magic).map_err(|stop| refused(stop.to_string()))?;
-    let mut found = Found::default();
+    let mut found = Found { most: told.most(), ..Found::default() };
     let stop = frames(&mut input, &mut found, progress);
     let problem = match stop {
         Ok(whole) => whole,
@@ -162,6 +184,10 @@ struct Found {
     metadata: Option<Metadata>,
     problems: Vec<String>,
     memory: u64,
+    /// What the stream says that will come.
+    total: Option<u64>,
+    /// More than this cannot come.
+    most: u64,
 }
 
 /// Why reading ended before the end.
@@ -243,6 +269,7 @@ fn frames(input: &mut Input<'_>, found: &mut Found, progress: &Progress) -> Resu
         input.fill(&mut kind)?;
         let len = input.word()?;
         match kind {
+            TOTAL if len == 8 => found.total = Some(input.word()?),
             LAYOUT if found.store.is_none() => layout(&input.bytes(len)?, found)?,
             MEMORY => memory(input, len, &mut buffer, found, progress)?,
             METADATA => match serde_json::from_slice::<Metadata>(&input.bytes(len)?) {
@@ -284,7 +311,9 @@ fn layout(bytes: &[u8], found: &mut Found) -> Result<(), Stop> {
     if left > 0 {
         found.problems.push(format!("{left} regions of the stream overlap others or are empty and were left out"));
     }
-    let mut store = Store::temporary(0)?;
+    // a total that cannot be true is none
+    let most = regions.iter().fold(0u64, |sum, (_, len)| sum.saturating_add(*len)).min(found.most);
+    let mut store = Store::temporary(found.total.filter(|total| *total <= most).unwrap_or(0))?;
     store.lay_out(regions.iter().copied())?;
     (found.store, found.regions) = (Some(store), regions);
     Ok(())
@@ -347,7 +376,13 @@ mod tests {
     }
 
     fn open(bytes: &[u8]) -> Result<Snapshot, OpenError> {
-        super::super::unpack::open(&mut &bytes[..], Path::new("test"), Path::new("/"), &Progress::default())
+        super::super::unpack::open(
+            &mut &bytes[..],
+            Foretold::Unknown,
+            Path::new("test"),
+            Path::new("/"),
+            &Progress::default(),
+        )
     }
 
     #[test]

@@ -3,10 +3,12 @@
 //! Each is read once, from its beginning to its end, into a file without a name; pages of zeros become holes. What the
 //! bytes are is told by how they begin, through as many layers of compression as people stack. Data that was cut or
 //! damaged is kept up to that place, and that is told. A few bytes can unpack to more than a disk holds: before the
-//! disk is full it is refused.
+//! disk is full it is refused; where the size was told, before it begins.
 
 use super::error::OpenError;
+use super::foretold::{Foretold, first_frame};
 use super::open::{parse_metadata, parse_region_file_name};
+use super::packed::Packed;
 use super::store::WriteError;
 use super::{Addr, Metadata, Snapshot, SourceKind, spool, stream};
 use crate::progress::{Cancelled, Progress};
@@ -16,97 +18,15 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 /// Layers of compression that are looked through.
-const MAX_LAYERS: usize = 4;
+pub(super) const MAX_LAYERS: usize = 4;
 
 /// Enough of a beginning to tell what it is: a tar archive's mark lies at 257.
-const HEAD: usize = 512;
+pub(super) const HEAD: usize = 512;
 
 /// Read at a time; whole pages.
 const CHUNK: usize = 1 << 20;
 
-/// What a decoder of xz may take for its window, in KiB: 1 GiB, which is more than `xz -9` asks for.
-const XZ_MEMORY: u32 = 1 << 20;
-
-/// The kinds of compression.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Packed {
-    Zstd,
-    Gzip,
-    Xz,
-    Lz4,
-}
-
-impl Packed {
-    fn of(head: &[u8]) -> Option<Packed> {
-        let begins = |magic: &[u8]| head.starts_with(magic);
-        // a zstd file may begin with a frame to be skipped (pzstd writes one)
-        let skipped = head.get(1..4) == Some(&[0x2a, 0x4d, 0x18]) && head.first().is_some_and(|b| b & 0xf0 == 0x50);
-        match () {
-            () if begins(&[0x28, 0xb5, 0x2f, 0xfd]) || skipped => Some(Packed::Zstd),
-            () if begins(&[0x1f, 0x8b, 8]) => Some(Packed::Gzip),
-            () if begins(&[0xfd, b'7', b'z', b'X', b'Z', 0]) => Some(Packed::Xz),
-            () if begins(&[0x04, 0x22, 0x4d, 0x18]) => Some(Packed::Lz4),
-            () => None,
-        }
-    }
-
-    fn name(self) -> &'static str {
-        match self {
-            Packed::Zstd => "zstd",
-            Packed::Gzip => "gzip",
-            Packed::Xz => "xz",
-            Packed::Lz4 => "lz4",
-        }
-    }
-
-    fn decoder<'r>(self, input: Box<dyn Read + 'r>) -> io::Result<Box<dyn Read + 'r>> {
-        Ok(match self {
-            Packed::Zstd => Box::new(zstd::Decoder::new(input)?),
-            Packed::Gzip => Box::new(flate2::read::MultiGzDecoder::new(input)),
-            Packed::Xz => Box::new(lzma_rust2::XzReader::new_mem_limit(input, true, XZ_MEMORY)),
-            Packed::Lz4 => Box::new(lz4_flex::frame::FrameDecoder::new(input)),
-        })
-    }
-
-    /// How many bytes will come out, when the beginning tells.
-    fn size(self, head: &[u8]) -> Option<u64> {
-        match self {
-            Packed::Zstd => zstd::zstd_safe::get_frame_content_size(head).ok().flatten(),
-            // the frame's descriptor has the size after two bytes of flags, when bit 3 of the first says so
-            Packed::Lz4 if head.get(4)? & 8 != 0 => Some(u64::from_le_bytes(*head.get(6..)?.first_chunk()?)),
-            _ => None,
-        }
-    }
-}
-
-/// What has to be unpacked before it can be opened.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unpacking {
-    /// `zstd`, `gzip`, `xz`, `lz4`, `tar`, `stream`.
-    pub form: &'static str,
-    /// Bytes of the file.
-    pub packed: u64,
-    /// Bytes that will come out, when the file tells.
-    pub unpacked: Option<u64>,
-}
-
-/// Whether the file at `path` has to be unpacked; `None` also when it cannot be read.
-pub fn unpacking(path: &Path) -> Option<Unpacking> {
-    let file = File::open(path).ok()?;
-    let info = file.metadata().ok().filter(std::fs::Metadata::is_file)?;
-    let mut head = Vec::new();
-    Read::take(&file, HEAD as u64).read_to_end(&mut head).ok()?;
-    let form = match Packed::of(&head) {
-        Some(packed) => packed.name(),
-        None if head.starts_with(&stream::MAGIC) => "stream",
-        None if is_tar(&head) => "tar",
-        None => return None,
-    };
-    let unpacked = Packed::of(&head).and_then(|p| p.size(&head));
-    Some(Unpacking { form, packed: info.len(), unpacked })
-}
-
-fn is_tar(head: &[u8]) -> bool {
+pub(super) fn is_tar(head: &[u8]) -> bool {
     head.get(257..262) == Some(b"ustar")
 }
 
@@ -130,8 +50,15 @@ pub(super) fn was_cancelled(error: &io::Error) -> bool {
     error.get_ref().is_some_and(|inner| inner.is::<Cancelled>())
 }
 
-/// Opens what `input` holds; `name` is what it is called, below `root` lie the programs that a core file names.
-pub(super) fn open(input: &mut dyn Read, name: &Path, root: &Path, progress: &Progress) -> Result<Snapshot, OpenError> {
+/// Opens what `input` holds; `name` is what it is called, below `root` lie the programs that a core file names. `told`
+/// is what is known of its size already.
+pub(super) fn open(
+    input: &mut dyn Read,
+    told: Foretold,
+    name: &Path,
+    root: &Path,
+    progress: &Progress,
+) -> Result<Snapshot, OpenError> {
     let io_error = |error: io::Error| match was_cancelled(&error) {
         true => OpenError::Cancelled,
         false => OpenError::Io { path: name.to_owned(), error },
@@ -149,21 +76,30 @@ pub(super) fn open(input: &mut dyn Read, name: &Path, root: &Path, progress: &Pr
         let head = head(&mut input).map_err(damaged)?;
         let packed = Packed::of(&head).filter(|_| layers.len() < MAX_LAYERS);
         let (is_stream, is_tar) = (head.starts_with(&stream::MAGIC), is_tar(&head));
-        expected = packed.and_then(|p| p.size(&head)).or(expected.filter(|_| packed.is_none()));
+        expected = match packed {
+            Some(packed) => first_frame(packed, &head),
+            None => expected,
+        };
         let whole = Cursor::new(head).chain(input);
         match packed {
             Some(packed) => {
                 layers.push(packed.name());
                 input = packed.decoder(Box::new(whole)).map_err(io_error)?;
             }
-            None if is_stream => return stream::read(&mut { whole }, name, progress),
-            None if is_tar => return open_tar(whole, name),
-            None => return open_spooled(whole, &layers, expected, name, root),
+            None if is_stream => return stream::read(&mut { whole }, told, name, progress),
+            None if is_tar => return open_tar(whole, told, name),
+            None => {
+                let told = match (told, expected) {
+                    (Foretold::Unknown, Some(size)) => Foretold::AtLeast(size),
+                    _ => told,
+                };
+                return open_spooled(whole, &layers, told, name, root);
+            }
         }
     }
 }
 
-fn head(input: &mut dyn Read) -> io::Result<Vec<u8>> {
+pub(super) fn head(input: &mut dyn Read) -> io::Result<Vec<u8>> {
     let mut head = vec![0; HEAD];
     let mut got = 0;
     while let Some(rest) = head.get_mut(got..).filter(|rest| !rest.is_empty()) {
@@ -183,12 +119,12 @@ fn head(input: &mut dyn Read) -> io::Result<Vec<u8>> {
 fn open_spooled(
     mut input: impl Read,
     layers: &[&'static str],
-    expected: Option<u64>,
+    told: Foretold,
     name: &Path,
     root: &Path,
 ) -> Result<Snapshot, OpenError> {
-    let unwritable = |error| OpenError::Unpack { path: name.to_owned(), error };
-    let mut spool = Spool::new(expected.unwrap_or(0)).map_err(unwritable)?;
+    let unwritable = |error| OpenError::unpack(name, error);
+    let mut spool = Spool::new(told).map_err(unwritable)?;
     let end = spool.append(&mut input, u64::MAX).map_err(unwritable)?;
     if matches!(end, End::Cancelled) {
         return Err(OpenError::Cancelled);
@@ -236,8 +172,8 @@ struct Spool {
 }
 
 impl Spool {
-    fn new(needed: u64) -> Result<Spool, WriteError> {
-        let (file, folder) = spool::unnamed_file(needed)?;
+    fn new(told: Foretold) -> Result<Spool, WriteError> {
+        let (file, folder) = spool::file_for(told)?;
         Ok(Spool { file, folder, len: 0 })
     }
 
@@ -290,14 +226,14 @@ pub(super) struct Gathered {
 }
 
 impl Gathered {
-    pub(super) fn new() -> Result<Gathered, WriteError> {
+    pub(super) fn new(told: Foretold) -> Result<Gathered, WriteError> {
         let (parts, problems) = (Vec::new(), Vec::new());
-        Ok(Gathered { spool: Spool::new(0)?, parts, metadata: None, problems })
+        Ok(Gathered { spool: Spool::new(told)?, parts, metadata: None, problems })
     }
 
     /// Takes in one file, when its name is that of a snapshot's part. `Ok(false)` when cancelled.
     pub(super) fn add(&mut self, name: &str, input: Box<dyn Read + '_>) -> Result<bool, WriteError> {
-        let (plain, packed) = plain_name(name);
+        let (plain, packed) = Packed::plain_name(name);
         if plain == super::meta::FILE_NAME {
             let read = decoded(packed, input).map_err(|e| e.to_string()).and_then(parse_metadata);
             match read {
@@ -341,7 +277,7 @@ impl Gathered {
         if self.parts.is_empty() {
             return Ok(None);
         }
-        let file = self.spool.finish().map_err(|error| OpenError::Unpack { path: name.to_owned(), error })?;
+        let file = self.spool.finish().map_err(|error| OpenError::unpack(name, error))?;
         let io_error = |error| OpenError::Io { path: name.to_owned(), error };
         let mut snapshot = Snapshot::from_parts(file, &self.parts, self.metadata).map_err(io_error)?;
         snapshot.problems.extend(self.problems);
@@ -358,23 +294,16 @@ fn decoded<'r>(packed: Option<Packed>, input: Box<dyn Read + 'r>) -> io::Result<
     }
 }
 
-/// A name without the ending that a compressor gave it.
-fn plain_name(name: &str) -> (&str, Option<Packed>) {
-    let endings = [(".zst", Packed::Zstd), (".gz", Packed::Gzip), (".xz", Packed::Xz), (".lz4", Packed::Lz4)];
-    let found = endings.into_iter().find_map(|(ending, packed)| Some((name.strip_suffix(ending)?, Some(packed))));
-    found.unwrap_or((name, None))
-}
-
 /// Whether this is a part of a snapshot that was compressed by itself.
 pub(super) fn is_packed_part(name: &str) -> bool {
-    let (plain, packed) = plain_name(name);
+    let (plain, packed) = Packed::plain_name(name);
     packed.is_some() && (plain == super::meta::FILE_NAME || parse_region_file_name(plain).is_some())
 }
 
 /// A snapshot's folder, packed: the folders within are not told apart.
-fn open_tar(input: impl Read, name: &Path) -> Result<Snapshot, OpenError> {
-    let unwritable = |error| OpenError::Unpack { path: name.to_owned(), error };
-    let mut gathered = Gathered::new().map_err(unwritable)?;
+fn open_tar(input: impl Read, told: Foretold, name: &Path) -> Result<Snapshot, OpenError> {
+    let unwritable = |error| OpenError::unpack(name, error);
+    let mut gathered = Gathered::new(told).map_err(unwritable)?;
     let mut archive = tar::Archive::new(input);
     let mut ended = None;
     match archive.entries() {
@@ -440,7 +369,7 @@ mod tests {
     }
 
     fn open_bytes(bytes: &[u8]) -> Result<Snapshot, OpenError> {
-        open(&mut &bytes[..], Path::new("test"), Path::new("/"), &Progress::default())
+        open(&mut &bytes[..], Foretold::Unknown, Path::new("test"), Path::new("/"), &Progress::default())
     }
 
     fn check(snapshot: &Snapshot) {
@@ -514,18 +443,9 @@ mod tests {
         let progress = Progress::default();
         progress.cancel();
         for bytes in [plain(), gzip(&plain())] {
-            let error = open(&mut &bytes[..], Path::new("test"), Path::new("/"), &progress).unwrap_err();
+            let error =
+                open(&mut &bytes[..], Foretold::Unknown, Path::new("test"), Path::new("/"), &progress).unwrap_err();
             assert!(matches!(error, OpenError::Cancelled), "{error}");
         }
-    }
-
-    #[test]
-    fn a_size_is_told_where_the_file_tells_it() {
-        let mut file = tempfile::NamedTempFile::new().unwrap();
-        let plain = plain();
-        let zstd = zstd::bulk::compress(&plain, 1).unwrap();
-        file.write_all(&zstd).unwrap();
-        let told = unpacking(file.path()).unwrap();
-        assert_eq!((told.form, told.packed, told.unpacked), ("zstd", zstd.len() as u64, Some(plain.len() as u64)));
     }
 }

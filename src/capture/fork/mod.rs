@@ -20,7 +20,7 @@ pub(super) use safety::Safety;
 
 use super::copy::{Memory, Source};
 use super::error::CaptureError;
-use super::pages;
+use super::pages::{self, Region};
 use super::proc::{self, Map};
 use super::threads::Stopped;
 use super::way::{Deadline, Taken, Way, Work, on_a_thread};
@@ -200,6 +200,7 @@ fn read(child: i32, mut held: Held, pause: Duration, safety: &Safety, work: &mut
         pages::jobs(ranges.enumerate())
     };
     let jobs = jobs_of(true);
+    work.store.foretell(regions.iter().map(Region::bytes).sum())?;
     work.store.lay_out(regions.iter().map(|r| (Addr(r.start), r.len())))?;
     work.progress.begin(jobs.last().map_or(0, |j| j.at + j.len));
     let memory = Memory::unpinned(work.pid, child);
