@@ -82,13 +82,18 @@ pub enum CaptureError {
         limit: Duration,
     },
     /// It took longer than was thought.
-    #[error("process {pid} was let go after {} ms (--max-pause) before everything was copied; nothing was kept",
-            limit.as_millis())]
+    #[error(
+        "process {pid} was let go after {} ms (--max-pause) before everything was copied, and nothing was kept; allow \
+         more{}",
+        limit.as_millis(), if *forks { "" } else { ", or give --mode fork, which copies while it runs" }
+    )]
     PauseTooLong {
         /// Which.
         pid: i32,
         /// What was allowed.
         limit: Duration,
+        /// Whether it was going to be forked.
+        forks: bool,
     },
     /// A fork is not possible, or was given up; a plain capture may be.
     #[error("process {pid} cannot be captured through a fork: {reason}")]

@@ -45,7 +45,7 @@ fn stop_and_copy(work: &mut Work, buffer: Option<MmapMut>, budget: u64) -> Resul
     let Work { pid, progress, threads, .. } = *work;
     progress.check()?;
     let stopped = Stopped::stop(pid)?;
-    let deadline = Deadline::new(stopped.since(), work.limits.max_pause);
+    let deadline = Deadline::new(stopped.since(), work.limits.max_pause, false);
     let at = SystemTime::now();
     let via = stopped.any_tid();
     let maps = proc::maps(via).map_err(|e| CaptureError::system(pid, "its memory map", e))?;

@@ -132,16 +132,18 @@ pub(super) fn on_a_thread<T: Send>(
 pub(super) struct Deadline {
     since: Instant,
     limit: Option<Duration>,
+    forks: bool,
 }
 
 impl Deadline {
-    pub(super) fn new(since: Instant, limit: Option<Duration>) -> Deadline {
-        Deadline { since, limit }
+    pub(super) fn new(since: Instant, limit: Option<Duration>, forks: bool) -> Deadline {
+        Deadline { since, limit, forks }
     }
 
     pub(super) fn check(&self, pid: i32) -> Result<(), CaptureError> {
+        let forks = self.forks;
         match self.limit {
-            Some(limit) if self.since.elapsed() > limit => Err(CaptureError::PauseTooLong { pid, limit }),
+            Some(limit) if self.since.elapsed() > limit => Err(CaptureError::PauseTooLong { pid, limit, forks }),
             _ => Ok(()),
         }
     }

@@ -97,7 +97,7 @@ fn stop_and_fork(
 ) -> Result<(Frozen, Held), CaptureError> {
     let pid = work.pid;
     let no_fork = |reason: Refusal| CaptureError::NoFork { pid, reason };
-    let deadline = Deadline::new(stopped.since(), work.limits.max_pause);
+    let deadline = Deadline::new(stopped.since(), work.limits.max_pause, true);
     let at = SystemTime::now();
     let via = stopped.any_tid();
     let maps = proc::maps(via).map_err(|e| CaptureError::system(pid, "its memory map", e))?;
