@@ -17,9 +17,13 @@ use std::sync::Arc;
 use support::{Interpreter, Target, on_every_interpreter, on_every_version};
 
 fn start(interpreter: &Interpreter) -> (Target, Vec<Value>, Heap) {
-    let target = Target::start(interpreter, "roots.py", &[]);
+    run(interpreter, "roots.py")
+}
+
+fn run(interpreter: &Interpreter, program: &str) -> (Target, Vec<Value>, Heap) {
+    let target = Target::start(interpreter, program, &[]);
     let lines = target.said.iter().filter_map(|line| line.strip_prefix("fact "));
-    let facts = lines.map(|json| serde_json::from_str(json).expect("a line of roots.py")).collect();
+    let facts = lines.map(|json| serde_json::from_str(json).expect("a line of the target")).collect();
     let heap = Heap::index(Arc::new(target.capture()), &Progress::default()).expect("the heap is indexed");
     (target, facts, heap)
 }
@@ -158,6 +162,51 @@ fn roots_are_what_the_target_says_and_the_rest_is_told_apart() {
                     .filter(|r| roots.group_of(r).is_some_and(|g| g.kind == RootKind::HeldByC))
                     .map(|r| r.target)
             ),
+        );
+        if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n")) }
+    });
+}
+
+/// What only a table of the interpreter's holds is named by what it is there for.
+#[test]
+fn what_is_called_later_says_when() {
+    on_every_interpreter(|interpreter| {
+        let (_target, facts, heap) = run(interpreter, "called_later.py");
+        let progress = Progress::default();
+        let roots = heap.roots(&progress).unwrap();
+        let mut wrong = Vec::new();
+        let expected = |fact: &Value| match fact["kind"].as_str() {
+            Some("signal") => format!("signal handler {}", fact["name"].as_str().unwrap()),
+            _ => "pending call".to_owned(),
+        };
+        for fact in of_kind(&facts, "signal").chain(of_kind(&facts, "pending")) {
+            let expected = expected(fact);
+            for part in ["id", "part"] {
+                let found = paths(&heap, object(&heap, &fact[part]), 3, &progress).unwrap();
+                // no other root holds it, presumed or not
+                let named = |text: &String| {
+                    text.strip_prefix(&expected)
+                        .is_some_and(|rest| !rest.starts_with(' ') || rest.starts_with(" of") || rest.starts_with(" →"))
+                };
+                if found.text.is_empty() || !found.text.iter().all(named) {
+                    wrong.push(format!("{part} of {fact}, expected {expected}: {:?}", found.text));
+                }
+            }
+            if roots.refs_to(object(&heap, &fact["id"])).len() != 1 {
+                wrong.push(format!("{fact} is held by {:?}", groups(roots, object(&heap, &fact["id"]))));
+            }
+        }
+        for called in of_kind(&facts, "called") {
+            let held = groups(roots, object(&heap, &called["id"]));
+            if !held.is_empty() {
+                wrong.push(format!("{called} was called already, and is held by {held:?}"));
+            }
+        }
+        let pending = of_kind(&facts, "pending").count();
+        println!(
+            "{}: 2 signals, {pending} pending calls{}",
+            interpreter.name,
+            if pending == 0 { ": not covered" } else { "" }
         );
         if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n")) }
     });

@@ -18,6 +18,7 @@ pub fn group(heap: &Heap, roots: &Roots, group: GroupId) -> (&'static str, Strin
         RootKind::Interpreter(0) => ("interpreter", "interpreter state".into()),
         RootKind::Interpreter(id) => ("interpreter", format!("state of interpreter {id}")),
         RootKind::Atexit => ("atexit", "atexit callbacks".to_owned() + &of_interpreter(found.interpreter)),
+        RootKind::Signals => ("signals", "signal handlers".into()),
         RootKind::Runtime => ("runtime", "_PyRuntime".into()),
         RootKind::Thread(thread) => ("thread", format!("thread {}", thread.native_id.unwrap_or(thread.ident))),
         RootKind::Frame(frame) => {
@@ -52,8 +53,13 @@ pub fn name(heap: &Heap, roots: &Roots, root: &RootRef) -> String {
                 "modules" | "imports.modules" => format!("sys.modules{of}"),
                 "sysdict" => format!("sys.__dict__{of}"),
                 "builtins" => format!("builtins.__dict__{of}"),
+                "ceval.pending.calls" => format!("pending call{of}"),
                 field => format!("{group_name} .{field}"),
             }
+        }
+        (Some(RootKind::Signals), Slot::Field(field, _)) => format!("signal handler {}", roots.field(field)),
+        (Some(RootKind::Runtime), Slot::Field(field, _)) if roots.field(field).starts_with("ceval.pending") => {
+            "pending call of the main thread".into()
         }
         (Some(RootKind::Globals(image)), Slot::Word(at)) => variable(heap, image, at),
         (Some(RootKind::Immortal), _) => "never dies".into(),
@@ -70,7 +76,7 @@ pub fn name(heap: &Heap, roots: &Roots, root: &RootRef) -> String {
 /// How good an end of a path a root is; lower is better.
 pub(super) fn rank(kind: RootKind) -> u8 {
     match kind {
-        RootKind::Interpreter(_) | RootKind::Atexit | RootKind::Runtime => 1,
+        RootKind::Interpreter(_) | RootKind::Atexit | RootKind::Signals | RootKind::Runtime => 1,
         RootKind::Frame(_) | RootKind::Thread(_) => 2,
         RootKind::Globals(_) => 3,
         RootKind::StaticTypes | RootKind::Immortal => 4,

@@ -96,7 +96,7 @@ def outside():
 
     signal.signal(signal.SIGUSR2, caught)
     codecs.register(search)
-    fact("outside", caught, kinds=["C variables", "runtime", "interpreter"])
+    fact("outside", caught, kinds=["signals"])
     fact("outside", search, kinds=["interpreter"])
 
 

@@ -265,7 +265,7 @@ impl<'h> Subgraph<'h> {
 fn beginnings(heap: &Heap, progress: &Progress) -> Result<BTreeSet<(usize, ObjectId)>, Cancelled> {
     let roots = heap.roots(progress)?;
     let group = |root| match roots.group_of(root).map(|g| g.kind) {
-        Some(RootKind::Interpreter(_) | RootKind::Atexit | RootKind::Runtime) => 2,
+        Some(RootKind::Interpreter(_) | RootKind::Atexit | RootKind::Signals | RootKind::Runtime) => 2,
         Some(RootKind::Thread(_) | RootKind::Frame(_)) => 3,
         Some(RootKind::StaticTypes | RootKind::Immortal) => 4,
         Some(RootKind::Globals(_)) => 5,

@@ -4,7 +4,7 @@
 //! struct of the interpreter's that was looked at already. Which variable is asked for elsewhere, when it is shown.
 
 use super::state::{CACHE_ENTRY, method_cache};
-use super::{Found, Ownership, RootKind, Slot, object_words};
+use super::{Found, Ownership, RootKind, Slot, object_words, signals};
 use crate::cpython::Count;
 use crate::cpython::layout::RefCountVariant;
 use crate::heap::survey::WINDOW;
@@ -82,6 +82,8 @@ pub(super) fn variables(found: &mut Found<'_>, progress: &Progress) -> Result<()
             if let Some((start, end)) = cache {
                 method_cache(found, group, start, end);
             }
+            let handlers = signals::table(heap, &words).unwrap_or_default();
+            signals::collect(found, group, &handlers);
             let mut covered = found.covered.iter().peekable();
             let mut reach = Addr::NULL;
             let mut free = Vec::new();
@@ -90,7 +92,8 @@ pub(super) fn variables(found: &mut Found<'_>, progress: &Progress) -> Result<()
                     reach = reach.max(*end);
                 }
                 let cached = cache.is_some_and(|(start, end)| (start..end).contains(&at));
-                if at >= reach && !cached {
+                let handler = || handlers.binary_search_by_key(&at, |h| h.0).is_ok();
+                if at >= reach && !cached && !handler() {
                     free.push((at, id));
                 }
             }

@@ -17,6 +17,7 @@
 
 mod globals;
 mod reach;
+mod signals;
 mod stacks;
 mod state;
 
@@ -40,6 +41,8 @@ pub enum RootKind {
     Interpreter(i64),
     /// What an interpreter is to call at its end (`atexit.register`); a group below the interpreter's.
     Atexit,
+    /// What `signal.signal` was given; the whole process has one table of it.
+    Signals,
     /// `_PyRuntimeState`, which all interpreters share.
     Runtime,
     /// A thread's state; its frames are groups below it.

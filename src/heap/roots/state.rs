@@ -6,6 +6,7 @@
 use super::{Found, GroupId, Ownership, RootKind, Slot, object_words, stacks};
 use crate::cpython::interpreters::InterpreterState;
 use crate::cpython::layout::NamedWords;
+use crate::heap::Heap;
 use crate::snapshot::Addr;
 
 /// More callbacks of atexit's than this are damage.
@@ -51,8 +52,10 @@ pub(super) fn collect(found: &mut Found<'_>) {
         let named = |at: Addr| layout.roots.runtime.iter().any(|f| f.contains(at.0.wrapping_sub(runtime.0)));
         let words: Vec<_> = object_words(heap, runtime, end).filter(|(at, _)| named(*at) && !inside(*at)).collect();
         for (at, id) in words {
-            let slot = field(found, &layout.roots.runtime, at, runtime);
-            found.add(group, id, slot, Ownership::Owned);
+            if !is_taken_off(heap, &layout.roots.runtime, at, runtime) {
+                let slot = field(found, &layout.roots.runtime, at, runtime);
+                found.add(group, id, slot, Ownership::Owned);
+            }
             found.covered.push((at, at + 8));
         }
     }
@@ -74,7 +77,7 @@ fn structure(
         }
         // what a free list's array names beyond its length was taken off it and lives: that is held by others
         let free = |f: &NamedWords| f.contains(offset) && (f.0.contains("free_list") || f.0.contains("freelist"));
-        if names.iter().any(free) {
+        if names.iter().any(free) || is_taken_off(found.heap, names, at, start) {
             continue;
         }
         let slot = field(found, names, at, start);
@@ -82,6 +85,28 @@ fn structure(
         found.add(group, id, slot, ownership);
     }
     found.covered.push((start, end));
+}
+
+/// Whether this is a word of a ring of pending calls (`struct _pending_calls`) that waits no more: up to 3.11 what was
+/// called is left there. Behind the entries are two ints, the first that waits and the next that is free; an entry is
+/// `{func, arg}`, and `{func, arg, flags}` from 3.13 on.
+fn is_taken_off(heap: &Heap, names: &[NamedWords], at: Addr, start: Addr) -> bool {
+    let offset = at.0.wrapping_sub(start.0);
+    let Some(NamedWords(_, calls, bytes)) = names.iter().find(|f| f.contains(offset) && is_pending(&f.0)) else {
+        return false;
+    };
+    let entry = if bytes % 24 == 0 { 24 } else { 16 };
+    let (count, index) = (bytes / entry, (offset - calls) / entry);
+    let word = |i: u64| heap.memory().reader.u32(start + (calls + bytes + 4 * i)).map(u64::from).filter(|n| *n < count);
+    let (Some(first), Some(next)) = (word(0), word(1)) else { return false };
+    // one of 3.13 may be full, and there nothing is left in an entry that is free
+    let full = first == next && entry == 24;
+    !full && (index + count - first) % count >= (next + count - first) % count
+}
+
+/// Whether a field of this name is a ring of pending calls.
+fn is_pending(field: &str) -> bool {
+    field.contains("pending") && field.ends_with(".calls")
 }
 
 fn field(found: &mut Found<'_>, names: &[NamedWords], at: Addr, start: Addr) -> Slot {
