@@ -10,6 +10,7 @@ mod corefile;
 mod error;
 mod find;
 mod foretold;
+mod gathered;
 mod guard;
 pub mod meta;
 mod open;

@@ -6,10 +6,10 @@
 
 use super::error::OpenError;
 use super::foretold::{Foretold, unpacking};
+use super::gathered::{Gathered, is_packed_part};
 use super::guard::Guarded;
 use super::partial::is_partial;
-use super::unpack::{self, Gathered};
-use super::{Addr, Metadata, Region, Snapshot, SourceKind, corefile, meta};
+use super::{Addr, Metadata, Region, Snapshot, SourceKind, corefile, meta, unpack};
 use crate::progress::Progress;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -138,7 +138,7 @@ fn open_directory(path: &Path, progress: &Progress) -> Result<Snapshot, OpenErro
     for entry in std::fs::read_dir(path).map_err(io_error)? {
         let entry = entry.map_err(io_error)?;
         let name = entry.file_name();
-        if name.to_str().is_some_and(unpack::is_packed_part) {
+        if name.to_str().is_some_and(is_packed_part) {
             packed.push(entry.path());
             continue;
         }

@@ -7,10 +7,9 @@
 
 use super::error::OpenError;
 use super::foretold::{Foretold, first_frame};
-use super::open::{parse_metadata, parse_region_file_name};
 use super::packed::Packed;
 use super::store::WriteError;
-use super::{Addr, Metadata, Snapshot, SourceKind, spool, stream};
+use super::{Snapshot, gathered, spool, stream};
 use crate::progress::{Cancelled, Progress};
 use std::fs::File;
 use std::io::{self, Cursor, Read};
@@ -87,7 +86,7 @@ pub(super) fn open(
                 input = packed.decoder(Box::new(whole)).map_err(io_error)?;
             }
             None if is_stream => return stream::read(&mut { whole }, told, name, progress),
-            None if is_tar => return open_tar(whole, told, name),
+            None if is_tar => return gathered::open_tar(whole, told, name),
             None => {
                 let told = match (told, expected) {
                     (Foretold::Unknown, Some(size)) => Foretold::AtLeast(size),
@@ -146,7 +145,7 @@ fn open_spooled(
 }
 
 /// How reading ended.
-enum End {
+pub(super) enum End {
     Whole,
     Cut,
     Damaged(String),
@@ -154,7 +153,7 @@ enum End {
 }
 
 impl End {
-    fn problem(&self, len: u64, form: Option<&str>) -> Option<String> {
+    pub fn problem(&self, len: u64, form: Option<&str>) -> Option<String> {
         let form = form.map(|form| format!("the {form} data ")).unwrap_or_else(|| "the data ".into());
         match self {
             End::Whole | End::Cancelled => None,
@@ -165,20 +164,20 @@ impl End {
 }
 
 /// A file without a name that grows, with holes where there are zeros.
-struct Spool {
+pub(super) struct Spool {
     file: File,
     folder: PathBuf,
-    len: u64,
+    pub len: u64,
 }
 
 impl Spool {
-    fn new(told: Foretold) -> Result<Spool, WriteError> {
+    pub fn new(told: Foretold) -> Result<Spool, WriteError> {
         let (file, folder) = spool::file_for(told)?;
         Ok(Spool { file, folder, len: 0 })
     }
 
     /// Appends `input`, at most `most` bytes of it.
-    fn append(&mut self, input: &mut dyn Read, most: u64) -> Result<End, WriteError> {
+    pub fn append(&mut self, input: &mut dyn Read, most: u64) -> Result<End, WriteError> {
         let mut buffer = vec![0; CHUNK];
         let mut left = most;
         while left > 0 {
@@ -211,139 +210,16 @@ impl Spool {
         Ok(End::Whole)
     }
 
-    fn finish(self) -> Result<File, WriteError> {
+    pub fn finish(self) -> Result<File, WriteError> {
         self.file.set_len(self.len).map_err(|error| WriteError::io(&self.folder, self.len, error))?;
         Ok(self.file)
-    }
-}
-
-/// The files of a snapshot's folder, one after the other in one file without a name.
-pub(super) struct Gathered {
-    spool: Spool,
-    parts: Vec<(Addr, u64, u64)>,
-    metadata: Option<Metadata>,
-    problems: Vec<String>,
-}
-
-impl Gathered {
-    pub(super) fn new(told: Foretold) -> Result<Gathered, WriteError> {
-        let (parts, problems) = (Vec::new(), Vec::new());
-        Ok(Gathered { spool: Spool::new(told)?, parts, metadata: None, problems })
-    }
-
-    /// Takes in one file, when its name is that of a snapshot's part. `Ok(false)` when cancelled.
-    pub(super) fn add(&mut self, name: &str, input: Box<dyn Read + '_>) -> Result<bool, WriteError> {
-        let (plain, packed) = Packed::plain_name(name);
-        if plain == super::meta::FILE_NAME {
-            let read = decoded(packed, input).map_err(|e| e.to_string()).and_then(parse_metadata);
-            match read {
-                Ok(metadata) => self.metadata = Some(metadata),
-                Err(error) => self.problems.push(format!("{name} is left out: {error}")),
-            }
-            return Ok(true);
-        }
-        let Some((start, end)) = parse_region_file_name(plain) else { return Ok(true) };
-        let Some(wanted) = end.0.checked_sub(start.0).filter(|len| *len > 0) else {
-            self.problems.push(format!("{name} ends before it starts and was left out"));
-            return Ok(true);
-        };
-        let mut input = match decoded(packed, input) {
-            Ok(input) => input,
-            Err(error) => {
-                self.problems.push(format!("{name} cannot be read: {error}"));
-                return Ok(true);
-            }
-        };
-        let from = self.spool.len;
-        let end = self.spool.append(&mut *input, wanted)?;
-        let got = self.spool.len - from;
-        match end {
-            End::Cancelled => return Ok(false),
-            End::Whole if got < wanted => {
-                self.problems.push(format!("{name} is shorter than its name says: {got} bytes, not {wanted}"));
-            }
-            End::Whole => {}
-            other => self.problems.extend(other.problem(got, packed.map(Packed::name)).map(|p| format!("{name}: {p}"))),
-        }
-        if got > 0 {
-            self.parts.push((start, from, got));
-        }
-        self.spool.len = self.spool.len.next_multiple_of(4096);
-        Ok(true)
-    }
-
-    /// The snapshot that all parts make; `None` when there was none.
-    pub(super) fn finish(self, name: &Path) -> Result<Option<Snapshot>, OpenError> {
-        if self.parts.is_empty() {
-            return Ok(None);
-        }
-        let file = self.spool.finish().map_err(|error| OpenError::unpack(name, error))?;
-        let io_error = |error| OpenError::Io { path: name.to_owned(), error };
-        let mut snapshot = Snapshot::from_parts(file, &self.parts, self.metadata).map_err(io_error)?;
-        snapshot.problems.extend(self.problems);
-        snapshot.source = name.to_owned();
-        snapshot.kind = SourceKind::Directory;
-        Ok(Some(snapshot))
-    }
-}
-
-fn decoded<'r>(packed: Option<Packed>, input: Box<dyn Read + 'r>) -> io::Result<Box<dyn Read + 'r>> {
-    match packed {
-        Some(packed) => packed.decoder(input),
-        None => Ok(input),
-    }
-}
-
-/// Whether this is a part of a snapshot that was compressed by itself.
-pub(super) fn is_packed_part(name: &str) -> bool {
-    let (plain, packed) = Packed::plain_name(name);
-    packed.is_some() && (plain == super::meta::FILE_NAME || parse_region_file_name(plain).is_some())
-}
-
-/// A snapshot's folder, packed: the folders within are not told apart.
-fn open_tar(input: impl Read, told: Foretold, name: &Path) -> Result<Snapshot, OpenError> {
-    let unwritable = |error| OpenError::unpack(name, error);
-    let mut gathered = Gathered::new(told).map_err(unwritable)?;
-    let mut archive = tar::Archive::new(input);
-    let mut ended = None;
-    match archive.entries() {
-        Ok(entries) => {
-            for entry in entries {
-                let entry = match entry {
-                    Ok(entry) => entry,
-                    Err(error) if was_cancelled(&error) => return Err(OpenError::Cancelled),
-                    Err(error) => {
-                        ended = Some(format!("the tar archive is cut or damaged ({error}): what follows is missing"));
-                        break;
-                    }
-                };
-                if !entry.header().entry_type().is_file() && !entry.header().entry_type().is_gnu_sparse() {
-                    continue;
-                }
-                let Ok(path) = entry.path().map(|p| p.into_owned()) else { continue };
-                let Some(file) = path.file_name().and_then(|n| n.to_str()) else { continue };
-                if !gathered.add(file, Box::new(entry)).map_err(unwritable)? {
-                    return Err(OpenError::Cancelled);
-                }
-            }
-        }
-        Err(error) => ended = Some(format!("the tar archive cannot be read: {error}")),
-    }
-    match gathered.finish(name)? {
-        Some(mut snapshot) => {
-            snapshot.problems.extend(ended);
-            Ok(snapshot)
-        }
-        None => Err(OpenError::NotAStream {
-            path: name.to_owned(),
-            reason: ended.unwrap_or_else(|| "the tar archive has no mem.START.END.bin in it".into()),
-        }),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::snapshot::Addr;
     use std::io::Write;
 
     fn plain() -> Vec<u8> {

@@ -1,3 +1,5 @@
+//! Sizes that are told, of files that programs made and of files that lie.
+
 use super::*;
 use crate::progress::Progress;
 use crate::snapshot::save::write_framed;
