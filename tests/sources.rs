@@ -377,3 +377,14 @@ fn a_named_pipe_is_read_and_not_looked_at() {
     let text = String::from_utf8_lossy(&out.stderr);
     assert!(out.status.code() == Some(1) && text.contains("Python"), "{text}");
 }
+
+#[test]
+fn a_source_that_was_cut_before_its_python_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let cut = folder.path().join("cut");
+    std::fs::write(&cut, &zeros(2 << 20)[..1 << 20]).unwrap();
+    let out = Command::new(env!("CARGO_BIN_EXE_pymem-tui")).arg("types").arg(&cut).output().unwrap();
+    let text = String::from_utf8_lossy(&out.stderr);
+    assert!(text.contains("cannot be read (the stream was cut short at byte 1048576"), "{text}");
+    assert_eq!((text.lines().count(), out.status.code()), (1, Some(1)), "{text}");
+}

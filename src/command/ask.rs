@@ -37,11 +37,17 @@ pub(super) fn heap(snapshot: Snapshot, common: &Common) -> Result<Asked> {
     let shared = snapshot.clone();
     let heap = watch::cancellable("scanning", common.quiet, move |progress| Heap::index(shared, progress));
     unharmed(&snapshot)?;
-    let heap = heap.with_context(|| format!("{} cannot be read", snapshot.source().display()))?;
+    let heap = heap.with_context(|| unreadable(&snapshot))?;
     let mut problems = snapshot.problems().to_vec();
     problems.extend(heap.problems());
     let info = info::info(&snapshot, Some(heap.interpreter()));
     Ok(Asked { heap, info, problems, quiet: common.quiet })
+}
+
+/// What stands before the reason why a snapshot holds no Python: what was cut off may have been it.
+pub(super) fn unreadable(snapshot: &Snapshot) -> String {
+    let missing = snapshot.problems().first().map(|first| format!(" ({first})")).unwrap_or_default();
+    format!("{} cannot be read{missing}", snapshot.source().display())
 }
 
 /// An error when files of the snapshot changed under our hands: what was read of them is not what was captured.

@@ -95,7 +95,7 @@ fn together(members: Vec<Member>, newer: Vec<Snapshot>, common: &Common) -> anyh
     let mut workers = Vec::new();
     for Member { snapshot, pid } in members {
         // what is no Python process is told here, not on a screen that has nothing to show
-        Interpreter::find(&snapshot).with_context(|| format!("{} cannot be read", snapshot.source().display()))?;
+        Interpreter::find(&snapshot).with_context(|| super::ask::unreadable(&snapshot))?;
         let process = pid.map(|pid| (pid, capture::incarnation(pid)));
         let hands = Arc::new(Hands { process, newer: std::mem::take(&mut newer), common: common.clone() });
         let worker = worker::start_with(snapshot, hands, Arc::clone(&turn));

@@ -65,7 +65,7 @@ pub(super) fn open(path: &Path, common: &Common) -> anyhow::Result<Vec<Member>> 
 /// What is no Python process is told here, not on a screen that has nothing to show.
 fn readable(snapshot: Snapshot) -> anyhow::Result<Snapshot> {
     let found = Interpreter::find(&snapshot).map(drop);
-    found.with_context(|| format!("{} cannot be read", snapshot.source().display()))?;
+    found.with_context(|| super::ask::unreadable(&snapshot))?;
     Ok(snapshot)
 }
 
