@@ -70,7 +70,7 @@
 //!   several processes each has a worker, and they scan one after the other.
 //! - `tui` evaluates the queries of lists whose rows are answers itself, with [`analysis::query`] and the fields that
 //!   stand there; what has to be read from a heap is asked of the worker.
-//! - `heap` uses [`sys`] for arrays that lie in a file where memory is short.
+//! - `heap` uses [`sys`] for arrays that lie in a file where memory is short, `analysis` for large tables.
 
 pub mod alloc;
 pub mod analysis;

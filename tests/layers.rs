@@ -20,7 +20,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("cpython", &["image", "snapshot", "text"]),
     ("alloc", &["cpython::layout", "snapshot"]),
     ("heap", &["alloc", "cpython", "progress", "snapshot", "sys"]),
-    ("analysis", &["cpython", "heap", "progress", "snapshot", "text"]),
+    ("analysis", &["cpython", "heap", "progress", "snapshot", "sys", "text"]),
     ("worker", &["analysis", "cpython", "heap", "progress", "snapshot", "text"]),
     (
         "tui",

@@ -184,25 +184,25 @@ impl Cycle {
 /// Edges that callbacks tell: what finishes when a node does.
 /// `false` when there are so many that it is damage: the rest is left out.
 fn called_back(world: &World<'_, '_>, between: &Between, pairs: &mut Vec<(u32, u32)>, any: &mut HashSet<u32>) -> bool {
-    let most = (world.callbacks.len() * 8).max(1 << 20) + pairs.len();
+    let most = (world.callbacks().count() * 8).max(1 << 20) + pairs.len();
     // the same function is the callback of all that one gather or wait is about
     let mut known: HashMap<Addr, (Vec<u32>, bool)> = HashMap::new();
     let mut last = (Addr::NULL, (Vec::new(), false));
-    for (i, callback) in &world.callbacks {
-        if last.0 != *callback {
-            let woken = known.entry(*callback).or_insert_with(|| {
-                let Some(woken) = woken_by(world, *callback) else { return (Vec::new(), false) };
+    for (i, callback) in world.callbacks() {
+        if last.0 != callback {
+            let woken = known.entry(callback).or_insert_with(|| {
+                let Some(woken) = woken_by(world, callback) else { return (Vec::new(), false) };
                 let find = |f: &Addr| world.finder.find(*f).or_else(|| between.find(*f));
                 (woken.futures.iter().filter_map(find).collect(), woken.any)
             });
-            last = (*callback, woken.clone());
+            last = (callback, woken.clone());
         }
         let (futures, needs_any) = &last.1;
         if pairs.len() >= most {
             return false;
         }
-        for j in futures.iter().filter(|j| *j != i && world.nodes.get(**j as usize).is_none_or(|n| n.is_pending())) {
-            pairs.push((*j, *i));
+        for j in futures.iter().filter(|j| **j != i && world.nodes.get(**j as usize).is_none_or(|n| n.is_pending())) {
+            pairs.push((*j, i));
             if *needs_any {
                 any.insert(*j);
             }

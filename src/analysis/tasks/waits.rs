@@ -9,6 +9,7 @@ use super::world::{Finder, World};
 use crate::cpython::Value;
 use crate::cpython::types::TypeId;
 use crate::snapshot::Addr;
+use crate::sys::memory::roomy;
 use rayon::prelude::*;
 use std::collections::HashMap;
 use std::ops::Range;
@@ -104,7 +105,7 @@ pub fn waits(world: &World<'_, '_>) -> Waits {
             calls
         })
         .collect();
-    found.wakers.reserve(parts.iter().map(|part| part.reached.len()).sum());
+    found.wakers = roomy(parts.iter().map(|part| part.reached.len()).sum());
     for part in parts {
         part.calls.iter().for_each(|call| found.call(world, call, &part.reached));
         found.scheduled.extend(part.scheduled);
@@ -229,7 +230,8 @@ impl Waits {
 
     fn set_node(&mut self, world: &World<'_, '_>, i: u32, wait: Wait) {
         if self.of.is_empty() {
-            self.of.resize(world.nodes.len(), Wait::default());
+            self.of = roomy(world.nodes.len());
+            rayon::iter::repeat_n(Wait::default(), world.nodes.len()).collect_into_vec(&mut self.of);
         }
         if world.nodes.get(i as usize).is_some_and(|n| !n.task)
             && let Some(slot) = self.of.get_mut(i as usize).filter(|w| w.kind == Primitive::Unknown)

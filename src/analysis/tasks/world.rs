@@ -10,11 +10,9 @@ use crate::cpython::GeneratorState;
 use crate::cpython::types::TypeId;
 use crate::heap::{Heap, ObjectId};
 use crate::snapshot::Addr;
+use crate::sys::memory::roomy;
 use rayon::prelude::*;
 use std::ops::Deref;
-
-/// Nodes that are read at a time.
-const CHUNK: usize = 2048;
 
 /// Nodes whose memory is asked for at a time.
 const AHEAD: usize = 32;
@@ -66,25 +64,31 @@ pub struct Node {
     pub in_c: bool,
 }
 
+impl Default for Node {
+    fn default() -> Node {
+        Node {
+            address: Addr::NULL,
+            event_loop: Addr::NULL,
+            coroutine: Addr::NULL,
+            place: [0; 2],
+            ty: TypeId(0),
+            fut_waiter: NONE,
+            state: State::Damaged,
+            task: false,
+            running: false,
+            whole: true,
+            in_c: false,
+        }
+    }
+}
+
 impl Node {
     fn new(address: Addr, ty: TypeId, roles: &Roles) -> Node {
         let (task, in_c) = match roles.of(ty) {
             Some(Role::Future { task, fields }) => (task, fields.is_some()),
             _ => (false, false),
         };
-        Node {
-            address,
-            event_loop: Addr::NULL,
-            coroutine: Addr::NULL,
-            place: [0; 2],
-            ty,
-            fut_waiter: NONE,
-            state: State::Damaged,
-            task,
-            running: false,
-            whole: true,
-            in_c,
-        }
+        Node { address, ty, task, in_c, ..Node::default() }
     }
 
     pub fn is_pending(&self) -> bool {
@@ -104,8 +108,8 @@ pub struct Found<'h> {
     /// In address order.
     pub nodes: Vec<Node>,
     pub finder: Finder<'h>,
-    /// A function that is called when a node is done, by the node's number.
-    pub callbacks: Vec<(u32, Addr)>,
+    /// As they were read: of 100,000 tasks, one list of them all would be another copy.
+    callbacks: Vec<Vec<(u32, Addr)>>,
     /// Coroutines of unfinished tasks that have more on their value stacks than what they await: they may be in a `with`.
     pub deep: Vec<(u32, Addr)>,
     pub primitives: Vec<(Addr, Primitive)>,
@@ -178,7 +182,6 @@ impl Finder<'_> {
 struct Of {
     /// The numbers of the futures.
     ids: Vec<ObjectId>,
-    futures: Vec<(Addr, TypeId)>,
     others: Vec<(Addr, TypeId)>,
 }
 
@@ -187,10 +190,7 @@ impl Of {
         let mut of = Of::default();
         for (id, address, ty) in heap.objects().window_where(i, &|ty| roles.has(ty)) {
             match roles.of(ty) {
-                Some(Role::Future { .. }) => {
-                    of.ids.push(id);
-                    of.futures.push((address, ty));
-                }
+                Some(Role::Future { .. }) => of.ids.push(id),
                 _ => of.others.push((address, ty)),
             }
         }
@@ -198,7 +198,7 @@ impl Of {
     }
 }
 
-/// What one thread has read besides the nodes.
+/// What is read of a window's nodes besides themselves.
 #[derive(Default)]
 struct Part {
     callbacks: Vec<(u32, Addr)>,
@@ -211,9 +211,6 @@ impl<'h> Found<'h> {
     pub fn collect(heap: &'h Heap, roles: &'h Roles) -> Self {
         let windows = 0..heap.objects().window_count();
         let windows: Vec<Of> = windows.into_par_iter().map(|i| Of::window(heap, roles, i)).collect();
-        let futures: Vec<(Addr, TypeId)> = windows.iter().flat_map(|of| of.futures.iter().copied()).collect();
-        let mut nodes: Vec<Node> = Vec::new();
-        futures.par_iter().map(|(at, ty)| Node::new(*at, *ty, roles)).collect_into_vec(&mut nodes);
         let (mut none, mut truth) = (Addr::NULL, Addr::NULL);
         let (mut primitives, mut handles, mut foreign, mut timeouts) = (vec![], vec![], vec![], vec![]);
         let memory = heap.memory();
@@ -231,17 +228,28 @@ impl<'h> Found<'h> {
         let ids = windows.iter().flat_map(|of| of.ids.iter().copied());
         let finder = Finder { heap, members: Members::new(heap.objects().len(), ids) };
         let source = Source { heap, roles, none, truth };
-        let all = nodes.len().max(1) as f64;
-        let parts: Vec<Part> = nodes
-            .par_chunks_mut(CHUNK)
-            .enumerate()
-            .map(|(chunk, nodes)| {
-                let read = Reading::new(source, nodes.len() as f64 / all);
+        let count = windows.iter().map(|of| of.ids.len()).sum();
+        let mut nodes: Vec<Node> = roomy(count);
+        rayon::iter::repeat_n(Node::default(), count).collect_into_vec(&mut nodes);
+        let (mut rest, mut first, mut jobs) = (nodes.as_mut_slice(), 0, Vec::new());
+        for (window, of) in windows.iter().enumerate().filter(|(_, of)| !of.ids.is_empty()) {
+            let (own, after) = rest.split_at_mut(of.ids.len());
+            jobs.push((window, first, own));
+            (rest, first) = (after, first + of.ids.len());
+        }
+        let is_future = |ty| matches!(roles.of(ty), Some(Role::Future { .. }));
+        let parts: Vec<Part> = jobs
+            .into_par_iter()
+            .map(|(window, first, nodes)| {
+                for (node, (_, at, ty)) in nodes.iter_mut().zip(heap.objects().window_where(window, &is_future)) {
+                    *node = Node::new(at, ty, roles);
+                }
+                let read = Reading::new(source, nodes.len() as f64 / count.max(1) as f64);
                 let mut part = Part::default();
                 for (group, nodes) in nodes.chunks_mut(AHEAD).enumerate() {
                     look_ahead(&read, nodes);
                     for (i, node) in nodes.iter_mut().enumerate() {
-                        read_node(&read, (chunk * CHUNK + group * AHEAD + i) as u32, node, &finder, &mut part);
+                        read_node(&read, (first + group * AHEAD + i) as u32, node, &finder, &mut part);
                     }
                 }
                 part.cut = read.is_cut();
@@ -252,7 +260,7 @@ impl<'h> Found<'h> {
             source,
             nodes,
             finder,
-            callbacks: Vec::with_capacity(parts.iter().map(|part| part.callbacks.len()).sum()),
+            callbacks: Vec::with_capacity(parts.len()),
             deep: Vec::with_capacity(parts.iter().map(|part| part.deep.len()).sum()),
             primitives,
             handles,
@@ -261,11 +269,16 @@ impl<'h> Found<'h> {
             cut: false,
         };
         for part in parts {
-            found.callbacks.extend(part.callbacks);
+            found.callbacks.push(part.callbacks);
             found.deep.extend(part.deep);
             found.cut |= part.cut;
         }
         found
+    }
+
+    /// The functions that are called when a node is done, by the node's number.
+    pub fn callbacks(&self) -> impl Iterator<Item = (u32, Addr)> + '_ {
+        self.callbacks.iter().flatten().copied()
     }
 
     /// With a reader that may look at this part of all there is.
