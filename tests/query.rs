@@ -13,12 +13,14 @@ use std::sync::Arc;
 use support::truth::Truth;
 use support::{Interpreter, Target, on_every_version};
 
-const QUERIES: [&str; 17] = [
+const QUERIES: [&str; 19] = [
     "type = dict and size > 1kB",
     "not type = str and len = 3",
     "size >= 100 and size < 200 or type ~ zoo*",
     "refcount = 1 and type != int",
     "not refcount",
+    "size > 100 or len > 10 or refcount > 5",
+    "len = 0 or not len and size > 40",
     "value = 3 or value ~ *zoo* and type = str",
     "type = float and value < 1",
     "attr.x or attr.name",

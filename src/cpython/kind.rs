@@ -103,6 +103,33 @@ pub enum Kind {
     Opaque,
 }
 
+impl Kind {
+    /// Whether [`Value`](super::Value) tells how many items or characters such an object has; some of them may not say.
+    pub fn has_len(self) -> bool {
+        matches!(
+            self,
+            Kind::Str
+                | Kind::Bytes
+                | Kind::ByteArray
+                | Kind::Tuple
+                | Kind::List
+                | Kind::Set
+                | Kind::FrozenSet
+                | Kind::Deque
+                | Kind::Dict
+                | Kind::OrderedDict
+                | Kind::DefaultDict
+                | Kind::Context
+                | Kind::Array
+                | Kind::MemoryView
+                | Kind::BytesIo
+                | Kind::StringIo
+                | Kind::File
+                | Kind::SimpleQueue
+        )
+    }
+}
+
 impl TypeTable {
     /// What the objects of a type are.
     pub fn kind(&self, ty: &Type, layout: &Layout) -> Kind {

@@ -223,6 +223,11 @@ fn constant<'h>(field: &Field, heap: &'h Heap, memory: &Memory<'_>, ty: &'h Type
             let same = ty.size_rule == SizeRule::Generic && ty.itemsize == 0 && !ty.is_metatype();
             same.then(|| Cell::Int((ty.basicsize + ty.head).into()))
         }
+        // most objects of most heaps have none, and to look for it takes longer than all else
+        Column::Len => match ty.decoder {
+            DecoderName::Tuple | DecoderName::Structseq => ty.items.map(|n| Cell::Int(n.into())),
+            _ => (!heap.types().kind(ty, memory.layout).has_len()).then_some(Cell::Missing),
+        },
         _ => None,
     }
 }
