@@ -1,6 +1,8 @@
 //! Tasks, their awaits, their cycles and the holders of their locks, compared with what the target says of them.
 
 mod support;
+#[path = "tasks/times.rs"]
+mod times;
 
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use pymem_tui::analysis::answers::{Task, Tasks, WaitsIn};
@@ -275,16 +277,7 @@ fn differences(target: &Target, answer: &Tasks, heap: &Heap) -> Vec<String> {
             wrong.push(format!("{result:?}, {exception:?} should be {told:?}"));
         }
     }
-    let until: Vec<(u64, f64)> = lines(target, "until");
-    for (task, when) in &until {
-        let found = by_address.get(task).and_then(|t| t.waits_in.as_ref()?.until);
-        if found != Some(*when) {
-            wrong.push(format!("a sleep is over at {found:?}, not {when}"));
-        }
-    }
-    if until.len() != 1 {
-        wrong.push(format!("{} sleeps are told", until.len()));
-    }
+    wrong.extend(times::differences(target, &by_address, heap));
     wrong.extend(not_inverse(answer));
     wrong.extend(told_of_threads(target, answer, heap));
     wrong.extend(told_of_diamonds(target, answer));

@@ -31,7 +31,7 @@ pub use processes::{ProcessRow, Processes};
 pub use retained::{
     Accumulated, Leaks, PathStep, Paths, Retained, RetainedRow, RetainedType, RetainedTypes, Retaining, Suspect,
 };
-pub use tasks::{Future, Group, Task, TaskTotals, Tasks, TreeRow, Verdict, WaitsIn};
+pub use tasks::{Ends, Future, Group, Task, TaskTotals, Tasks, TreeRow, Verdict, WaitsIn};
 pub use threads::{Certainty, Frame, Local, Place, Thread, Threads, Wait};
 pub use verdict::{Aspect, Finding, Phrase, Severity, Subject};
 pub use waste::{Waste, WasteExample, WasteRow};

@@ -8,6 +8,7 @@ mod backing;
 mod copy;
 mod error;
 mod fork;
+mod moment;
 mod pages;
 mod plain;
 mod proc;
@@ -267,7 +268,8 @@ impl Prepared {
         Metadata {
             format: meta::FORMAT.into(),
             tool: concat!("pymem-tui ", env!("CARGO_PKG_VERSION")).into(),
-            captured_at: Some(humantime::format_rfc3339_millis(taken.at).to_string()),
+            captured_at: Some(humantime::format_rfc3339_millis(taken.at.calendar).to_string()),
+            monotonic: taken.at.monotonic.map(|t| t.as_secs_f64()),
             mode: mode.into(),
             mode_reason,
             redacted: None,

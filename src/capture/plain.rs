@@ -5,6 +5,7 @@
 
 use super::copy::{Memory, Source};
 use super::error::CaptureError;
+use super::moment::Moment;
 use super::pages::{self, Region};
 use super::proc;
 use super::room;
@@ -13,7 +14,6 @@ use super::way::{Deadline, Taken, Way, Work, on_a_thread};
 use crate::snapshot::Addr;
 use crate::sys::pagemap::Pagemap;
 use memmap2::MmapMut;
-use std::time::SystemTime;
 
 /// Copies while the process stands still.
 pub(super) struct Plain;
@@ -46,8 +46,8 @@ fn stop_and_copy(work: &mut Work, buffer: Option<MmapMut>, budget: u64) -> Resul
     progress.check()?;
     let stopped = Stopped::stop(pid)?;
     let deadline = Deadline::new(stopped.since(), work.limits.max_pause, false);
-    let at = SystemTime::now();
     let via = stopped.any_tid();
+    let at = Moment::now(via);
     let maps = proc::maps(via).map_err(|e| CaptureError::system(pid, "its memory map", e))?;
     if maps.is_empty() {
         return Err(CaptureError::Exited(pid));

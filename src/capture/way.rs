@@ -6,6 +6,7 @@
 
 use super::backing::Backings;
 use super::error::CaptureError;
+use super::moment::Moment;
 use super::pages::Region;
 use super::proc::Map;
 use super::survey::Survey;
@@ -14,7 +15,7 @@ use crate::progress::Progress;
 use crate::snapshot::meta;
 use crate::snapshot::store::Store;
 use memmap2::MmapMut;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 /// Which way to take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -96,7 +97,7 @@ pub(super) struct Taken {
     pub threads: Vec<meta::Thread>,
     pub unreadable: Vec<meta::Unreadable>,
     pub problems: Vec<String>,
-    pub at: SystemTime,
+    pub at: Moment,
     pub pause: Duration,
     /// What was copied and is not written yet. The store is laid out, and all else but the files' own pages is in it.
     pub staged: Option<(MmapMut, Vec<Job>)>,

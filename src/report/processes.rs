@@ -3,7 +3,7 @@
 use super::table::Table;
 use super::{Page, Report};
 use crate::analysis::answers::{ProcessRow, Processes};
-use crate::text::{count, sanitize, size};
+use crate::text::{age, count, sanitize, size};
 use std::io;
 
 impl Report for Processes {
@@ -51,22 +51,4 @@ fn columns(row: &ProcessRow) -> [String; 7] {
         row.version.clone().unwrap_or_default(),
         sanitize(&command).into_owned(),
     ]
-}
-
-/// `3d 4h`, `5m 6s`: the two largest units.
-fn age(seconds: u64) -> String {
-    let parts = [(seconds / 86400, 'd'), (seconds / 3600 % 24, 'h'), (seconds / 60 % 60, 'm'), (seconds % 60, 's')];
-    let first = parts.iter().position(|(n, _)| *n > 0).unwrap_or(3);
-    let two = parts.iter().skip(first).take(2).map(|(n, unit)| format!("{n}{unit}"));
-    two.collect::<Vec<_>>().join(" ")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_age_has_two_units() {
-        assert_eq!([0, 59, 61, 7200, 90061].map(age), ["0s", "59s", "1m 1s", "2h 0m", "1d 1h"]);
-    }
 }

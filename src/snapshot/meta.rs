@@ -23,6 +23,9 @@ pub struct Metadata {
     pub tool: String,
     /// RFC 3339, UTC, when the process was stopped.
     pub captured_at: Option<String>,
+    /// `CLOCK_MONOTONIC` of the process at that time, in seconds: what its event loops and timers go by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub monotonic: Option<f64>,
     /// How it was captured: `plain` or `fork`.
     pub mode: String,
     /// Why it was not captured in the way that was asked for.

@@ -101,6 +101,14 @@ pub fn count(n: u64) -> String {
     out
 }
 
+/// A time in seconds, in its two largest units: `3d 4h`, `5m 6s`.
+pub fn age(seconds: u64) -> String {
+    let parts = [(seconds / 86400, 'd'), (seconds / 3600 % 24, 'h'), (seconds / 60 % 60, 'm'), (seconds % 60, 's')];
+    let first = parts.iter().position(|(n, _)| *n > 0).unwrap_or(3);
+    let two = parts.iter().skip(first).take(2).map(|(n, unit)| format!("{n}{unit}"));
+    two.collect::<Vec<_>>().join(" ")
+}
+
 /// `text` in at most `width` columns; the beginning gives way, because type names differ at their end.
 pub fn keep_end(text: &str, width: usize) -> Cow<'_, str> {
     use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
@@ -163,6 +171,11 @@ mod tests {
     #[test]
     fn thousands_are_separated() {
         assert_eq!([0, 999, 1000, 1_234_567].map(count), ["0", "999", "1,000", "1,234,567"]);
+    }
+
+    #[test]
+    fn an_age_has_two_units() {
+        assert_eq!([0, 59, 61, 7200, 90061].map(age), ["0s", "59s", "1m 1s", "2h 0m", "1d 1h"]);
     }
 
     #[test]

@@ -3,7 +3,8 @@
 
 Prints `task JSON` for each task: id, name, coroutine, the chain of awaits (id, function, line, columns of each frame; the ids of its variables when
 there are no sleepers and no deep ones), id of what it waits for; `cycle JSON` for each circle: the ids of its tasks, whether it ends by itself, and at a
-known time; `outcome JSON`: a task, its result, its exception; `until JSON`: a task and when its sleep is over; `lock JSON` for each lock: its id
+known time; `outcome JSON`: a task, its result, its exception; `until JSON`: a task and when its sleep is over;
+`timeout JSON`: a task, and between which times its wait times out; `lock JSON` for each lock: its id
 and the id of the task that holds it, the line of its `async with`; `semaphore JSON`: the tasks inside, and the one holder if that is certain;
 `worker N`: the native id of the executor's thread; `waits JSON`: the name of a task, what it waits in, the file descriptor; `mixed JSON`:
 tasks and the names of threads that wait for each other; `blocked JSON`: a thread inside a task of its loop: its name, the task's, the
@@ -42,6 +43,7 @@ MIXED = []
 BLOCKED = []
 OUTCOMES = []
 UNTIL = []
+TIMEOUTS = []
 DIAMONDS = []
 UVLOOP = "uvloop" in sys.argv
 SLEEPERS = int(sys.argv[1]) if sys.argv[1:] and sys.argv[1].isdigit() else 0
@@ -114,6 +116,10 @@ async def unending(future):
 
 async def waiting(future):
     await asyncio.wait([future])
+
+
+async def waiting_a_while(future):
+    await asyncio.wait([future], timeout=FOREVER)
 
 
 async def first_of(future):
@@ -365,9 +371,16 @@ async def primitives():
     sleeper = start(asyncio.sleep(FOREVER), "in sleep")
     await asyncio.sleep(0)
     UNTIL.extend([id(sleeper), timer.when()] for timer, args in timers() if sleeper._fut_waiter in args)
+    loop = asyncio.get_running_loop()
+    for name, way in (("patient", timed), ("patient behind a shield", timed_shield), ("patient one of several", waiting_a_while)):
+        future, before = loop.create_future(), loop.time()
+        HELD.append(future)
+        patient = start(way(future), name)
+        for _ in range(5):
+            await asyncio.sleep(0)
+        TIMEOUTS.append([id(patient), before + FOREVER, loop.time() + FOREVER])
     stop = threading.Event()
     HELD.append(stop)
-    loop = asyncio.get_running_loop()
 
     def work():
         WORKERS.append(threading.get_native_id())
@@ -672,6 +685,8 @@ def tell():
         print("outcome", json.dumps(one))
     for one in UNTIL:
         print("until", json.dumps(one))
+    for one in TIMEOUTS:
+        print("timeout", json.dumps(one))
     for one in DIAMONDS:
         print("diamond", json.dumps(one))
     for task in TOLD:

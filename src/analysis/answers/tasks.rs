@@ -2,6 +2,7 @@
 
 use super::{Frame, Local, Place};
 use crate::snapshot::Addr;
+use crate::text;
 use serde::Serialize;
 
 /// The wait graph of asyncio, or the part of it that was asked for.
@@ -113,6 +114,8 @@ pub struct Task {
     pub awaited_by: Vec<Addr>,
     /// What is behind the future it waits for.
     pub waits_in: Option<WaitsIn>,
+    /// When a `timeout`, a `wait_for` or a timer ends its wait, whatever it waits for.
+    pub timeout: Option<Ends>,
     /// The number of its cycle in [`Tasks::cycles`].
     pub cycle: Option<usize>,
     /// Bytes that would go with it, where that was asked for.
@@ -164,6 +167,8 @@ pub struct WaitsIn {
     pub holders: Vec<Addr>,
     /// When it is over, by the loop's clock, in seconds.
     pub until: Option<f64>,
+    /// The same from the capture on; below zero when it was overdue.
+    pub left: Option<f64>,
     /// The file descriptor.
     pub fd: Option<i64>,
     /// The thread of an executor that works on it, by its native id.
@@ -178,7 +183,7 @@ impl WaitsIn {
             kind => format!("{kind} {}", self.address),
         };
         if let Some(until) = self.until {
-            text.push_str(&format!(" until {until:.3} of the loop's clock"));
+            text.push_str(&Ends { until, left: self.left }.about());
         }
         if let Some(thread) = self.thread {
             text.push_str(&format!(", thread {thread}"));
@@ -188,6 +193,45 @@ impl WaitsIn {
         }
         text
     }
+}
+
+/// When something ends.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub struct Ends {
+    /// By the loop's clock, in seconds.
+    pub until: f64,
+    /// Seconds from the capture on, below zero when it was overdue; `None` where the capture does not tell the time.
+    pub left: Option<f64>,
+}
+
+impl Ends {
+    /// Behind what is waited for: `, times out in 2m 5s`.
+    pub fn times_out(self) -> String {
+        format!(", times out{}", self.ahead())
+    }
+
+    /// After a verb: ` in 2m 5s`.
+    pub fn ahead(&self) -> String {
+        match self.left {
+            None => format!(" at {:.3} of the loop's clock", self.until),
+            Some(left) if left < 0.0 => format!(" now, overdue by {}", span(-left)),
+            Some(left) => format!(" in {}", span(left)),
+        }
+    }
+
+    /// After the name of what ends: ` for another 2m 5s`.
+    pub fn about(&self) -> String {
+        match self.left {
+            None => format!(" until {:.3} of the loop's clock", self.until),
+            Some(left) if left < 0.0 => format!(", overdue by {}", span(-left)),
+            Some(left) => format!(" for another {}", span(left)),
+        }
+    }
+}
+
+/// Seconds in at most two units.
+fn span(seconds: f64) -> String {
+    if seconds < 60.0 { format!("{seconds:.1}s") } else { text::age(seconds as u64) }
 }
 
 /// A line of the forest: a task, or several that are alike.

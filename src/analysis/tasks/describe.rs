@@ -9,7 +9,7 @@ use super::roles::{Link, Primitive};
 use super::uvloop;
 use super::waits::Waker;
 use super::world::{Node, World};
-use crate::analysis::answers::{Future, Group, Local, Place, Retaining, Task, TreeRow, Verdict, WaitsIn};
+use crate::analysis::answers::{Ends, Future, Group, Local, Place, Retaining, Task, TreeRow, Verdict, WaitsIn};
 use crate::analysis::frames::Frames;
 use crate::analysis::variables::{self, MAX_NAME};
 use crate::snapshot::Addr;
@@ -105,6 +105,7 @@ impl Writer<'_, '_> {
             awaits: self.awaits(i),
             awaited_by: self.awaiters(i),
             waits_in: self.waits_in(i),
+            timeout: self.timeout(i),
             cycle: self.graph.cycle_of.get(&i).copied(),
             retained_bytes: self.retained(node.address),
         })
@@ -185,7 +186,10 @@ impl Writer<'_, '_> {
             ..WaitsIn::default()
         };
         match wait.kind {
-            Primitive::Sleep | Primitive::Timer => told.until = self.when(wait.object),
+            Primitive::Sleep | Primitive::Timer => {
+                let ends = self.when(wait.object).map(|until| self.ends(until));
+                (told.until, told.left) = (ends.map(|e| e.until), ends.and_then(|e| e.left));
+            }
             Primitive::Socket => {
                 let args = read.items_of(wait.object, "_args");
                 let fd = args.into_iter().find_map(|a| read.socket_fd(a));
@@ -224,8 +228,24 @@ impl Writer<'_, '_> {
         attribute.or_else(|| uvloop::when(read, of))
     }
 
+    /// An event loop's clock is the monotonic one (`BaseEventLoop.time`, `uv_now`).
+    fn ends(&self, until: f64) -> Ends {
+        let at_capture = self.world.read.heap.snapshot().metadata().and_then(|m| m.monotonic);
+        Ends { until, left: at_capture.map(|now| until - now).filter(|left| left.is_finite()) }
+    }
+
+    fn times_out(&self, i: u32) -> String {
+        self.timeout(i).map(Ends::times_out).unwrap_or_default()
+    }
+
+    /// The first of what ends a task's wait, whatever it waits for.
+    fn timeout(&self, i: u32) -> Option<Ends> {
+        let times = self.graph.timeouts(&self.world.nodes, i).filter_map(|of| self.when(of));
+        times.min_by(f64::total_cmp).map(|until| self.ends(until))
+    }
+
     fn waker(&self, waker: &Waker) -> String {
-        let at = |of: &Addr| self.when(*of).map(|t| format!(" at {t:.3} of the loop's clock")).unwrap_or_default();
+        let at = |of: &Addr| self.when(*of).map(|t| self.ends(t).ahead()).unwrap_or_default();
         match waker {
             Waker::Timer(of) => format!("a timer{}", at(of)),
             Waker::Timeout(of) => format!("a timeout{}", at(of)),
@@ -351,10 +371,10 @@ impl Writer<'_, '_> {
         });
         let waits = match (node.running, self.waits_in(i)) {
             (true, _) => "running".to_owned(),
-            (_, Some(wait)) => wait.about(),
+            (_, Some(wait)) => wait.about() + &self.times_out(i),
             (_, None) if !node.is_pending() => node.state.name().unwrap_or("damaged").to_owned(),
             (_, None) if node.fut_waiter == super::world::NONE => "about to run".to_owned(),
-            (_, None) => String::new(),
+            (_, None) => self.times_out(i).trim_start_matches(", ").to_owned(),
         };
         let text = |t: Option<String>| t.unwrap_or_else(|| "?".to_owned());
         [text(self.name(node)), text(self.coro(node)), place.unwrap_or_default(), waits]

@@ -74,6 +74,8 @@ pub struct Graph {
     pub between: Between,
     /// Who is inside the locks and semaphores of asyncio that are waited for.
     pub inside: HashMap<Addr, Vec<Inside>>,
+    /// Timers and timeouts that end a node's wait, whatever it waits for; in the order of the nodes.
+    timeouts: Vec<(u32, Addr)>,
     /// Whether no edge was left out.
     pub whole: bool,
     pub cycle_of: HashMap<u32, usize>,
@@ -103,10 +105,21 @@ impl Graph {
         any.extend(&between.queued);
         let inside = entered(world, &found, &mut pairs, &mut any);
         let awaits = Lists::new(world.nodes.len() + between.len(), &pairs);
-        let mut graph =
-            Graph { awaits, waits: found.of, between, inside, whole, cycle_of: HashMap::new(), cycles: Vec::new() };
+        let timeouts = timeouts(world, &found);
+        let (cycle_of, cycles) = (HashMap::new(), Vec::new());
+        let mut graph = Graph { awaits, waits: found.of, between, inside, timeouts, whole, cycle_of, cycles };
         graph.find_cycles(world, &any, &found.wakers);
         graph
+    }
+
+    /// What ends the wait of a node whatever it waits for: its own timers, and those of the future that it waits for.
+    pub fn timeouts(&self, nodes: &[Node], i: u32) -> impl Iterator<Item = Addr> + '_ {
+        let behind = nodes.get(i as usize).map(|n| n.fut_waiter).filter(|j| *j != NONE);
+        let of = |i: u32| {
+            let from = self.timeouts.partition_point(|(j, _)| *j < i);
+            self.timeouts.iter().skip(from).take_while(move |(j, _)| *j == i).map(|(_, of)| *of)
+        };
+        of(i).chain(behind.into_iter().flat_map(of))
     }
 
     /// What the node waits in: its own, or that of the future that a task waits for.
@@ -179,6 +192,20 @@ impl Cycle {
     pub fn is_deadlock(&self) -> bool {
         self.wakers.is_empty() && self.ways_out.is_empty()
     }
+}
+
+/// Those wakers that are no sleep, and nothing else that is waited for.
+fn timeouts(world: &World<'_, '_>, found: &Waits) -> Vec<(u32, Addr)> {
+    let is_waited_for = |i: u32| found.of.get(i as usize).is_some_and(|w| w.kind != Primitive::Unknown);
+    let timeouts = found.wakers.iter().filter_map(|(i, waker)| match waker {
+        Waker::Timeout(of) => Some((*i, *of)),
+        Waker::Timer(of) => (!is_waited_for(*i)).then_some((*i, *of)),
+        Waker::Call => None,
+    });
+    let mut timeouts: Vec<_> =
+        timeouts.filter(|(i, _)| world.nodes.get(*i as usize).is_some_and(|n| n.is_pending())).collect();
+    timeouts.sort_unstable();
+    timeouts
 }
 
 /// Edges that callbacks tell: what finishes when a node does.

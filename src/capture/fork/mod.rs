@@ -20,6 +20,7 @@ pub(super) use safety::Safety;
 
 use super::copy::{Memory, Source};
 use super::error::CaptureError;
+use super::moment::Moment;
 use super::pages::{self, Region};
 use super::proc::{self, Map};
 use super::threads::Stopped;
@@ -30,7 +31,7 @@ use crate::sys::priority;
 use aside::{Aside, Growth};
 use gadgets::Gadgets;
 use nix::libc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 use thread::{Child, Refusal, Worker, failed};
 
 /// Copies from a frozen child.
@@ -52,7 +53,7 @@ struct Held {
     threads: Vec<meta::Thread>,
     aside: Aside,
     problems: Vec<String>,
-    at: SystemTime,
+    at: Moment,
 }
 
 /// The frozen child, and how to be rid of it.
@@ -98,8 +99,8 @@ fn stop_and_fork(
     let pid = work.pid;
     let no_fork = |reason: Refusal| CaptureError::NoFork { pid, reason };
     let deadline = Deadline::new(stopped.since(), work.limits.max_pause, true);
-    let at = SystemTime::now();
     let via = stopped.any_tid();
+    let at = Moment::now(via);
     let maps = proc::maps(via).map_err(|e| CaptureError::system(pid, "its memory map", e))?;
     let (threads, problems) = (stopped.describe(), stopped.unstopped_told());
     let (tid, regs) = thread::choose(stopped.interrupted(), |regs| thread::has_room(&maps, regs))

@@ -4,7 +4,7 @@ use super::layout::Layout;
 use super::side::fact;
 use super::threads::{locals, named, place};
 use super::{boxed, foreign, foreign_end, weight, wrap};
-use crate::analysis::answers::{Task, WaitsIn};
+use crate::analysis::answers::{Ends, Task, WaitsIn};
 use crate::snapshot::Addr;
 use crate::text;
 use crate::tui::app::App;
@@ -231,11 +231,12 @@ fn at(task: &Task) -> String {
 
 /// What it waits for, when that is no other task.
 fn behind(known: &Known, task: &Task) -> String {
+    let ends = task.timeout.map(Ends::times_out).unwrap_or_default();
     match (&task.waits_in, task.running) {
         (_, true) => "running".into(),
-        (Some(wait), _) => waits(known, wait),
+        (Some(wait), _) => waits(known, wait) + &ends,
         (None, _) if task.fut_waiter.is_none() && task.state == Some("pending") => "about to run".into(),
-        (None, _) => String::new(),
+        (None, _) => ends.trim_start_matches(", ").to_owned(),
     }
 }
 
@@ -325,6 +326,7 @@ fn facts(known: &Known, task: &Task, retained: Option<u64>, theme: &Theme, width
         lines.push(fact("waits for", &wait.about(), plain, width));
         lines.extend(wait.holder.map(|holder| fact("held by", &called(known, holder), BOLD, width)));
     }
+    lines.extend(task.timeout.map(|ends| fact("times out", ends.ahead().trim(), plain, width)));
     let mut list = |what: &str, addresses: &[Addr]| {
         for (i, address) in addresses.iter().take(8).enumerate() {
             let known_task = known.task_at(*address);
