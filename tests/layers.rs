@@ -27,6 +27,12 @@ const LAYERS: &[(&str, &[&str])] = &[
         &[
             "analysis::answers",
             "analysis::query",
+            "analysis::memory::FIELDS",
+            "analysis::memory::Line",
+            "analysis::memory::of_line",
+            "analysis::retained::FIELDS",
+            "analysis::tasks::FIELDS",
+            "analysis::tasks::of_task",
             "analysis::threads::FIELDS",
             "analysis::threads::of_thread",
             "progress::Reading",

@@ -1,9 +1,15 @@
-//! `--where` of `tasks`, `threads` and `stacks`: which rows a query means, compared with a plain reading of the whole
-//! answer about live targets, field by field and operator by operator.
+//! `--where` and the filter line: which rows a query means, compared with a plain reading of the whole answer about live
+//! targets, field by field and operator by operator.
 
+#[path = "where/lists.rs"]
+mod lists;
+#[path = "where/plain.rs"]
+mod plain;
 mod support;
 
+use plain::{Plain, Row, compare, number, result, row, text, unseen};
 use pymem_tui::analysis::answers::{Task, Tasks, Thread, Threads};
+use pymem_tui::analysis::query::parse;
 use pymem_tui::analysis::{retained::retaining, tasks, threads};
 use pymem_tui::heap::Heap;
 use pymem_tui::progress::Progress;
@@ -11,139 +17,10 @@ use pymem_tui::snapshot::Addr;
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use support::{Interpreter, Target, on_every_interpreter};
+use support::{Target, on_every_interpreter};
 
 /// `pause`, on x86-64.
 const PAUSE: u32 = 34;
-
-/// A field as the test means it.
-#[derive(Debug, Clone, PartialEq)]
-enum Plain {
-    Number(f64),
-    Text(String),
-    Flag(bool),
-}
-
-type Row = BTreeMap<&'static str, Plain>;
-
-/// A comparison; without an operator, that there is such a thing.
-#[derive(Debug, Clone)]
-struct Asked {
-    field: &'static str,
-    op: &'static str,
-    value: Plain,
-}
-
-impl Asked {
-    fn text(&self) -> String {
-        match (self.op, &self.value) {
-            ("", _) => self.field.to_owned(),
-            (op, Plain::Number(n)) => format!("{} {op} {n}", self.field),
-            (op, Plain::Text(text)) => {
-                format!("{} {op} \"{}\"", self.field, text.replace('\\', "\\\\").replace('"', "\\\""))
-            }
-            (op, Plain::Flag(flag)) => format!("{} {op} {flag}", self.field),
-        }
-    }
-
-    fn holds(&self, row: &Row) -> bool {
-        let Some(found) = row.get(self.field) else { return false };
-        let order = match (found, &self.value) {
-            _ if self.op.is_empty() => return true,
-            (Plain::Number(a), Plain::Number(b)) => a.partial_cmp(b).expect("numbers"),
-            (Plain::Text(text), Plain::Text(part)) if self.op.ends_with('~') => {
-                let exact = part.chars().any(char::is_uppercase);
-                let text = if exact { text.clone() } else { text.to_lowercase() };
-                return text.contains(part.as_str()) != self.op.starts_with('!');
-            }
-            (Plain::Text(a), Plain::Text(b)) => a.cmp(b),
-            (Plain::Flag(a), Plain::Flag(b)) => a.cmp(b),
-            other => panic!("{other:?}"),
-        };
-        match self.op {
-            "=" => order.is_eq(),
-            "!=" => order.is_ne(),
-            "<" => order.is_lt(),
-            "<=" => order.is_le(),
-            ">" => order.is_gt(),
-            _ => order.is_ge(),
-        }
-    }
-}
-
-/// Comparisons of every field with values that some rows have, by every operator in turn.
-fn asked(rows: &[Row], fields: &[&'static str]) -> Vec<Asked> {
-    const VALUES: usize = 2;
-    let mut all = Vec::new();
-    for &field in fields {
-        all.push(Asked { field, op: "", value: Plain::Flag(true) });
-        let mut values: Vec<&Plain> = Vec::new();
-        for value in rows.iter().filter_map(|row| row.get(field)) {
-            if values.len() < VALUES && !values.contains(&value) {
-                values.push(value);
-            }
-        }
-        for (i, value) in values.into_iter().enumerate() {
-            let ops: &[&'static str] = match value {
-                Plain::Number(_) => &["=", "!=", "<", "<=", ">", ">="],
-                Plain::Text(_) => &["=", "~", "!=", "!~", "<", ">="],
-                Plain::Flag(_) => &["=", "!="],
-            };
-            for op in [ops[i * 2 % ops.len()], ops[(i * 2 + 1) % ops.len()]] {
-                let value = match value {
-                    // a part without what patterns and escapes are made of
-                    Plain::Text(text) if op.ends_with('~') => {
-                        let part = text.split(|c: char| !c.is_alphanumeric()).max_by_key(|p| p.len());
-                        Plain::Text(part.unwrap_or_default().to_owned())
-                    }
-                    value => value.clone(),
-                };
-                all.push(Asked { field, op, value });
-            }
-        }
-    }
-    all
-}
-
-/// Each comparison alone, and the neighbours joined; `select` gives the places of the rows that a query means.
-fn compare(
-    rows: &[Row],
-    fields: &[&'static str],
-    select: impl Fn(&str) -> Result<BTreeSet<usize>, String>,
-) -> Vec<String> {
-    let asked = asked(rows, fields);
-    let mut wrong = Vec::new();
-    let mut check = |text: String, holds: &dyn Fn(&Row) -> bool| {
-        let expected: BTreeSet<usize> = (0..rows.len()).filter(|i| holds(&rows[*i])).collect();
-        match select(&text) {
-            Ok(found) if found == expected => {}
-            Ok(found) => wrong.push(format!("{text}: {} rows, not {}", found.len(), expected.len())),
-            Err(error) => wrong.push(format!("{text}: {error}")),
-        }
-    };
-    for (i, one) in asked.iter().enumerate() {
-        check(one.text(), &|row| one.holds(row));
-        let other = &asked[(i * 7 + 3) % asked.len()];
-        match i % 3 {
-            0 => check(format!("{} and not {}", one.text(), other.text()), &|r| one.holds(r) && !other.holds(r)),
-            1 => check(format!("{} or {}", one.text(), other.text()), &|r| one.holds(r) || other.holds(r)),
-            _ => check(format!("not ({} and {})", one.text(), other.text()), &|r| !(one.holds(r) && other.holds(r))),
-        }
-    }
-    wrong
-}
-
-fn number(n: Option<u64>) -> Option<Plain> {
-    n.map(|n| Plain::Number(n as f64))
-}
-
-fn text(text: Option<&str>) -> Option<Plain> {
-    text.map(|t| Plain::Text(t.to_owned()))
-}
-
-fn row(fields: Vec<(&'static str, Option<Plain>)>) -> Row {
-    fields.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
-}
 
 fn of_task(all: &Tasks, task: &Task) -> Row {
     let functions: Vec<&str> = task.stack.iter().map(|f| f.function.as_str()).collect();
@@ -216,18 +93,6 @@ fn heap_of(target: &Target) -> Result<Heap, String> {
     Heap::index(Arc::new(target.capture()), &Progress::default()).map_err(|e| e.to_string())
 }
 
-/// Those that no row has, and whose comparisons would say nothing.
-fn unseen(rows: &[Row], fields: &[&'static str], allowed: &[&str]) -> Vec<String> {
-    let nowhere = fields.iter().filter(|f| !rows.iter().any(|row| row.contains_key(*f)));
-    nowhere.filter(|f| !allowed.contains(f)).map(|f| format!("no row has a {f}")).collect()
-}
-
-fn result(interpreter: &Interpreter, rows: usize, mut wrong: Vec<String>) -> Result<(), String> {
-    println!("{}: {rows} rows, {} differences", interpreter.name, wrong.len());
-    wrong.truncate(8);
-    if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n  ")) }
-}
-
 #[test]
 fn tasks_that_a_query_means_are_those_of_a_plain_reading() {
     on_every_interpreter(|interpreter| {
@@ -238,18 +103,23 @@ fn tasks_that_a_query_means_are_those_of_a_plain_reading() {
         let rows: Vec<Row> = all.tasks.iter().map(|t| of_task(&all, t)).collect();
         let fields: Vec<&'static str> = tasks::FIELDS.iter().map(|f| f.name).collect();
         let place: BTreeMap<Addr, usize> = all.tasks.iter().enumerate().map(|(i, t)| (t.address, i)).collect();
-        let select = |query: &str| -> Result<BTreeSet<usize>, String> {
-            let query = Some(tasks::Query::parse(query).map_err(|e| e.to_string())?);
+        let select = |text: &str| -> Result<BTreeSet<usize>, String> {
+            let query = Some(tasks::Query::parse(text).map_err(|e| e.to_string())?);
             let ask = tasks::Ask { query, retaining: kept.clone(), brief: true, ..tasks::Ask::default() };
             let found = tasks::tasks(&heap, &ask);
             if found.total.tasks != all.total.tasks || found.cycles != all.cycles {
                 return Err("totals and cycles are those of all".into());
             }
-            Ok(found.tasks.iter().map(|t| place[&t.address]).collect())
+            let found: BTreeSet<usize> = found.tasks.iter().map(|t| place[&t.address]).collect();
+            // the explorer asks the answers
+            let told = parse(text, tasks::FIELDS).map_err(|e| e.to_string())?;
+            let says = |t: &Task| told.matches(&|field| tasks::of_task(&all, t, t.retained_bytes, field));
+            let shown: BTreeSet<usize> = (0..rows.len()).filter(|i| says(&all.tasks[*i])).collect();
+            if shown == found { Ok(found) } else { Err(format!("the explorer shows {}", shown.len())) }
         };
         let mut wrong = unseen(&rows, &fields, &[]);
         wrong.extend(compare(&rows, &fields, select));
-        result(interpreter, rows.len(), wrong)
+        result(&interpreter.name, rows.len(), wrong)
     });
 }
 
@@ -280,7 +150,7 @@ fn threads_that_a_query_means_are_those_of_a_plain_reading() {
         // nobody handles an exception there, and who has the GIL at the stop is chance
         let mut wrong = unseen(&rows, &fields, &["handling", "gil"]);
         wrong.extend(compare(&rows, &fields, select));
-        result(interpreter, rows.len(), wrong)
+        result(&interpreter.name, rows.len(), wrong)
     });
 }
 

@@ -2,9 +2,9 @@
 
 mod support;
 
-use pymem_tui::analysis::answers::{Direction, ObjectRow, RefCount};
+use pymem_tui::analysis::answers::{Direction, ObjectRow, RefCount, RetainedRow};
 use pymem_tui::snapshot::Addr;
-use pymem_tui::worker::protocol::{Answer, ObjectOrder, Request, SourceId, Ticket, Update};
+use pymem_tui::worker::protocol::{Answer, ObjectOrder, Request, RetainedBy, SourceId, Ticket, Update};
 use pymem_tui::worker::{self, Handle};
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
@@ -132,6 +132,35 @@ fn a_filter_may_be_a_query() {
     let ticket = ask(&handle, 4, edges);
     let Answer::Edges(holders) = answer(&handle, ticket) else { panic!("references were asked for") };
     assert_eq!(holders.total, 1);
+}
+
+#[test]
+fn what_is_retained_can_be_narrowed() {
+    let handle = started();
+    complete(&handle);
+    let mut generation = 0;
+    let mut window = |by, filter: &str, offset, limit| {
+        generation += 1;
+        let ticket = ask(&handle, generation, Request::Retained { by, filter: filter.into(), offset, limit });
+        let Answer::Retained(rows) = answer(&handle, ticket) else { panic!("a list was asked for") };
+        (rows.objects, rows.total)
+    };
+    for by in [RetainedBy::Objects, RetainedBy::Types, RetainedBy::Modules] {
+        let (every, _) = window(by, "", 0, u64::MAX);
+        let plain = |keeps: &dyn Fn(&RetainedRow) -> bool| -> Vec<RetainedRow> {
+            every.iter().filter(|row| keeps(row)).cloned().collect()
+        };
+        let expected = plain(&|row| row.retained_bytes > 2000 && row.type_name != "dict");
+        assert!(expected.len() > 3 && expected.len() < every.len(), "{by:?}: {} rows", expected.len());
+        let query = "retained > 2kB and not type = dict";
+        assert_eq!(window(by, query, 0, u64::MAX), (expected.clone(), expected.len() as u64), "{by:?}");
+        assert_eq!(window(by, query, 1, 2), (expected[1..3].to_vec(), expected.len() as u64), "{by:?}");
+        let says = |row: &RetainedRow| format!("{} {}", row.type_name, row.summary).to_lowercase().contains("zoo");
+        let expected = plain(&says);
+        assert!(!expected.is_empty() && expected.len() < every.len(), "{by:?}: {} rows", expected.len());
+        assert_eq!(window(by, "zoo", 0, u64::MAX).0, expected, "{by:?}");
+        assert_eq!(window(by, "!zoo", 0, u64::MAX).0, plain(&|row| !says(row)), "{by:?}");
+    }
 }
 
 #[test]

@@ -1,7 +1,12 @@
 //! What would go with what: the dominator tree as rows, biggest first, and sums by type, module, thread, frame,
 //! variable and task.
 //!
-//! A row is an object or a group of roots. What lies below a row is asked for with it.
+//! A row is an object or a group of roots. What lies below a row is asked for with it. Rows can be chosen by their
+//! [`FIELDS`].
+
+mod query;
+
+pub use query::{Entry, FIELDS, Kept, kept};
 
 use super::answers::{Retained, RetainedRow, Retaining};
 use super::describe::{DEFAULT_WIDTH, describe, describe_at};
@@ -46,21 +51,10 @@ pub enum Which {
 pub fn rows(heap: &Heap, which: Which, offset: u64, limit: u64, progress: &Progress) -> Result<Retained, Cancelled> {
     let tree = heap.dominators(progress)?;
     let view = View { heap, tree, progress };
-    let of_nodes = |(nodes, total): (Vec<Node>, u64)| (nodes.into_iter().map(|n| view.row(n)).collect(), total);
-    let (objects, total) = match which {
-        Which::Top => of_nodes(tree.top(offset, limit)),
-        Which::Roots => of_nodes(tree.children(Node::All, offset, limit)),
-        Which::Object(id) => of_nodes(tree.children(Node::Object(id), offset, limit)),
-        Which::Group(group) => {
-            let apart = view.frame_object(group)?.filter(|_| tree.retained_count(Node::Group(group)) == 0);
-            of_nodes(tree.children(apart.unwrap_or(Node::Group(group)), offset, limit))
-        }
-        Which::Threads => window(view.groups(|kind| matches!(kind, RootKind::Thread(_)))?, offset, limit),
-        Which::Frames => window(view.groups(|kind| matches!(kind, RootKind::Frame(_)))?, offset, limit),
-        Which::Locals => window(view.locals()?, offset, limit),
-        Which::Modules => window(view.modules()?, offset, limit),
-        Which::Tasks => window(view.tasks(), offset, limit),
-        Which::Types => window(view.types()?, offset, limit),
+    let (rows, total) = view.list(which, offset, limit)?;
+    let objects = match rows {
+        Rows::Nodes(nodes) => nodes.into_iter().map(|n| view.row(n)).collect(),
+        Rows::Written(rows) => rows,
     };
     Ok(Retained { objects, total, heap_bytes: tree.retained(Node::All), offset })
 }
@@ -108,6 +102,13 @@ fn window(mut rows: Vec<RetainedRow>, offset: u64, limit: u64) -> (Vec<RetainedR
     (rows.into_iter().skip(from).take(take).collect(), total)
 }
 
+/// Rows; those of which there may be millions are written once they are looked at.
+#[derive(Debug)]
+enum Rows {
+    Nodes(Vec<Node>),
+    Written(Vec<RetainedRow>),
+}
+
 struct View<'h> {
     heap: &'h Heap,
     tree: &'h Dominators,
@@ -115,6 +116,36 @@ struct View<'h> {
 }
 
 impl View<'_> {
+    /// A window of rows, biggest first, and how many there are.
+    fn list(&self, which: Which, offset: u64, limit: u64) -> Result<(Rows, u64), Cancelled> {
+        let nodes = |of| {
+            let (nodes, total) = self.tree.children(of, offset, limit);
+            (Rows::Nodes(nodes), total)
+        };
+        let written = |rows| {
+            let (rows, total) = window(rows, offset, limit);
+            (Rows::Written(rows), total)
+        };
+        Ok(match which {
+            Which::Top => {
+                let (nodes, total) = self.tree.top(offset, limit);
+                (Rows::Nodes(nodes), total)
+            }
+            Which::Roots => nodes(Node::All),
+            Which::Object(id) => nodes(Node::Object(id)),
+            Which::Group(group) => {
+                let apart = self.frame_object(group)?.filter(|_| self.tree.retained_count(Node::Group(group)) == 0);
+                nodes(apart.unwrap_or(Node::Group(group)))
+            }
+            Which::Threads => written(self.groups(|kind| matches!(kind, RootKind::Thread(_)))?),
+            Which::Frames => written(self.groups(|kind| matches!(kind, RootKind::Frame(_)))?),
+            Which::Locals => written(self.locals()?),
+            Which::Modules => written(self.modules()?),
+            Which::Tasks => written(self.tasks()),
+            Which::Types => written(self.types()?),
+        })
+    }
+
     fn row(&self, node: Node) -> RetainedRow {
         let mut row = RetainedRow {
             address: None,

@@ -366,7 +366,9 @@ pub fn reply(ticket: Ticket, request: &Request) -> Update {
         Request::Find { pattern, from, backwards } => Answer::Found(search(pattern, *from, *backwards)),
         Request::Threads => Answer::Threads(Arc::new(waits::threads())),
         Request::Tasks => Answer::Tasks(Arc::new(waits::tasks())),
-        Request::Retained { by, offset, limit } => Answer::Retained(waits::retained(*by, *offset, *limit)),
+        Request::Retained { by, filter, offset, limit } => {
+            Answer::Retained(waits::retained(*by, filter, *offset, *limit))
+        }
         Request::RetainedTypes => Answer::RetainedTypes(Arc::new(waits::retained_types())),
         Request::Retaining => Answer::Retaining(Arc::new(waits::retaining())),
         Request::Paths { address, .. } => Answer::Paths(Box::new(waits::paths(*address))),

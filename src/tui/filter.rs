@@ -80,6 +80,17 @@ impl Filter {
         &self.wanted
     }
 
+    /// Whether the list is narrowed; not by what could not be read.
+    pub fn narrows(&self) -> bool {
+        self.wanted != Wanted::All
+    }
+
+    /// Whether the list is narrowed by a query with a field of this name.
+    pub fn asks_for(&self, name: &str, fields: &[Spec]) -> bool {
+        let is_it = |field: &Field| fields.get(field.index).is_some_and(|spec| spec.name == name);
+        matches!(&self.wanted, Wanted::Query(query, _) if query.names(&is_it))
+    }
+
     /// Why what was typed is not what the list is narrowed by.
     pub fn wrong(&self) -> Option<&QueryError> {
         self.wrong.as_ref()
@@ -98,9 +109,11 @@ mod tests {
         assert!(!filter.set("size > ", OBJECT_FIELDS));
         assert_eq!((filter.text(), filter.wanted().typed()), ("size > ", "size > 1"));
         assert_eq!(filter.wrong().map(|wrong| wrong.column), Some(8));
+        assert!(filter.narrows() && filter.asks_for("size", OBJECT_FIELDS) && !filter.asks_for("len", OBJECT_FIELDS));
         assert!(filter.set("siz", OBJECT_FIELDS) && filter.wrong().is_none());
         assert_eq!(filter.wanted(), &Wanted::Text("siz".into()));
         assert!(filter.set("", OBJECT_FIELDS));
         assert_eq!(filter.wanted(), &Wanted::All);
+        assert!(!filter.set("size >", OBJECT_FIELDS) && !filter.narrows());
     }
 }

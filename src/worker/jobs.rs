@@ -4,13 +4,13 @@ use super::filter::Filter;
 use super::known::Known;
 use super::newer::Next;
 use super::protocol::{Answer, ObjectOrder, Request, RetainedBy, SourceId, Stage, Ticket, Update};
+use super::retained::{Narrowed, Window};
 use crate::analysis::answers::{Aspect, Direction, GRAPH_BOUNDS, RefCount};
 use crate::analysis::describe::{DEFAULT_WIDTH, describe};
 use crate::analysis::query::objects::Query;
 use crate::analysis::query::{OBJECT_FIELDS, is_query};
-use crate::analysis::{beside, detail, graph, info, links, paths, raw as raw_memory, retained, types, variables};
+use crate::analysis::{beside, detail, graph, info, links, paths, raw as raw_memory, types, variables};
 use crate::cpython::Memory;
-use crate::heap::roots::GroupId;
 use crate::heap::{Heap, ObjectId};
 use crate::progress::{Cancelled, Progress};
 use crate::snapshot::{Addr, Snapshot, save};
@@ -63,6 +63,7 @@ pub(super) struct Context {
     heap: Arc<Heap>,
     outbox: SyncSender<Update>,
     list: Arc<Mutex<Cached>>,
+    narrowed: Arc<Narrowed>,
     known: Arc<Known>,
     next: Arc<Next>,
 }
@@ -93,6 +94,7 @@ pub(super) fn stage(request: &Request) -> Stage {
         Request::Beside { .. } => Stage::AddingUp,
         Request::Threads | Request::Findings(Aspect::Threads) => Stage::ReadingThreads,
         Request::Tasks | Request::Findings(Aspect::Tasks) => Stage::ReadingTasks,
+        Request::Retained { filter, .. } if !filter.is_empty() => Stage::Searching,
         Request::Retained { .. } | Request::Findings(Aspect::Leaks) => Stage::Dominating,
         Request::Paths { .. } => Stage::Following,
         Request::Memory | Request::Findings(Aspect::Memory) => Stage::AddingUp,
@@ -108,12 +110,17 @@ pub(super) fn same_list(a: &Request, b: &Request) -> bool {
         }
         _ => None,
     };
-    key(a).is_some_and(|a| Some(a) == key(b))
+    let of_retained = |r: &Request| match r {
+        Request::Retained { by, filter, .. } => Some((*by, filter.clone())),
+        _ => None,
+    };
+    key(a).is_some_and(|a| Some(a) == key(b)) || of_retained(a).is_some_and(|a| Some(a) == of_retained(b))
 }
 
 impl Context {
     pub(super) fn new(heap: Arc<Heap>, outbox: SyncSender<Update>, next: Arc<Next>) -> Context {
-        Context { heap, outbox, list: Arc::default(), known: Arc::default(), next }
+        let (list, narrowed, known) = Default::default();
+        Context { heap, outbox, list, narrowed, known, next }
     }
 
     /// What answers for another source; `None`: it is not open any more.
@@ -189,12 +196,20 @@ impl Context {
                 None => Outcome::Refused("what tasks and threads keep alive is not worked out yet".into()),
             }),
             // of these a window costs a pass over an array
-            Request::Retained { by: RetainedBy::Object(_) | RetainedBy::Objects | RetainedBy::Group(_), .. }
-                if heap.built_dominators().is_some() =>
-            {
-                Some(self.long(ticket, request, &idle))
+            Request::Retained { by, filter, .. } if filter.is_empty() => match by {
+                RetainedBy::Object(_) | RetainedBy::Objects | RetainedBy::Group(_)
+                    if heap.built_dominators().is_some() =>
+                {
+                    Some(self.long(ticket, request, &idle))
+                }
+                _ => None,
+            },
+            Request::Retained { by, filter, offset, limit } => {
+                let window = Window { by: *by, filter, offset: *offset, limit: *limit };
+                let known = self.narrowed.known(heap, &window, &idle)?;
+                Some(Outcome::unless(known, Answer::Retained))
             }
-            Request::Retained { .. } | Request::Paths { .. } => None,
+            Request::Paths { .. } => None,
             Request::Memory => self.known.memory_if_added_up().map(|m| Outcome::of(Answer::Memory(m))),
             Request::Scan => Some(Outcome::Dropped), // it is indexed
             Request::Find { .. } | Request::Findings(_) | Request::Save { .. } => None,
@@ -210,11 +225,10 @@ impl Context {
                 Ok(()) => self.edges(request, progress),
                 Err(_) => Outcome::Refused("building the references was cancelled; ask again to start it anew".into()),
             },
-            Request::Retained { by, offset, limit } => {
-                let rows = self.known.dominators(heap, progress).and_then(|()| {
-                    which(heap, *by).map(|which| retained::rows(heap, which, *offset, *limit, progress)).transpose()
-                });
-                match rows {
+            Request::Retained { by, filter, offset, limit } => {
+                let window = Window { by: *by, filter, offset: *offset, limit: *limit };
+                let known = self.known.dominators(heap, progress);
+                match known.and_then(|()| self.narrowed.window(heap, &window, progress)) {
                     Ok(Some(rows)) => Outcome::of(Answer::Retained(rows)),
                     Ok(None) => Outcome::Refused("no object begins there".into()),
                     Err(_) => Outcome::Refused("this was cancelled; R asks again".into()),
@@ -370,23 +384,6 @@ impl Context {
         }
         Some(matches)
     }
-}
-
-/// The rows of the dominator tree that are meant; `None`: of what is no object.
-fn which(heap: &Heap, by: RetainedBy) -> Option<retained::Which> {
-    use retained::Which;
-    Some(match by {
-        RetainedBy::Objects => Which::Top,
-        RetainedBy::Types => Which::Types,
-        RetainedBy::Modules => Which::Modules,
-        RetainedBy::Threads => Which::Threads,
-        RetainedBy::Frames => Which::Frames,
-        RetainedBy::Locals => Which::Locals,
-        RetainedBy::Tasks => Which::Tasks,
-        RetainedBy::Roots => Which::Roots,
-        RetainedBy::Object(address) => Which::Object(heap.object_at(address)?.0),
-        RetainedBy::Group(group) => Which::Group(GroupId(group)),
-    })
 }
 
 /// What a list is sorted by.

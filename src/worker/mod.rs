@@ -10,6 +10,7 @@ mod lanes;
 mod newer;
 mod outside;
 pub mod protocol;
+mod retained;
 mod run;
 
 pub use known::Gate;

@@ -136,6 +136,8 @@ pub enum Request {
     Retained {
         /// Of what.
         by: RetainedBy,
+        /// A query, or a text that the row's type and line must contain; as of objects.
+        filter: String,
         /// First row.
         offset: u64,
         /// At most so many rows.

@@ -8,7 +8,10 @@ mod findings;
 mod kinds;
 mod mappings;
 mod places;
+mod query;
 mod sums;
+
+pub use query::{FIELDS, Line, of_line};
 
 use super::answers::{Footprint, MapPart, MapRow, MemoryRow, Share};
 use crate::heap::Heap;

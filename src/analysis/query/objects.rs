@@ -363,12 +363,16 @@ impl Row<'_, '_> {
     }
 }
 
+/// A field of one object. References and dominators are those that are built.
+pub(in crate::analysis) fn of_object(heap: &Heap, memory: &Memory<'_>, id: ObjectId, field: &Field) -> Cell<'static> {
+    let Some((_, ty)) = heap.type_of(id) else { return Cell::Missing };
+    let (edges, dominators) = (heap.built_edges(), heap.built_dominators());
+    Row { heap, memory, edges, dominators, id, addr: heap.objects().address(id), ty }.cell(field)
+}
+
 /// Whether one object is meant, with nothing decided beforehand: what the selection is compared with. References and
 /// dominators are those that are built.
 pub fn is_meant(heap: &Heap, query: &Query, id: ObjectId) -> bool {
     let memory = heap.memory();
-    let Some((_, ty)) = heap.type_of(id) else { return false };
-    let (edges, dominators) = (heap.built_edges(), heap.built_dominators());
-    let row = Row { heap, memory: &memory, edges, dominators, id, addr: heap.objects().address(id), ty };
-    query.expr.matches(&|field| row.cell(field))
+    heap.type_of(id).is_some() && query.expr.matches(&|field| of_object(heap, &memory, id, field))
 }

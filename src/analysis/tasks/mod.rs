@@ -28,7 +28,7 @@ use describe::Writer;
 pub use filter::Filter;
 use forest::Places;
 use graph::Graph;
-pub use query::{FIELDS, Query};
+pub use query::{FIELDS, Query, of_task};
 use rayon::prelude::*;
 use roles::Roles;
 use std::collections::{BTreeSet, HashMap};

@@ -1,11 +1,11 @@
 //! A query over tasks: which of them a person means, in the language of [`query`](crate::analysis::query).
 //!
 //! Of each task only what the query asks for is read. What the fields mean is in `docs/cli.md`; the names and texts are
-//! those that the answers have, and come from the same [`Writer`].
+//! those that the answers have, and come from the same [`Writer`]. The explorer has the answers and asks them.
 
 use super::describe::Writer;
 use super::roles::Primitive;
-use crate::analysis::answers::Frame;
+use crate::analysis::answers::{Frame, Task, Tasks};
 use crate::analysis::query::{Cell, Expr, Field, QueryError, Sort, Spec, parse, spec};
 use std::cell::RefCell;
 
@@ -68,6 +68,53 @@ impl Query {
         let writer = RefCell::new(writer);
         let means = |i: u32| self.expr.matches(&|field: &Field| cell(&mut writer.borrow_mut(), i, name(field)));
         among.iter().copied().filter(|i| means(*i)).collect()
+    }
+}
+
+/// A field of a task, one of all of these; `retained`: what it keeps alive, once that is known.
+pub fn of_task<'t>(all: &'t Tasks, task: &'t Task, retained: Option<u64>, field: &Field) -> Cell<'t> {
+    fn text(text: Option<&str>) -> Cell<'_> {
+        text.map_or(Cell::Missing, |text| Cell::Text(text.into()))
+    }
+    fn number<'t>(n: Option<impl Into<i128>>) -> Cell<'t> {
+        n.map_or(Cell::Missing, |n| Cell::Int(n.into()))
+    }
+    let wait = task.waits_in.as_ref();
+    let innermost = task.stack.last();
+    let numbered = |cycle: Option<usize>| number(cycle.map(|c| c as u64 + 1));
+    match name(field) {
+        "name" => text(task.name.as_deref()),
+        "type" => text(Some(&task.type_name)),
+        "state" => text(task.state),
+        "running" => Cell::Bool(task.running),
+        "coro" => text(task.coro.as_deref()),
+        "stack" => {
+            let names: Vec<&str> = task.stack.iter().map(|f| f.function.as_str()).collect();
+            if names.is_empty() { Cell::Missing } else { Cell::Text(names.join(" > ").into()) }
+        }
+        "function" => text(innermost.map(|f| f.function.as_str())),
+        "file" => text(innermost.map(|f| f.file.as_str())),
+        "line" => number(innermost.and_then(|f| f.line)),
+        "waits" => text(wait.map(|w| w.kind)),
+        "holder" => text(wait.and_then(|w| {
+            // they are in the order of their addresses
+            let at = all.tasks.binary_search_by_key(&w.holder?, |t| t.address).ok()?;
+            all.tasks.get(at)?.name.as_deref()
+        })),
+        "until" => wait.and_then(|w| w.until).map_or(Cell::Missing, Cell::Float),
+        "fd" => number(wait.and_then(|w| w.fd)),
+        "awaits" => number(Some(task.awaits.len() as u64)),
+        "awaiters" => number(Some(task.awaited_by.len() as u64)),
+        "cycle" => numbered(task.cycle),
+        "deadlock" => numbered(task.cycle.filter(|c| all.verdicts.get(*c).is_some_and(|v| v.deadlock))),
+        "result" => text(task.result.as_ref().map(|r| r.summary.as_str())),
+        "exception" => text(task.exception.as_ref().map(|r| r.summary.as_str())),
+        "retained" => number(retained),
+        "interpreter" => number(task.interpreter),
+        "thread" => number(task.thread),
+        "loop" => number(task.event_loop.map(|l| l.0)),
+        "address" => number(Some(task.address.0)),
+        _ => Cell::Missing,
     }
 }
 

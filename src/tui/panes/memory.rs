@@ -1,15 +1,20 @@
 //! Where the resident memory went: rows that add up to it, what each consists of, and the biggest blocks.
 //!
 //! A list that unfolds: kinds of memory to what they consist of, then large blocks, arenas, heaps and mappings. The
-//! numbers are the answer's; how a line looks is [`view`](crate::tui::view)'s.
+//! numbers are the answer's; how a line looks is [`view`](crate::tui::view)'s. With a filter the lists are unfolded, and
+//! only lines that have a size of their own are there: what is told of the whole would not be true of them.
 
 use super::{Detail, Motion, Scroll, Sight, State, Subject};
 use crate::analysis::answers::{Footprint, MapRow};
+use crate::analysis::memory::{FIELDS, Line, of_line};
+use crate::analysis::query::QueryError;
 use crate::snapshot::Addr;
+use crate::tui::arrange::contains;
 use crate::tui::ask::{Desk, Slot};
+use crate::tui::filter::Filter;
 use crate::tui::keymap::{Action, Context};
 use crate::worker::protocol::{Answer, Request, Ticket};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 /// Lists below the sum.
@@ -36,6 +41,16 @@ impl Section {
             Section::Arenas => of.arenas.as_ref().map_or(0, |a| a.arenas.len()),
             Section::Heaps => of.heaps.len(),
             Section::Regions => of.regions.len(),
+        }
+    }
+
+    /// One of its lines.
+    pub fn line(self, of: &Footprint, i: usize) -> Option<Line<'_>> {
+        match self {
+            Section::Large => of.large.get(i).map(Line::Large),
+            Section::Arenas => of.arenas.as_ref()?.arenas.get(i).map(Line::Arena),
+            Section::Heaps => of.heaps.get(i).map(Line::Heap),
+            Section::Regions => of.regions.get(i).map(Line::Region),
         }
     }
 }
@@ -66,6 +81,8 @@ pub struct MemoryPane {
     pub slot: Slot,
     /// The answer.
     pub footprint: Option<Arc<Footprint>>,
+    /// A text or a query.
+    pub filter: Filter,
     /// Cursor.
     pub scroll: Scroll,
     /// About the selected object.
@@ -74,7 +91,10 @@ pub struct MemoryPane {
     pub rows: Vec<Row>,
     /// Bytes of the largest mapping.
     pub longest: u64,
+    left: HashMap<Section, usize>,
     unfolded: HashSet<Row>,
+    /// Lists that are folded in spite of the filter.
+    folded: HashSet<Row>,
     /// The kind of a finding that the cursor goes to once it is there.
     wanted: Option<&'static str>,
 }
@@ -83,6 +103,8 @@ impl MemoryPane {
     /// Puts the cursor on a finding, now or when the answer is there.
     pub fn go_to(&mut self, kind: &'static str) {
         self.wanted = Some(kind);
+        self.filter = Filter::default();
+        self.arrange();
         self.seek();
     }
 
@@ -112,7 +134,23 @@ impl MemoryPane {
             Row::Section(section) => section.len(footprint) > 0,
             _ => false,
         };
-        has.then(|| self.unfolded.contains(&row))
+        has.then(|| self.is_unfolded(row))
+    }
+
+    fn is_unfolded(&self, row: Row) -> bool {
+        match row {
+            Row::Section(_) if self.filter.narrows() => !self.folded.contains(&row),
+            row => self.unfolded.contains(&row),
+        }
+    }
+
+    /// How many lines of a list the filter leaves.
+    pub fn left(&self, section: Section) -> usize {
+        self.left.get(&section).copied().unwrap_or(0)
+    }
+
+    fn keeps(&self, line: Line<'_>) -> bool {
+        self.filter.wanted().keeps(|typed| says(line, typed), |field| of_line(line, field))
     }
 
     /// The object that the selected line is about.
@@ -142,8 +180,10 @@ impl MemoryPane {
         if self.fold(row).is_none() {
             return;
         }
-        if !self.unfolded.remove(&row) {
-            self.unfolded.insert(row);
+        let by_filter = self.filter.narrows() && matches!(row, Row::Section(_));
+        let turned = if by_filter { &mut self.folded } else { &mut self.unfolded };
+        if !turned.remove(&row) {
+            turned.insert(row);
         }
         self.arrange();
         self.select(row);
@@ -158,22 +198,50 @@ impl MemoryPane {
     fn arrange(&mut self) {
         self.rows.clear();
         let Some(footprint) = self.footprint.clone() else { return };
-        self.rows.extend((0..footprint.findings.len()).map(Row::Finding));
-        self.rows.extend((0..footprint.problems.len()).map(Row::Problem));
+        let whole = !self.filter.narrows();
+        if whole {
+            self.rows.extend((0..footprint.findings.len()).map(Row::Finding));
+            self.rows.extend((0..footprint.problems.len()).map(Row::Problem));
+        }
         for (i, kind) in footprint.rows.iter().enumerate() {
+            if !self.keeps(Line::Kind(kind)) {
+                continue;
+            }
             self.rows.push(Row::Kind(i));
             if self.unfolded.contains(&Row::Kind(i)) {
                 self.rows.extend((0..kind.parts.len()).map(|part| Row::Part(i, part)));
             }
         }
-        self.rows.push(Row::Sum);
-        for section in Section::ALL.into_iter().filter(|section| section.len(&footprint) > 0) {
+        self.rows.extend(whole.then_some(Row::Sum));
+        for section in Section::ALL {
+            let kept = |i: &usize| section.line(&footprint, *i).is_some_and(|line| self.keeps(line));
+            let items: Vec<Row> = (0..section.len(&footprint)).filter(kept).map(|i| Row::Item(section, i)).collect();
+            self.left.insert(section, items.len());
+            if items.is_empty() {
+                continue;
+            }
             self.rows.push(Row::Section(section));
-            if self.unfolded.contains(&Row::Section(section)) {
-                self.rows.extend((0..section.len(&footprint)).map(|i| Row::Item(section, i)));
+            if self.is_unfolded(Row::Section(section)) {
+                self.rows.extend(items);
             }
         }
     }
+}
+
+/// Whether a line has a text somewhere: upper case is exact, `!` inverts.
+fn says(line: Line<'_>, typed: &str) -> bool {
+    let (text, inverse) = typed.strip_prefix('!').map_or((typed, false), |rest| (rest, true));
+    let said = |said: Option<&str>| said.is_some_and(|said| contains(said, text));
+    let found = said(line.label())
+        || match line {
+            Line::Kind(row) => {
+                said(Some(row.kind)) || said(Some(&row.detail)) || row.parts.iter().any(|p| said(Some(&p.name)))
+            }
+            Line::Large(block) => said(block.type_name.as_deref()),
+            Line::Region(region) => said(Some(region.kind)) || said(region.file.as_deref()),
+            Line::Arena(_) | Line::Heap(_) => false,
+        };
+    text.is_empty() || found != inverse
 }
 
 impl State for MemoryPane {
@@ -201,6 +269,22 @@ impl State for MemoryPane {
 
     fn choose(&mut self, line: u64) -> bool {
         self.scroll.choose(line, self.rows.len() as u64)
+    }
+
+    fn filter(&self) -> &str {
+        self.filter.text()
+    }
+
+    fn wrong(&self) -> Option<&QueryError> {
+        self.filter.wrong()
+    }
+
+    fn set_filter(&mut self, filter: &str, _: &mut Desk) {
+        if self.filter.set(filter, FIELDS) {
+            self.scroll = Scroll::default();
+            self.folded.clear();
+            self.arrange();
+        }
     }
 
     fn subject(&self) -> Option<Subject> {

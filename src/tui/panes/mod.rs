@@ -212,11 +212,15 @@ impl Pane {
 
     /// Whether its filter may be a query.
     pub fn takes_queries(&self) -> bool {
-        matches!(self, Pane::Types(_) | Pane::Objects(_) | Pane::Threads(_) | Pane::Diff(_))
+        self.is_list()
     }
 
-    /// Whether its own text narrows what it lists, so that it can be left.
+    /// Whether its own text narrows what it lists, so that it can be left; each such list takes queries as well.
     pub fn is_list(&self) -> bool {
-        matches!(self, Pane::Types(_) | Pane::Objects(_) | Pane::Tasks(_) | Pane::Threads(_) | Pane::Diff(_))
+        match self {
+            Pane::Types(_) | Pane::Objects(_) | Pane::Diff(_) => true,
+            Pane::Tasks(_) | Pane::Threads(_) | Pane::Retained(_) | Pane::Memory(_) => true,
+            Pane::Overview(_) | Pane::Tree(_) | Pane::Paths(_) | Pane::Processes(_) | Pane::Hex(_) => false,
+        }
     }
 }

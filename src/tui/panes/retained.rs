@@ -1,10 +1,14 @@
 //! What keeps how much alive, as a disk-usage explorer would show it: a window on one level of the dominator tree.
 //!
-//! A level is a pane of its own, so that going in and out walks the history. At the top the rows can be grouped.
+//! A level is a pane of its own, so that going in and out walks the history. At the top the rows can be grouped. The
+//! worker filters, and tells queries from texts by the same fields.
 
 use super::{Detail, Scroll, Sight, State, Subject};
 use crate::analysis::answers::RetainedRow;
+use crate::analysis::query::QueryError;
+use crate::analysis::retained::FIELDS;
 use crate::tui::ask::{Desk, Slot};
+use crate::tui::filter::Filter;
 use crate::tui::keymap::Context;
 use crate::worker::protocol::{Answer, Request, RetainedBy, Ticket};
 
@@ -27,6 +31,8 @@ pub struct RetainedPane {
     pub by: RetainedBy,
     /// The row that this level is below.
     pub above: Option<RetainedRow>,
+    /// A text or a query.
+    pub filter: Filter,
     /// Cursor.
     pub scroll: Scroll,
     /// How many rows there are.
@@ -37,6 +43,8 @@ pub struct RetainedPane {
     pub window: Vec<RetainedRow>,
     /// About the selected object.
     pub detail: Detail,
+    /// Whether the window belongs to the filter that is set.
+    fresh: bool,
     offset: u64,
     slot: Slot,
 }
@@ -47,11 +55,13 @@ impl RetainedPane {
         RetainedPane {
             by,
             above,
+            filter: Filter::default(),
             scroll: Scroll::default(),
             total: None,
             heap_bytes: 0,
             window: Vec::new(),
             detail: Detail::default(),
+            fresh: false,
             offset: 0,
             slot: Slot::default(),
         }
@@ -113,12 +123,28 @@ impl State for RetainedPane {
         Some((&mut self.scroll, total))
     }
 
+    fn filter(&self) -> &str {
+        self.filter.text()
+    }
+
+    fn wrong(&self) -> Option<&QueryError> {
+        self.filter.wrong()
+    }
+
+    fn set_filter(&mut self, filter: &str, _: &mut Desk) {
+        if self.filter.set(filter, FIELDS) {
+            self.scroll = Scroll::default();
+            self.fresh = false;
+        }
+    }
+
     /// Another grouping.
     fn sort(&mut self, by: isize, _: &mut Desk) {
         let Some(at) = self.grouping().filter(|_| by != 0) else { return };
         let next = (at as isize + by).rem_euclid(GROUPINGS.len() as isize) as usize;
         if let Some((by, _)) = GROUPINGS.get(next) {
-            *self = RetainedPane::new(*by, None);
+            let filter = std::mem::take(&mut self.filter);
+            *self = RetainedPane { filter, ..RetainedPane::new(*by, None) };
         }
     }
 
@@ -132,13 +158,16 @@ impl State for RetainedPane {
         self.scroll.settle(self.total(), sight.rows);
         let first = self.scroll.top;
         let last = self.scroll.top.saturating_add(sight.rows).min(self.total());
-        let here = self.total.is_some() && first >= self.offset && last <= self.offset + self.window.len() as u64;
-        if sight.indexed && !here {
+        let here = self.fresh && first >= self.offset && last <= self.offset + self.window.len() as u64;
+        // what the first answer takes long for serves every filter: it is not asked for anew
+        let is_first = self.total.is_none() && self.slot.is_waiting();
+        if sight.indexed && !here && !is_first {
             let page = sight.rows.max(10);
             let offset = first.saturating_sub(page) / page * page;
-            self.slot.want(Request::Retained { by: self.by, offset, limit: page * 4 }, desk);
+            let filter = self.filter.wanted().typed().to_owned();
+            self.slot.want(Request::Retained { by: self.by, filter, offset, limit: page * 4 }, desk);
         }
-        if sight.side && sight.indexed {
+        if sight.side && sight.indexed && self.fresh {
             let address = self.current().and_then(|row| row.address);
             self.detail.want(address, desk);
         }
@@ -146,9 +175,8 @@ impl State for RetainedPane {
 
     fn answer(&mut self, ticket: Ticket, answer: Answer) -> bool {
         let Answer::Retained(rows) = answer else { return self.detail.answer(ticket, answer) };
-        if self.slot.accept(ticket, true).is_none() {
-            return false;
-        }
+        let Some(Request::Retained { filter, .. }) = self.slot.accept(ticket, true) else { return false };
+        self.fresh = filter == self.filter.wanted().typed();
         self.total = Some(rows.total);
         self.heap_bytes = rows.heap_bytes;
         self.offset = rows.offset;

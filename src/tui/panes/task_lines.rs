@@ -5,8 +5,10 @@
 //! [`tasks`](super::tasks)'s.
 
 use crate::analysis::answers::{Retaining, Task, Tasks, TreeRow};
+use crate::analysis::tasks::of_task;
 use crate::snapshot::Addr;
 use crate::tui::arrange::contains;
+use crate::tui::filter::Wanted;
 use std::collections::{HashMap, HashSet};
 
 /// Tasks of a crowd that one step unfolds.
@@ -173,16 +175,16 @@ impl Known {
     pub fn lines(
         &self,
         open: &Open,
-        filter: &str,
+        wanted: &Wanted,
         (order, descending): (TaskOrder, bool),
         retaining: Option<&Retaining>,
     ) -> Vec<Line> {
         let mut lines = Vec::new();
-        if filter.is_empty() && order == TaskOrder::Forest {
+        if *wanted == Wanted::All && order == TaskOrder::Forest {
             self.forest(open, &mut lines);
             return lines;
         }
-        let mut kept: Vec<usize> = (0..self.tasks.tasks.len()).filter(|t| self.keeps(*t, filter)).collect();
+        let mut kept: Vec<usize> = (0..self.tasks.tasks.len()).filter(|t| self.keeps(*t, wanted, retaining)).collect();
         self.sort(&mut kept, order, retaining);
         if descending {
             kept.reverse();
@@ -252,15 +254,10 @@ impl Known {
         }
     }
 
-    /// Upper case is exact, `!` inverts.
-    fn keeps(&self, t: usize, filter: &str) -> bool {
+    fn keeps(&self, t: usize, wanted: &Wanted, retaining: Option<&Retaining>) -> bool {
         let Some(task) = self.tasks.tasks.get(t) else { return false };
-        let (text, inverse) = filter.strip_prefix('!').map_or((filter, false), |rest| (rest, true));
-        let named = || task.name.iter().chain(&task.coro).any(|name| contains(name, text));
-        let state = || contains(state(task), text);
-        let waits = || task.waits_in.as_ref().is_some_and(|w| contains(w.kind, text) || contains(&w.type_name, text));
-        let stands = || task.stack.iter().any(|f| contains(&f.function, text) || contains(&f.file, text));
-        text.is_empty() || (named() || state() || waits() || stands()) != inverse
+        let retained = retaining.and_then(|all| all.tasks.get(&task.address)).copied();
+        wanted.keeps(|typed| says(task, typed), |field| of_task(&self.tasks, task, retained, field))
     }
 
     /// What a task keeps alive, or the tasks of a crowd together.
@@ -293,6 +290,16 @@ impl Known {
 /// In a word.
 pub fn state(task: &Task) -> &'static str {
     if task.running { "running" } else { task.state.unwrap_or("damaged") }
+}
+
+/// Whether a task has a text somewhere: upper case is exact, `!` inverts.
+fn says(task: &Task, typed: &str) -> bool {
+    let (text, inverse) = typed.strip_prefix('!').map_or((typed, false), |rest| (rest, true));
+    let named = || task.name.iter().chain(&task.coro).any(|name| contains(name, text));
+    let state = || contains(state(task), text);
+    let waits = || task.waits_in.as_ref().is_some_and(|w| contains(w.kind, text) || contains(&w.type_name, text));
+    let stands = || task.stack.iter().any(|f| contains(&f.function, text) || contains(&f.file, text));
+    text.is_empty() || (named() || state() || waits() || stands()) != inverse
 }
 
 /// Which rows of each cycle's tree lie between its root and the last row that awaits that root.

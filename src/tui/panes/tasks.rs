@@ -6,8 +6,11 @@
 use super::task_lines::{Known, Line, Open, PAGE, Row, TaskOrder};
 use super::{Detail, Motion, Scroll, Sight, State, Subject};
 use crate::analysis::answers::{Frame, Local, Retaining, Task};
+use crate::analysis::query::QueryError;
+use crate::analysis::tasks::FIELDS;
 use crate::snapshot::Addr;
 use crate::tui::ask::{Desk, Slot};
+use crate::tui::filter::Filter;
 use crate::tui::keymap::{Action, Context};
 use crate::worker::protocol::{Answer, Request, Ticket};
 use std::sync::Arc;
@@ -19,8 +22,8 @@ pub struct TasksPane {
     pub slot: Slot,
     /// The answer.
     pub known: Option<Known>,
-    /// As typed.
-    pub filter: String,
+    /// A text or a query.
+    pub filter: Filter,
     /// Sorted by.
     pub order: TaskOrder,
     /// The other way round.
@@ -46,7 +49,7 @@ impl TasksPane {
     pub fn go_to(&mut self, task: Addr) {
         self.wanted = Some(task);
         if !self.filter.is_empty() || self.order != TaskOrder::Forest {
-            self.filter.clear();
+            self.filter = Filter::default();
             self.order = TaskOrder::Forest;
             self.arrange();
         }
@@ -178,7 +181,7 @@ impl TasksPane {
         }
     }
 
-    /// The number of lines that are tasks or crowds.
+    /// The number of tasks that the filter leaves.
     pub fn shown(&self) -> usize {
         self.lines.iter().filter(|line| matches!(line.row, Row::Task(_))).count()
     }
@@ -188,6 +191,9 @@ impl TasksPane {
         if self.retaining.is_none() && retaining.is_some() {
             self.retaining = retaining.cloned();
             self.add_up();
+            if self.filter.asks_for("retained", FIELDS) {
+                self.arrange();
+            }
         }
     }
 
@@ -211,7 +217,7 @@ impl TasksPane {
         self.lines = match &self.known {
             Some(known) => {
                 let retaining = self.retaining.as_deref();
-                known.lines(&self.open, &self.filter, (self.order, self.descending), retaining)
+                known.lines(&self.open, self.filter.wanted(), (self.order, self.descending), retaining)
             }
             None => Vec::new(),
         };
@@ -265,12 +271,15 @@ impl State for TasksPane {
     }
 
     fn filter(&self) -> &str {
-        &self.filter
+        self.filter.text()
+    }
+
+    fn wrong(&self) -> Option<&QueryError> {
+        self.filter.wrong()
     }
 
     fn set_filter(&mut self, filter: &str, _: &mut Desk) {
-        if self.filter != filter {
-            self.filter = filter.to_owned();
+        if self.filter.set(filter, FIELDS) {
             self.scroll = Scroll::default();
             self.arrange();
         }

@@ -174,6 +174,9 @@ impl ThreadsPane {
     pub fn weigh(&mut self, retaining: Option<&Arc<Retaining>>) {
         if self.retaining.is_none() {
             self.retaining = retaining.cloned();
+            if self.retaining.is_some() && self.filter.asks_for("retained", FIELDS) {
+                self.arrange();
+            }
         }
     }
 

@@ -3,6 +3,7 @@
 mod behaviour;
 mod deck;
 mod newer;
+mod queries;
 mod screens;
 mod standing_out;
 mod walking;

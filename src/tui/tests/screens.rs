@@ -101,6 +101,13 @@ fn tasks_filtered() {
 }
 
 #[test]
+fn lists_queried() {
+    everywhere("tasks_queried", "3/waits = lock and awaiters = 0");
+    everywhere("retained_queried", "5/retained > 1MB");
+    everywhere("memory_queried", "6/resident > 100MB<Enter>");
+}
+
+#[test]
 fn tasks_by_what_they_retain() {
     everywhere("tasks_by_retained", "3>>>>>");
 }

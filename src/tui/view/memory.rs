@@ -21,7 +21,11 @@ const SIZE: usize = 9;
 const PERCENT: usize = 6;
 
 pub(super) fn draw(buffer: &mut Buffer, layout: &Layout, app: &App, pane: &MemoryPane) {
-    boxed(buffer, layout.body, &pane.footprint.as_ref().map_or_else(|| "Memory".into(), |of| title(of)));
+    boxed(
+        buffer,
+        layout.body,
+        &pane.footprint.as_ref().map_or_else(|| "Memory".into(), |of| title(of) + &filtered(pane)),
+    );
     let area = layout.content;
     let Some(of) = &pane.footprint else {
         let said = match pane.slot.refusal() {
@@ -33,6 +37,9 @@ pub(super) fn draw(buffer: &mut Buffer, layout: &Layout, app: &App, pane: &Memor
         line(buffer, row_of(area, 0), &Line::from(Span::styled(said, DIM)));
         return;
     };
+    if pane.rows.is_empty() && pane.filter.narrows() {
+        line(buffer, row_of(area, 0), &Line::from(Span::styled(" no line matches; Esc shows all", DIM)));
+    }
     for at in 0..area.height {
         let index = pane.scroll.top + u64::from(at);
         let Some(row) = pane.row(index) else { break };
@@ -45,6 +52,10 @@ pub(super) fn draw(buffer: &mut Buffer, layout: &Layout, app: &App, pane: &Memor
 /// What the rows add up to.
 pub(super) fn title(of: &Footprint) -> String {
     format!("Memory · {}", total(of).1)
+}
+
+fn filtered(pane: &MemoryPane) -> String {
+    if pane.filter.is_empty() { String::new() } else { format!(" · / {}", foreign(pane.filter.text(), 30)) }
 }
 
 /// Bytes that the rows add up to, and what they are.
@@ -119,7 +130,10 @@ fn content(pane: &MemoryPane, of: &Footprint, row: Row, width: usize, theme: &Th
             Line::from(out)
         }
         Row::Section(section) => {
-            let n = text::count(section.len(of) as u64);
+            let mut n = text::count(section.len(of) as u64);
+            if pane.filter.narrows() {
+                n = format!("{} of {n}", text::count(pane.left(section) as u64));
+            }
             let mut spans = vec![Span::styled(format!(" {mark}{} · {n}", name(section)), BOLD)];
             if section == Section::Regions && pane.fold(row) == Some(true) {
                 spans.extend(map::legend(theme));

@@ -41,6 +41,8 @@ pub(super) fn draw(buffer: &mut Buffer, layout: &Layout, app: &App, pane: &Retai
     if pane.total.unwrap_or(0) == 0 {
         let said = match (pane.refusal(), pane.total) {
             (Some(reason), _) => reason,
+            (None, Some(_)) if pane.filter.narrows() && pane.is_waiting() => "looking …",
+            (None, Some(_)) if pane.filter.narrows() => "no row matches; Esc shows all",
             (None, Some(_)) => "nothing: no object goes with it",
             (None, None) if !app.complete => "what keeps what alive is worked out once every object is found …",
             (None, None) => "working out what keeps what alive …",
@@ -66,7 +68,10 @@ pub(super) fn draw(buffer: &mut Buffer, layout: &Layout, app: &App, pane: &Retai
 }
 
 fn title(pane: &RetainedPane, width: usize) -> String {
-    let n = pane.total.map(|n| format!(" · {}", text::count(n))).unwrap_or_default();
+    let mut n = pane.total.map(|n| format!(" · {}", text::count(n))).unwrap_or_default();
+    if !pane.filter.is_empty() {
+        n += &format!(" · / {}", foreign(pane.filter.text(), 30));
+    }
     match (&pane.above, pane.grouping().and_then(|at| GROUPINGS.get(at))) {
         (Some(above), _) => {
             let of = foreign_end(&above.type_name, width / 3);

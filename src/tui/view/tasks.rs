@@ -31,7 +31,7 @@ pub(super) fn draw(buffer: &mut Buffer, layout: &Layout, app: &App, pane: &Tasks
             (Some(reason), _) => reason,
             (None, None) if !app.complete => "tasks are told once every object is found …",
             (None, None) => "reading tasks …",
-            (None, Some(_)) if !pane.filter.is_empty() => "no task matches; Esc shows all",
+            (None, Some(_)) if pane.filter.narrows() => "no task matches; Esc shows all",
             (None, Some(known)) if known.tasks.tasks.is_empty() => "this process has no asyncio tasks",
             (None, Some(_)) => "every task is finished: > lists them",
         };
@@ -59,9 +59,9 @@ fn title(pane: &TasksPane) -> String {
     let Some(known) = &pane.known else { return title };
     let tasks = &known.tasks;
     let all = text::count(tasks.tasks.len() as u64);
-    title += &match pane.filter.is_empty() {
-        true => format!(" · {all}"),
-        false => format!(" · {} of {all}", text::count(pane.shown() as u64)),
+    title += &match pane.filter.narrows() {
+        false => format!(" · {all}"),
+        true => format!(" · {} of {all}", text::count(pane.shown() as u64)),
     };
     let deadlocks = tasks.verdicts.iter().filter(|v| v.deadlock).count();
     let plural = |n: usize| if n == 1 { "" } else { "s" };
@@ -72,7 +72,7 @@ fn title(pane: &TasksPane) -> String {
         title += &format!(" · by {} {}", pane.order.name(), if pane.descending { "▼" } else { "▲" });
     }
     if !pane.filter.is_empty() {
-        title += &format!(" · / {}", foreign(&pane.filter, 30));
+        title += &format!(" · / {}", foreign(pane.filter.text(), 30));
     }
     title
 }
