@@ -25,6 +25,9 @@ fn a_query_that_cannot_be_read_is_wrong_usage() {
         ("tasks", "awaits > 1"),
         ("threads", "daemon = 1"),
         ("stacks", "holds >= 1"),
+        ("strings", "len > 10"),
+        ("waste", "bytes > 1"),
+        ("regions", "size > 1kB"),
     ] {
         // the field that there is not comes at column 16 of each
         let query = format!("{sound:<10} and colour = red");

@@ -202,7 +202,8 @@ fn every_answer_has_the_fields_of_its_schema() {
             "strings/1",
             json!({
                 "histogram": [{"max_length": "count", "count": "count", "bytes": "count"}],
-                "duplicates": [{"summary": "string", "count": "count", "wasted_bytes": "count"}],
+                "duplicates": [{"address": "address", "summary": "string", "length": "count", "count": "count",
+                    "wasted_bytes": "count"}],
             }),
         ),
         (

@@ -1,6 +1,8 @@
 //! `--where` and the filter line: which rows a query means, compared with a plain reading of the whole answer about live
 //! targets, field by field and operator by operator.
 
+#[path = "where/commands.rs"]
+mod commands;
 #[path = "where/lists.rs"]
 mod lists;
 #[path = "where/plain.rs"]

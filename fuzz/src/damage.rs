@@ -220,7 +220,9 @@ pub fn ask_everything(snapshot: Snapshot, worth_a_look: &[Addr]) -> Result<(), S
     }
     what_keeps(&heap, worth_a_look, &progress)?;
     let _ = (threads::threads(&heap), tasks::tasks(&heap, &tasks::Ask::all(true)));
-    let _ = (strings::strings(&heap, false), strings::strings(&heap, true), detail::module(&heap, "sys", None, 50));
+    let query = strings::Query::parse("value ~ a or wasted > 100").ok();
+    let _ = (strings::strings(&heap, false, query.as_ref()), strings::strings(&heap, true, None));
+    let _ = detail::module(&heap, "sys", None, 50);
     if let Some(mut hex) = raw::hex(&snapshot, before, before, 256) {
         raw::name_words(&heap, &mut hex);
     }

@@ -457,8 +457,12 @@ pub struct LengthRow {
 /// Strings of equal value.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct DuplicateRow {
+    /// One of them.
+    pub address: Addr,
     /// The value in one line.
     pub summary: String,
+    /// Characters, or bytes.
+    pub length: u64,
     /// Strings that have it.
     pub count: u64,
     /// What all but one of them take.

@@ -1,8 +1,12 @@
-//! How long strings are, and which values there are more than once.
+//! How long strings are, and which values there are more than once. A query chooses among these values; lengths are
+//! always those of all strings.
 
 use super::answers::{DuplicateRow, LengthRow, Strings};
 use super::describe::{DEFAULT_WIDTH, describe};
+use super::query::objects::value_of;
+use super::query::{Cell, Expr, Field, QueryError, Sort, Spec, parse, spec};
 use super::types::{find_types, select};
+use crate::cpython::Memory;
 use crate::heap::{Heap, ObjectId};
 use rayon::prelude::*;
 use std::collections::BTreeMap;
@@ -11,12 +15,58 @@ use std::hash::{DefaultHasher, Hasher};
 /// One string: hash of its value, length, shallow size.
 type Entry = (u64, u64, u64, ObjectId);
 
+/// A value that there is more than once.
+#[derive(Clone, Copy)]
+struct Group {
+    wasted: u64,
+    count: u64,
+    len: u64,
+    /// One of the strings.
+    id: ObjectId,
+}
+
+/// Values that are looked at by one thread at a time.
+const BATCH: usize = 1 << 10;
+
+/// The fields of values that there are more than once.
+pub const FIELDS: &[Spec] = &[
+    spec("value", Sort::Any),
+    spec("len", Sort::Number),
+    spec("count", Sort::Number),
+    spec("wasted", Sort::Number),
+    spec("address", Sort::Number),
+];
+
+/// A query over such values, read and checked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Query {
+    expr: Expr,
+}
+
+impl Query {
+    /// Reads a query.
+    pub fn parse(text: &str) -> Result<Query, QueryError> {
+        Ok(Query { expr: parse(text, FIELDS)? })
+    }
+
+    fn means(&self, heap: &Heap, memory: &Memory<'_>, group: &Group) -> bool {
+        self.expr.matches(&|field: &Field| match FIELDS.get(field.index).map_or("", |spec| spec.name) {
+            "value" => value_of(heap, memory, group.id),
+            "len" => Cell::Int(group.len.into()),
+            "count" => Cell::Int(group.count.into()),
+            "wasted" => Cell::Int(group.wasted.into()),
+            "address" => Cell::Int(heap.objects().address(group.id).0.into()),
+            _ => Cell::Missing,
+        })
+    }
+}
+
 /// Strings of at most this many duplicated values are listed.
 const MAX_ROWS: usize = 10_000;
 
-/// The str objects of a heap, or its bytes objects. Values are compared by length and a 64-bit hash. Reads every
-/// string once.
-pub fn strings(heap: &Heap, bytes: bool) -> Strings {
+/// The str objects of a heap, or its bytes objects; of the values that there are more than once, those that the query
+/// means. Values are compared by length and a 64-bit hash. Reads every string once.
+pub fn strings(heap: &Heap, bytes: bool, query: Option<&Query>) -> Strings {
     let types = find_types(heap, if bytes { "bytes" } else { "str" }, true);
     let ids = select(heap, Some(&types));
     let mut entries: Vec<Entry> = ids
@@ -52,19 +102,31 @@ pub fn strings(heap: &Heap, bytes: bool) -> Strings {
     }
     entries.par_sort_unstable();
     let memory = heap.memory();
-    let mut groups: Vec<(u64, u64, ObjectId)> = entries
+    let mut groups: Vec<Group> = entries
         .chunk_by(|a, b| (a.0, a.1) == (b.0, b.1))
         .filter(|g| g.len() > 1)
-        .filter_map(|g| Some((g.iter().skip(1).map(|e| e.2).sum(), g.len() as u64, g.first()?.3)))
+        .filter_map(|g| {
+            let (_, len, _, id) = *g.first()?;
+            Some(Group { wasted: g.iter().skip(1).map(|e| e.2).sum(), count: g.len() as u64, len, id })
+        })
         .collect();
-    groups.sort_unstable_by_key(|(wasted, count, id)| (std::cmp::Reverse((*wasted, *count)), *id));
+    if let Some(query) = query {
+        let meant = |groups: &[Group]| {
+            let memory = heap.memory();
+            groups.iter().copied().filter(|group| query.means(heap, &memory, group)).collect::<Vec<_>>()
+        };
+        groups = groups.par_chunks(BATCH).flat_map_iter(meant).collect();
+    }
+    groups.sort_unstable_by_key(|group| (std::cmp::Reverse((group.wasted, group.count)), group.id));
     groups.truncate(MAX_ROWS);
     let duplicates = groups
         .into_iter()
-        .filter_map(|(wasted_bytes, count, id)| {
-            let (_, ty) = heap.type_of(id)?;
-            let summary = describe(&memory, heap.types(), heap.objects().address(id), ty, DEFAULT_WIDTH);
-            Some(DuplicateRow { summary, count, wasted_bytes })
+        .filter_map(|group| {
+            let (_, ty) = heap.type_of(group.id)?;
+            let address = heap.objects().address(group.id);
+            let summary = describe(&memory, heap.types(), address, ty, DEFAULT_WIDTH);
+            let (length, count, wasted_bytes) = (group.len, group.count, group.wasted);
+            Some(DuplicateRow { address, summary, length, count, wasted_bytes })
         })
         .collect();
     let histogram =

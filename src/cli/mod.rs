@@ -210,6 +210,9 @@ pub enum Command {
         /// Also list mappings that were not captured
         #[arg(long)]
         all: bool,
+        /// Only mappings that are like this: `resident > 1MB and kind = anonymous`
+        #[arg(long = "where", value_name = "QUERY")]
+        where_: Option<String>,
     },
     /// Where the resident memory went: objects, buffers, free blocks, stacks, files
     Memory {
@@ -220,6 +223,9 @@ pub enum Command {
     Waste {
         #[command(flatten)]
         source: Source,
+        /// Only kinds that are like this: `kind ~ duplicate* and bytes > 1MB`
+        #[arg(long = "where", value_name = "QUERY")]
+        where_: Option<String>,
     },
     /// Memory around an address
     #[command(
@@ -246,6 +252,9 @@ pub enum Command {
         /// Look at bytes objects instead of str
         #[arg(long)]
         bytes: bool,
+        /// Of values that occur more than once, only those that are like this: `wasted > 1MB and value ~ http*`
+        #[arg(long = "where", value_name = "QUERY")]
+        where_: Option<String>,
     },
     /// Every unfinished task of asyncio: what it awaits, where it stands, and which wait for each other for ever
     #[command(visible_alias = "async-task-graph")]

@@ -209,8 +209,8 @@ pub(super) fn module(asked: &Asked, args: &Module) -> Result<ModuleReport> {
         .with_context(|| format!("there is no module {}{of}", args.name))
 }
 
-pub(super) fn strings(asked: &Asked, bytes: bool) -> Strings {
-    strings::strings(&asked.heap, bytes)
+pub(super) fn strings(asked: &Asked, bytes: bool, query: Option<&strings::Query>) -> Strings {
+    strings::strings(&asked.heap, bytes, query)
 }
 
 pub(super) fn memory(asked: &Asked) -> Result<Footprint> {

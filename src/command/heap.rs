@@ -3,7 +3,7 @@
 use super::{ask, harmless, print, report_options, source, warn};
 use crate::analysis::answers::{self, Direction, Retaining};
 use crate::analysis::query::objects::Query;
-use crate::analysis::{tasks, threads};
+use crate::analysis::{strings, tasks, threads};
 use crate::cli::{At, Common, Module, Objects, Show, Source, Stacks, Tasks, Threads};
 use crate::report::{self, ObjectWriter};
 use ask::Asked;
@@ -32,9 +32,10 @@ pub(super) fn module(args: &Module, common: &Common) -> anyhow::Result<()> {
     print(ask::module(&asked, args)?, &asked.info, &asked.problems, common)
 }
 
-pub(super) fn strings(source: &Source, bytes: bool, common: &Common) -> anyhow::Result<()> {
+pub(super) fn strings(source: &Source, bytes: bool, query: Option<&str>, common: &Common) -> anyhow::Result<()> {
+    let query = ask::query(query, strings::Query::parse)?;
     let asked = open(source, common)?;
-    print(ask::strings(&asked, bytes), &asked.info, &asked.problems, common)
+    print(ask::strings(&asked, bytes, query.as_ref()), &asked.info, &asked.problems, common)
 }
 
 pub(super) fn threads(args: &Threads, common: &Common) -> anyhow::Result<()> {

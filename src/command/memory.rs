@@ -2,6 +2,8 @@
 
 use super::{ask, print, report_options, source};
 use crate::analysis::answers::{Found, Hit, RegionRow, Regions};
+use crate::analysis::query::lists::{REGION_FIELDS, of_region};
+use crate::analysis::query::parse;
 use crate::analysis::{info, raw};
 use crate::cli;
 use crate::cli::{Common, Source};
@@ -16,10 +18,15 @@ const CONTEXT: u64 = 24;
 /// More than a person looks at, less than memory holds.
 const MAX_HEX: u64 = 64 << 20;
 
-pub(super) fn regions(source: &Source, all: bool, common: &Common) -> anyhow::Result<()> {
+pub(super) fn regions(source: &Source, all: bool, query: Option<&str>, common: &Common) -> anyhow::Result<()> {
+    let query = ask::query(query, |text| parse(text, REGION_FIELDS))?;
     let snapshot = source::open(source, common)?;
     let problems = snapshot.problems().to_vec();
-    print(list(&snapshot, all), &info::info(&snapshot, None), &problems, common)
+    let mut answer = list(&snapshot, all);
+    if let Some(query) = query {
+        answer.regions.retain(|row| query.matches(&|field| of_region(row, field)));
+    }
+    print(answer, &info::info(&snapshot, None), &problems, common)
 }
 
 pub(super) fn list(snapshot: &Snapshot, all: bool) -> Regions {

@@ -1,8 +1,8 @@
-//! The fields of lists whose rows are answers: types, and what changed between two snapshots. What depends on a heap is
+//! The fields of lists whose rows are answers: types, what changed between two snapshots, waste, captured memory. What depends on a heap is
 //! [`objects`](super::objects)'s.
 
 use super::{Cell, Field, Sort, Spec, spec};
-use crate::analysis::answers::{ChangedObject, TypeChange, TypeRow};
+use crate::analysis::answers::{ChangedObject, RegionRow, TypeChange, TypeRow, WasteRow};
 
 /// The fields of a list of types; sizes are those of all objects of the type.
 pub const TYPE_FIELDS: &[Spec] = &[
@@ -66,6 +66,47 @@ pub fn of_changed<'r>(row: &'r ChangedObject, field: &Field) -> Cell<'r> {
         1 => number(row.shallow_bytes),
         2 => text(&row.summary),
         _ => number(row.address.0),
+    }
+}
+
+/// The fields of a kind of waste.
+pub const WASTE_FIELDS: &[Spec] =
+    &[spec("kind", Sort::Text), spec("count", Sort::Number), spec("bytes", Sort::Number), spec("sentence", Sort::Text)];
+
+/// A field of a kind of waste.
+pub fn of_waste<'r>(row: &'r WasteRow, field: &Field) -> Cell<'r> {
+    match field.index {
+        0 => text(row.kind),
+        1 => number(row.count),
+        2 => number(row.bytes),
+        _ => text(&row.sentence),
+    }
+}
+
+/// The fields of a run of memory.
+pub const REGION_FIELDS: &[Spec] = &[
+    spec("kind", Sort::Text),
+    spec("file", Sort::Text),
+    spec("permissions", Sort::Text),
+    spec("start", Sort::Number),
+    spec("end", Sort::Number),
+    spec("size", Sort::Number),
+    spec("resident", Sort::Number),
+    spec("captured", Sort::Any),
+];
+
+/// A field of a run of memory.
+pub fn of_region<'r>(row: &'r RegionRow, field: &Field) -> Cell<'r> {
+    let known = |said: &'r Option<String>| said.as_deref().map_or(Cell::Missing, text);
+    match field.index {
+        0 => text(row.kind),
+        1 => known(&row.file),
+        2 => known(&row.permissions),
+        3 => number(row.start.0),
+        4 => number(row.end.0),
+        5 => number(row.bytes),
+        6 => row.resident_bytes.map_or(Cell::Missing, number),
+        _ => Cell::Bool(row.captured),
     }
 }
 

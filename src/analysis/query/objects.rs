@@ -370,6 +370,13 @@ pub(in crate::analysis) fn of_object(heap: &Heap, memory: &Memory<'_>, id: Objec
     Row { heap, memory, edges, dominators, id, addr: heap.objects().address(id), ty }.cell(field)
 }
 
+/// The value of an object, as the field has it.
+pub(in crate::analysis) fn value_of(heap: &Heap, memory: &Memory<'_>, id: ObjectId) -> Cell<'static> {
+    let Some((_, ty)) = heap.type_of(id) else { return Cell::Missing };
+    let addr = heap.objects().address(id);
+    Row { heap, memory, edges: None, dominators: None, id, addr, ty }.value(addr, ty)
+}
+
 /// Whether one object is meant, with nothing decided beforehand: what the selection is compared with. References and
 /// dominators are those that are built.
 pub fn is_meant(heap: &Heap, query: &Query, id: ObjectId) -> bool {
