@@ -25,6 +25,7 @@ fn a_query_that_cannot_be_read_is_wrong_usage() {
         ("tasks", "awaits > 1"),
         ("threads", "daemon = 1"),
         ("stacks", "holds >= 1"),
+        ("retained", "count > 10"),
         ("strings", "len > 10"),
         ("waste", "bytes > 1"),
         ("regions", "size > 1kB"),

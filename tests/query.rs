@@ -58,6 +58,26 @@ fn a_comparison_of_snapshots_is_narrowed_by_its_rows() {
     assert!(String::from_utf8_lossy(&out.stderr).contains("--where: column 16: there is no field colour"));
 }
 
+#[test]
+fn what_goes_with_objects_is_narrowed_by_its_rows() {
+    let zoo = ask::zoo();
+    let list = |options: &[&str]| ask::ask(&[&["retained", &zoo.path, "-q"], options].concat());
+    for by in [&[][..], &["--by", "type"], &["--by", "module"]] {
+        let every = list(by);
+        let narrowed = list(&[by, &["--where", "retained > 2kB and count >= 3 and not type ~ tup"]].concat());
+        let fits = |row: &&serde_json::Value| {
+            row["retained_bytes"].as_u64() > Some(2000)
+                && row["retained_count"].as_u64() >= Some(3)
+                && !row["type"].as_str().unwrap().to_lowercase().contains("tup")
+        };
+        let all = every["objects"].as_array().unwrap();
+        let expected: Vec<_> = all.iter().filter(fits).cloned().collect();
+        assert!((3..all.len()).contains(&expected.len()), "{by:?}: {}", expected.len());
+        assert_eq!(narrowed["total"].as_u64(), Some(expected.len() as u64), "{by:?}");
+        assert_eq!(narrowed["objects"], serde_json::Value::Array(expected), "{by:?}");
+    }
+}
+
 fn select(heap: &Heap, text: &str, among: Option<&[ObjectId]>) -> Result<Vec<ObjectId>, String> {
     let query = Query::parse(text).map_err(|e| e.to_string())?;
     query.select(heap, among, &Progress::default()).map_err(|e| e.to_string())

@@ -25,6 +25,9 @@ pub struct Retained {
     /// One row for each of these instead of each object
     #[arg(long, value_name = "WHAT")]
     pub by: Option<By>,
+    /// Only rows that are like this: `retained > 1MB and count > 1000 and type ~ app.*`
+    #[arg(long = "where", value_name = "QUERY")]
+    pub where_: Option<String>,
 }
 
 /// What sizes are summed by.

@@ -13,8 +13,8 @@ use crate::analysis::answers::{
     RetainedTypes, Retaining, SnapshotInfo, Strings, Tasks, Threads, Types,
 };
 use crate::analysis::answers::{Footprint, Waste};
-use crate::analysis::query::QueryError;
 use crate::analysis::query::objects::Query;
+use crate::analysis::query::{Expr, QueryError};
 use crate::analysis::{detail, graph, info, leaks, links, paths, raw, retained, strings, tasks, threads, types};
 use crate::analysis::{memory, waste};
 use crate::cli::{self, Common, Module, Show, Way};
@@ -100,8 +100,15 @@ pub(super) fn paths(asked: &Asked, address: Addr, limit: u64) -> Result<Paths> {
     Ok(watch::cancellable("linking", asked.quiet, |progress| paths::paths(&asked.heap, id, limit, progress))?)
 }
 
-pub(super) fn retained(asked: &Asked, which: retained::Which, limit: u64) -> Result<Retained> {
-    let work = |progress: &_| retained::rows(&asked.heap, which, 0, limit, progress);
+pub(super) fn retained(asked: &Asked, which: retained::Which, query: Option<&Expr>, limit: u64) -> Result<Retained> {
+    let heap = &asked.heap;
+    let work = |progress: &_| match query {
+        None => retained::rows(heap, which, 0, limit, progress),
+        Some(query) => {
+            let keeps = |entry: &retained::Entry<'_>| query.matches(&|field| entry.cell(field));
+            retained::kept(heap, which, &keeps, progress)?.rows(heap, 0, limit, progress)
+        }
+    };
     Ok(watch::cancellable("linking", asked.quiet, work)?)
 }
 

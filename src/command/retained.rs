@@ -4,7 +4,8 @@ use super::ask::{self, Asked};
 use super::heap::open;
 use super::{print, report_options};
 use crate::analysis::query::objects::Query;
-use crate::analysis::retained::Which;
+use crate::analysis::query::parse;
+use crate::analysis::retained::{FIELDS, Which};
 use crate::cli::{By, Common, Path, Retained, Source, Types};
 
 pub(super) fn types(args: &Types, common: &Common) -> anyhow::Result<()> {
@@ -26,6 +27,7 @@ pub(super) fn path(args: &Path, common: &Common) -> anyhow::Result<()> {
 }
 
 pub(super) fn retained(args: &Retained, common: &Common) -> anyhow::Result<()> {
+    let query = ask::query(args.where_.as_deref(), |text| parse(text, FIELDS))?;
     let mut asked = open(&args.source, common)?;
     let which = match (args.under, args.by) {
         (Some(address), _) => Which::Object(asked.object(address)?),
@@ -38,7 +40,7 @@ pub(super) fn retained(args: &Retained, common: &Common) -> anyhow::Result<()> {
         (None, Some(By::Task)) => Which::Tasks,
         (None, Some(By::Root)) => Which::Roots,
     };
-    let rows = ask::retained(&asked, which, report_options(common).rows().unwrap_or(u64::MAX))?;
+    let rows = ask::retained(&asked, which, query.as_ref(), report_options(common).rows().unwrap_or(u64::MAX))?;
     roots_problems(&mut asked);
     print(rows, &asked.info, &asked.problems, common)
 }
