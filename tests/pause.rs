@@ -35,7 +35,7 @@ fn a_copy_that_takes_longer_than_was_thought_is_given_up() {
         let mut target = Target::with_loop(Command::new(target::interpreter()), "", GROWS);
         let limits = Limits { max_pause: Some(ALLOWED), max_buffer, ..Limits::default() };
         let prepared = prepare(target.pid(), &Options { mode: Mode::Plain, limits, ..Options::default() });
-        let prepared = prepared.ok().expect("a small process is expected to be copied in time");
+        let prepared = prepared.expect("a small process is expected to be copied in time");
         assert!(prepared.expectation().pause() < ALLOWED);
         assert_eq!(target.ask("grow"), "answer grow");
         let to = Destination::Directory(folder.path().join("dump"));
