@@ -210,17 +210,22 @@ impl Pane {
         }
     }
 
-    /// Whether its filter may be a query.
-    pub fn takes_queries(&self) -> bool {
-        self.is_list()
+    /// A query that its filter line takes, if it takes any.
+    pub fn query_example(&self) -> Option<&'static str> {
+        match self {
+            Pane::Types(_) => Some("count > 10"),
+            Pane::Objects(_) => Some("size > 1MB"),
+            Pane::Diff(_) => Some("growth > 1MB"),
+            Pane::Tasks(_) => Some("awaiters > 10"),
+            Pane::Threads(_) => Some("gil = waits"),
+            Pane::Retained(_) => Some("retained > 1MB"),
+            Pane::Memory(_) => Some("resident > 1MB"),
+            Pane::Overview(_) | Pane::Tree(_) | Pane::Paths(_) | Pane::Processes(_) | Pane::Hex(_) => None,
+        }
     }
 
     /// Whether its own text narrows what it lists, so that it can be left; each such list takes queries as well.
     pub fn is_list(&self) -> bool {
-        match self {
-            Pane::Types(_) | Pane::Objects(_) | Pane::Diff(_) => true,
-            Pane::Tasks(_) | Pane::Threads(_) | Pane::Retained(_) | Pane::Memory(_) => true,
-            Pane::Overview(_) | Pane::Tree(_) | Pane::Paths(_) | Pane::Processes(_) | Pane::Hex(_) => false,
-        }
+        self.query_example().is_some()
     }
 }

@@ -259,8 +259,10 @@ pub(super) fn keys(buffer: &mut Buffer, area: Rect, app: &App) {
         spans.push(Span::styled(format!(" {}   ", binding.short), DIM));
     }
     if matches!(app.prompt, Some(Prompt::Filter { .. })) && !matches!(app.pane(), Pane::Hex(_)) {
-        let more =
-            if app.pane().takes_queries() { "text, ! text, or a query: size > 1MB" } else { "a leading ! inverts" };
+        let more = match app.pane().query_example() {
+            Some(example) => format!("text, ! text, or a query: {example}"),
+            None => "a leading ! inverts".to_owned(),
+        };
         spans.push(Span::styled(more, DIM));
     }
     line(buffer, area, &Line::from(spans));
