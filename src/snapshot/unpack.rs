@@ -123,7 +123,8 @@ fn open_spooled(
     root: &Path,
 ) -> Result<Snapshot, OpenError> {
     let unwritable = |error| OpenError::unpack(name, error);
-    let mut spool = Spool::new(told).map_err(unwritable)?;
+    // what it is compressed from may have been full of holes, as core files are
+    let mut spool = Spool::new(told.with_holes()).map_err(unwritable)?;
     let end = spool.append(&mut input, u64::MAX).map_err(unwritable)?;
     if matches!(end, End::Cancelled) {
         return Err(OpenError::Cancelled);

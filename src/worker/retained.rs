@@ -52,9 +52,11 @@ impl Narrowed {
         asked: &Window<'_>,
         progress: &Progress,
     ) -> Option<Result<Retained, Cancelled>> {
-        let list = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let same = list.as_ref().filter(|(by, filter, _)| (*by, filter.as_str()) == (asked.by, asked.filter));
-        let list = same.map(|(_, _, list)| list.clone())?;
+        let list = {
+            let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let same = known.as_ref().filter(|(by, filter, _)| (*by, filter.as_str()) == (asked.by, asked.filter));
+            same.map(|(_, _, list)| list.clone())?
+        };
         Some(list.rows(heap, asked.offset, asked.limit, progress))
     }
 }

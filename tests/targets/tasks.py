@@ -379,6 +379,7 @@ async def primitives():
         for _ in range(5):
             await asyncio.sleep(0)
         TIMEOUTS.append([id(patient), before + FOREVER, loop.time() + FOREVER])
+    start(bare(patient), "behind one that times out")
     stop = threading.Event()
     HELD.append(stop)
 

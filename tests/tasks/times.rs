@@ -32,6 +32,10 @@ pub fn differences(target: &Target, by_address: &BTreeMap<u64, &Task>, heap: &He
     if (until.len(), timeouts.len()) != (1, 3) {
         wrong.push(format!("{} sleeps and {} timeouts are told", until.len(), timeouts.len()));
     }
+    let behind = by_address.values().find(|t| t.name.as_deref() == Some("behind one that times out"));
+    if behind.is_none_or(|t| t.timeout.is_some()) {
+        wrong.push(format!("who awaits a task has none of its timeouts: {behind:?}"));
+    }
     let ends = by_address.values().filter(|t| t.timeout.is_some()).count();
     let may =
         |t: &&&Task| t.stack.iter().any(|f| ["wait_for", "timed", "limited", "wait"].contains(&f.function.as_str()));

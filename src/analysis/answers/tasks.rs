@@ -219,12 +219,12 @@ impl Ends {
         }
     }
 
-    /// After the name of what ends: ` for another 2m 5s`.
+    /// After the name of what ends: `, 2m 5s left`.
     pub fn about(&self) -> String {
         match self.left {
             None => format!(" until {:.3} of the loop's clock", self.until),
             Some(left) if left < 0.0 => format!(", overdue by {}", span(-left)),
-            Some(left) => format!(" for another {}", span(left)),
+            Some(left) => format!(", {} left", span(left)),
         }
     }
 }

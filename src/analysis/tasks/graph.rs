@@ -112,12 +112,15 @@ impl Graph {
         graph
     }
 
-    /// What ends the wait of a node whatever it waits for: its own timers, and those of the future that it waits for.
+    /// What ends the wait of a node whatever it waits for: its own timers, and those of the future that it waits for. A
+    /// timeout of another task ends that one's wait alone. More than a few of one node are damage.
     pub fn timeouts(&self, nodes: &[Node], i: u32) -> impl Iterator<Item = Addr> + '_ {
-        let behind = nodes.get(i as usize).map(|n| n.fut_waiter).filter(|j| *j != NONE);
+        const MOST: usize = 64;
+        let behind = nodes.get(i as usize).map(|n| n.fut_waiter);
+        let behind = behind.filter(|j| nodes.get(*j as usize).is_some_and(|n| !n.task));
         let of = |i: u32| {
             let from = self.timeouts.partition_point(|(j, _)| *j < i);
-            self.timeouts.iter().skip(from).take_while(move |(j, _)| *j == i).map(|(_, of)| *of)
+            self.timeouts.iter().skip(from).take_while(move |(j, _)| *j == i).take(MOST).map(|(_, of)| *of)
         };
         of(i).chain(behind.into_iter().flat_map(of))
     }

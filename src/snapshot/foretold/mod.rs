@@ -71,7 +71,7 @@ impl Foretold {
     }
 
     /// The bytes of which parts turn out to be zeros, which take no room.
-    fn with_holes(self) -> Foretold {
+    pub(super) fn with_holes(self) -> Foretold {
         match self {
             Foretold::Exactly(n) | Foretold::About(n) => Foretold::AtMost(n),
             other => other,
@@ -97,7 +97,10 @@ pub fn unpacking(path: &Path) -> Option<Unpacking> {
     if info.is_dir() {
         return directory(path);
     }
-    let file = File::open(path).ok().filter(|_| info.is_file())?;
+    if !info.is_file() {
+        return None;
+    }
+    let file = File::open(path).ok()?;
     let len = file.metadata().ok()?.len();
     let mut head = vec![0; unpack::HEAD.min(len as usize)];
     file.read_exact_at(&mut head, 0).ok()?;
@@ -171,7 +174,10 @@ fn gzip(file: &File, len: u64) -> Option<Foretold> {
 fn tar(file: &File) -> Option<Foretold> {
     const ENTRIES: usize = 1 << 16;
     let mut most = 0u64;
-    for entry in tar::Archive::new(file).entries_with_seek().ok()?.take(ENTRIES) {
+    for (i, entry) in tar::Archive::new(file).entries_with_seek().ok()?.enumerate() {
+        if i == ENTRIES {
+            return Some(Foretold::AtLeast(0));
+        }
         let entry = entry.ok()?;
         let path = entry.path().ok()?;
         let region = path.file_name().and_then(|name| region_size(Packed::plain_name(name.to_str()?).0));
