@@ -11,7 +11,7 @@ mod support;
 
 use plain::{Plain, Row, compare, number, result, row, text, unseen};
 use pymem_tui::analysis::answers::{Task, Tasks, Thread, Threads};
-use pymem_tui::analysis::query::parse;
+use pymem_tui::analysis::query::{ListQuery, parse};
 use pymem_tui::analysis::{retained::retaining, tasks, threads};
 use pymem_tui::heap::Heap;
 use pymem_tui::progress::Progress;
@@ -106,7 +106,7 @@ fn tasks_that_a_query_means_are_those_of_a_plain_reading() {
         let fields: Vec<&'static str> = tasks::FIELDS.iter().map(|f| f.name).collect();
         let place: BTreeMap<Addr, usize> = all.tasks.iter().enumerate().map(|(i, t)| (t.address, i)).collect();
         let select = |text: &str| -> Result<BTreeSet<usize>, String> {
-            let query = Some(tasks::Query::parse(text).map_err(|e| e.to_string())?);
+            let query = Some(ListQuery::parse(text, tasks::FIELDS).map_err(|e| e.to_string())?);
             let ask = tasks::Ask { query, retaining: kept.clone(), brief: true, ..tasks::Ask::default() };
             let found = tasks::tasks(&heap, &ask);
             if found.total.tasks != all.total.tasks || found.cycles != all.cycles {
@@ -139,7 +139,8 @@ fn threads_that_a_query_means_are_those_of_a_plain_reading() {
             all.threads.iter().enumerate().map(|(i, t)| (t.native_id, i)).collect();
         let select = |query: &str| -> Result<BTreeSet<usize>, String> {
             let mut found = all.clone();
-            threads::Query::parse(query).map_err(|e| e.to_string())?.narrow(&mut found);
+            let query = ListQuery::parse(query, threads::FIELDS).map_err(|e| e.to_string())?;
+            threads::narrow(&query, &mut found);
             // what they wait for names others still
             for thread in &found.threads {
                 let wait = thread.waits_for.as_ref();

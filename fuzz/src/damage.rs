@@ -3,6 +3,7 @@
 #![allow(dead_code)] // each user takes its part
 
 use pymem_tui::analysis::answers::Direction;
+use pymem_tui::analysis::query::ListQuery;
 use pymem_tui::analysis::{audit, detail, garbage, leaks, links, paths, raw, strings, tasks, threads, types};
 use pymem_tui::heap::dominators::Node;
 use pymem_tui::heap::{Heap, ObjectId};
@@ -220,7 +221,7 @@ pub fn ask_everything(snapshot: Snapshot, worth_a_look: &[Addr]) -> Result<(), S
     }
     what_keeps(&heap, worth_a_look, &progress)?;
     let _ = (threads::threads(&heap), tasks::tasks(&heap, &tasks::Ask::all(true)));
-    let query = strings::Query::parse("value ~ a or wasted > 100").ok();
+    let query = ListQuery::parse("value ~ a or wasted > 100", strings::FIELDS).ok();
     let _ = (strings::strings(&heap, false, query.as_ref()), strings::strings(&heap, true, None));
     let _ = detail::module(&heap, "sys", None, 50);
     if let Some(mut hex) = raw::hex(&snapshot, before, before, 256) {

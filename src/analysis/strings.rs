@@ -4,7 +4,7 @@
 use super::answers::{DuplicateRow, LengthRow, Strings};
 use super::describe::{DEFAULT_WIDTH, describe};
 use super::query::objects::value_of;
-use super::query::{Cell, Expr, Field, QueryError, Sort, Spec, parse, spec};
+use super::query::{Cell, ListQuery, Sort, Spec, spec};
 use super::types::{find_types, select};
 use crate::cpython::Memory;
 use crate::heap::{Heap, ObjectId};
@@ -37,28 +37,15 @@ pub const FIELDS: &[Spec] = &[
     spec("address", Sort::Number),
 ];
 
-/// A query over such values, read and checked.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Query {
-    expr: Expr,
-}
-
-impl Query {
-    /// Reads a query.
-    pub fn parse(text: &str) -> Result<Query, QueryError> {
-        Ok(Query { expr: parse(text, FIELDS)? })
-    }
-
-    fn means(&self, heap: &Heap, memory: &Memory<'_>, group: &Group) -> bool {
-        self.expr.matches(&|field: &Field| match FIELDS.get(field.index).map_or("", |spec| spec.name) {
-            "value" => value_of(heap, memory, group.id),
-            "len" => Cell::Int(group.len.into()),
-            "count" => Cell::Int(group.count.into()),
-            "wasted" => Cell::Int(group.wasted.into()),
-            "address" => Cell::Int(heap.objects().address(group.id).0.into()),
-            _ => Cell::Missing,
-        })
-    }
+fn is_meant(query: &ListQuery, heap: &Heap, memory: &Memory<'_>, group: &Group) -> bool {
+    query.matches(&|name| match name {
+        "value" => value_of(heap, memory, group.id),
+        "len" => Cell::Int(group.len.into()),
+        "count" => Cell::Int(group.count.into()),
+        "wasted" => Cell::Int(group.wasted.into()),
+        "address" => Cell::Int(heap.objects().address(group.id).0.into()),
+        _ => Cell::Missing,
+    })
 }
 
 /// Strings of at most this many duplicated values are listed.
@@ -66,7 +53,7 @@ const MAX_ROWS: usize = 10_000;
 
 /// The str objects of a heap, or its bytes objects; of the values that there are more than once, those that the query
 /// means. Values are compared by length and a 64-bit hash. Reads every string once.
-pub fn strings(heap: &Heap, bytes: bool, query: Option<&Query>) -> Strings {
+pub fn strings(heap: &Heap, bytes: bool, query: Option<&ListQuery>) -> Strings {
     let types = find_types(heap, if bytes { "bytes" } else { "str" }, true);
     let ids = select(heap, Some(&types));
     let mut entries: Vec<Entry> = ids
@@ -113,7 +100,7 @@ pub fn strings(heap: &Heap, bytes: bool, query: Option<&Query>) -> Strings {
     if let Some(query) = query {
         let meant = |groups: &[Group]| {
             let memory = heap.memory();
-            groups.iter().copied().filter(|group| query.means(heap, &memory, group)).collect::<Vec<_>>()
+            groups.iter().copied().filter(|group| is_meant(query, heap, &memory, group)).collect::<Vec<_>>()
         };
         groups = groups.par_chunks(BATCH).flat_map_iter(meant).collect();
     }

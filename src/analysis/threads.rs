@@ -16,7 +16,7 @@ use crate::cpython::{Memory, Stack, ThreadState};
 use crate::heap::Heap;
 use crate::snapshot::{Addr, meta};
 use crate::text::sanitize;
-pub use query::{FIELDS, Query, of_thread};
+pub use query::{FIELDS, narrow, of_thread};
 use std::collections::HashMap;
 
 /// `futex`, x86-64.

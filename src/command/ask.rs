@@ -14,7 +14,7 @@ use crate::analysis::answers::{
 };
 use crate::analysis::answers::{Footprint, Waste};
 use crate::analysis::query::objects::Query;
-use crate::analysis::query::{Expr, QueryError};
+use crate::analysis::query::{Expr, ListQuery, QueryError};
 use crate::analysis::{detail, graph, info, leaks, links, paths, raw, retained, strings, tasks, threads, types};
 use crate::analysis::{memory, waste};
 use crate::cli::{self, Common, Module, Show, Way};
@@ -216,7 +216,7 @@ pub(super) fn module(asked: &Asked, args: &Module) -> Result<ModuleReport> {
         .with_context(|| format!("there is no module {}{of}", args.name))
 }
 
-pub(super) fn strings(asked: &Asked, bytes: bool, query: Option<&strings::Query>) -> Strings {
+pub(super) fn strings(asked: &Asked, bytes: bool, query: Option<&ListQuery>) -> Strings {
     strings::strings(&asked.heap, bytes, query)
 }
 
@@ -236,7 +236,7 @@ pub(super) fn threads(asked: &Asked) -> Threads {
 pub(super) fn tasks(
     asked: &Asked,
     args: &cli::Tasks,
-    query: Option<tasks::Query>,
+    query: Option<ListQuery>,
     locals: bool,
     rows: Option<usize>,
     retaining: Option<Retaining>,

@@ -2,6 +2,7 @@
 
 use super::{ask, harmless, print, report_options, source, warn};
 use crate::analysis::answers::{self, Direction, Retaining};
+use crate::analysis::query::ListQuery;
 use crate::analysis::query::objects::Query;
 use crate::analysis::{strings, tasks, threads};
 use crate::cli::{At, Common, Module, Objects, Show, Source, Stacks, Tasks, Threads};
@@ -33,7 +34,7 @@ pub(super) fn module(args: &Module, common: &Common) -> anyhow::Result<()> {
 }
 
 pub(super) fn strings(source: &Source, bytes: bool, query: Option<&str>, common: &Common) -> anyhow::Result<()> {
-    let query = ask::query(query, strings::Query::parse)?;
+    let query = ask::query(query, |text| ListQuery::parse(text, strings::FIELDS))?;
     let asked = open(source, common)?;
     print(ask::strings(&asked, bytes, query.as_ref()), &asked.info, &asked.problems, common)
 }
@@ -55,25 +56,25 @@ fn those_threads(
     weighed: bool,
     common: &Common,
 ) -> anyhow::Result<(Asked, answers::Threads)> {
-    let query = ask::query(query, threads::Query::parse)?;
+    let query = ask::query(query, |text| ListQuery::parse(text, threads::FIELDS))?;
     let mut asked = open(source, common)?;
     let mut threads = ask::threads(&asked);
-    let weighed = weighed || query.as_ref().is_some_and(threads::Query::needs_retained);
+    let weighed = weighed || query.as_ref().is_some_and(|q| q.names("retained"));
     if let Some(retaining) = retaining(&mut asked, weighed)? {
         retaining.order(&mut threads);
     }
     if let Some(query) = query {
-        query.narrow(&mut threads);
+        threads::narrow(&query, &mut threads);
     }
     asked.problems.extend(threads.problems.iter().cloned());
     Ok((asked, threads))
 }
 
 pub(super) fn tasks(args: &Tasks, common: &Common) -> anyhow::Result<()> {
-    let query = ask::query(args.where_.as_deref(), tasks::Query::parse)?;
+    let query = ask::query(args.where_.as_deref(), |text| ListQuery::parse(text, tasks::FIELDS))?;
     let mut asked = open(&args.source, common)?;
     let rows = report_options(common).rows().map(|rows| usize::try_from(rows).unwrap_or(usize::MAX));
-    let weighed = args.retained || query.as_ref().is_some_and(tasks::Query::needs_retained);
+    let weighed = args.retained || query.as_ref().is_some_and(|q| q.names("retained"));
     let retaining = retaining(&mut asked, weighed)?;
     let tasks = ask::tasks(&asked, args, query, common.json, rows, retaining);
     asked.problems.extend(tasks.problems.iter().cloned());

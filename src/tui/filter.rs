@@ -18,11 +18,14 @@ pub enum Wanted {
 }
 
 impl Wanted {
-    /// Whether a row is kept: by its fields, or as `text` judges what was typed.
+    /// Whether a row is kept: by its fields, or as `text` judges what was typed; `!` before that inverts.
     pub fn keeps<'r>(&self, text: impl FnOnce(&str) -> bool, cell: impl Fn(&Field) -> Cell<'r>) -> bool {
         match self {
             Wanted::All => true,
-            Wanted::Text(typed) => text(typed),
+            Wanted::Text(typed) => {
+                let (looked_for, inverse) = typed.strip_prefix('!').map_or((&**typed, false), |rest| (rest, true));
+                looked_for.is_empty() || text(looked_for) != inverse
+            }
             Wanted::Query(query, _) => query.matches(&cell),
         }
     }

@@ -67,6 +67,35 @@ pub const OBJECT_FIELDS: &[Spec] = &[
     spec("address", Sort::Number),
 ];
 
+/// A query over a list whose rows are asked for their fields by name, read and checked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ListQuery {
+    expr: Expr,
+    fields: &'static [Spec],
+}
+
+impl ListQuery {
+    /// Reads a query.
+    pub fn parse(text: &str, fields: &'static [Spec]) -> Result<ListQuery, QueryError> {
+        Ok(ListQuery { expr: parse(text, fields)?, fields })
+    }
+
+    /// Whether it asks for a field.
+    pub fn names(&self, name: &str) -> bool {
+        self.expr.names(&|field| name_of(field, self.fields) == name)
+    }
+
+    /// Whether it means the row that `cell` tells the fields of.
+    pub fn matches<'r>(&self, cell: &impl Fn(&'static str) -> Cell<'r>) -> bool {
+        self.expr.matches(&|field: &Field| cell(name_of(field, self.fields)))
+    }
+}
+
+/// The name of one of these fields.
+pub fn name_of(field: &Field, fields: &'static [Spec]) -> &'static str {
+    fields.get(field.index).map_or("", |spec| spec.name)
+}
+
 /// What is wrong with a query, and where.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("column {column}: {message}")]

@@ -21,6 +21,7 @@ mod world;
 
 use super::answers::{Retaining, Task, Tasks};
 use super::frames::Frames;
+use super::query::ListQuery;
 use crate::heap::{Heap, ObjectId};
 use crate::snapshot::Addr;
 use between::Loops;
@@ -28,7 +29,7 @@ use describe::Writer;
 pub use filter::Filter;
 use forest::Places;
 use graph::Graph;
-pub use query::{FIELDS, Query, of_task};
+pub use query::{FIELDS, of_task};
 use rayon::prelude::*;
 use roles::Roles;
 use std::collections::{BTreeSet, HashMap};
@@ -44,7 +45,7 @@ pub struct Ask {
     /// Only tasks that match.
     pub filter: Filter,
     /// Only tasks that it means.
-    pub query: Option<Query>,
+    pub query: Option<ListQuery>,
     /// With the variables of every frame.
     pub locals: bool,
     /// Lines of the forest that are going to be shown, and whose tasks are described; `None`: all lines and all tasks.
@@ -91,14 +92,14 @@ pub fn tasks(heap: &Heap, ask: &Ask) -> Tasks {
         (!ask.filter.is_empty()).then(|| all.iter().copied().filter(|i| writer.matches(&ask.filter, *i)).collect());
     if let Some(query) = &ask.query {
         let among = matching.as_ref().unwrap_or(&all);
-        let asked_for = if query.needs_awaiters() { among.iter().copied().collect() } else { BTreeSet::new() };
+        let asked_for = if query.names("awaiters") { among.iter().copied().collect() } else { BTreeSet::new() };
         let awaited_by = awaited_by(&graph, &asked_for);
         let share = |of: &[u32]| of.len() as f64 / among.len().max(1) as f64;
         let meant = among.par_chunks(CHUNK).flat_map_iter(|numbers| {
             let world = found.read(share(numbers));
             let mut writer = self::writer(&world, &graph, &loops, &awaited_by, false);
             writer.retaining = ask.retaining.as_deref();
-            query.select(writer, numbers)
+            query::select(query, writer, numbers)
         });
         matching = Some(meant.collect());
     }

@@ -6,7 +6,7 @@
 use super::describe::Writer;
 use super::roles::Primitive;
 use crate::analysis::answers::{Frame, Task, Tasks};
-use crate::analysis::query::{Cell, Expr, Field, QueryError, Sort, Spec, parse, spec};
+use crate::analysis::query::{Cell, Field, ListQuery, Sort, Spec, name_of, spec};
 use std::cell::RefCell;
 
 /// The fields of tasks.
@@ -37,38 +37,11 @@ pub const FIELDS: &[Spec] = &[
     spec("address", Sort::Number),
 ];
 
-/// A query over tasks, read and checked.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Query {
-    expr: Expr,
-}
-
-impl Query {
-    /// Reads a query.
-    pub fn parse(text: &str) -> Result<Query, QueryError> {
-        Ok(Query { expr: parse(text, FIELDS)? })
-    }
-
-    /// Whether it asks what tasks keep alive, which [`Ask::retaining`](super::Ask::retaining) then has to tell.
-    pub fn needs_retained(&self) -> bool {
-        self.names("retained")
-    }
-
-    /// Whether it asks who waits for a task.
-    pub(super) fn needs_awaiters(&self) -> bool {
-        self.names("awaiters")
-    }
-
-    fn names(&self, wanted: &str) -> bool {
-        self.expr.names(&|field| name(field) == wanted)
-    }
-
-    /// Those that it means, of tasks by their numbers.
-    pub(super) fn select(&self, writer: Writer<'_, '_>, among: &[u32]) -> Vec<u32> {
-        let writer = RefCell::new(writer);
-        let means = |i: u32| self.expr.matches(&|field: &Field| cell(&mut writer.borrow_mut(), i, name(field)));
-        among.iter().copied().filter(|i| means(*i)).collect()
-    }
+/// Those that a query means, of tasks by their numbers.
+pub(super) fn select(query: &ListQuery, writer: Writer<'_, '_>, among: &[u32]) -> Vec<u32> {
+    let writer = RefCell::new(writer);
+    let means = |i: u32| query.matches(&|name| cell(&mut writer.borrow_mut(), i, name));
+    among.iter().copied().filter(|i| means(*i)).collect()
 }
 
 /// A field of a task, one of all of these; `retained`: what it keeps alive, once that is known.
@@ -82,7 +55,7 @@ pub fn of_task<'t>(all: &'t Tasks, task: &'t Task, retained: Option<u64>, field:
     let wait = task.waits_in.as_ref();
     let innermost = task.stack.last();
     let numbered = |cycle: Option<usize>| number(cycle.map(|c| c as u64 + 1));
-    match name(field) {
+    match name_of(field, FIELDS) {
         "name" => text(task.name.as_deref()),
         "type" => text(Some(&task.type_name)),
         "state" => text(task.state),
@@ -116,10 +89,6 @@ pub fn of_task<'t>(all: &'t Tasks, task: &'t Task, retained: Option<u64>, field:
         "address" => number(Some(task.address.0)),
         _ => Cell::Missing,
     }
-}
-
-fn name(field: &Field) -> &'static str {
-    FIELDS.get(field.index).map_or("", |spec| spec.name)
 }
 
 fn cell(writer: &mut Writer<'_, '_>, i: u32, field: &str) -> Cell<'static> {

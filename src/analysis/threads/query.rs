@@ -4,7 +4,7 @@
 //! `docs/cli.md`.
 
 use crate::analysis::answers::{Thread, Threads, Wait};
-use crate::analysis::query::{Cell, Expr, Field, QueryError, Sort, Spec, parse, spec};
+use crate::analysis::query::{Cell, Field, ListQuery, Sort, Spec, name_of, spec};
 
 /// The fields of threads.
 pub const FIELDS: &[Spec] = &[
@@ -32,39 +32,17 @@ pub const FIELDS: &[Spec] = &[
     spec("retained", Sort::Number),
 ];
 
-/// A query over threads, read and checked.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Query {
-    expr: Expr,
-}
-
-impl Query {
-    /// Reads a query.
-    pub fn parse(text: &str) -> Result<Query, QueryError> {
-        Ok(Query { expr: parse(text, FIELDS)? })
-    }
-
-    /// Whether it asks what threads keep alive, which the answer then has to tell.
-    pub fn needs_retained(&self) -> bool {
-        self.expr.names(&|field| name(field) == "retained")
-    }
-
-    /// Leaves the threads that it means.
-    pub fn narrow(&self, threads: &mut Threads) {
-        let means = |thread| self.expr.matches(&|field| cell(threads, thread, name(field)));
-        let mut meant: Vec<bool> = threads.threads.iter().map(means).collect();
-        meant.reverse();
-        threads.keep(|_| meant.pop().unwrap_or(false));
-    }
+/// Leaves the threads that a query means.
+pub fn narrow(query: &ListQuery, threads: &mut Threads) {
+    let means = |thread| query.matches(&|name| cell(threads, thread, name));
+    let mut meant: Vec<bool> = threads.threads.iter().map(means).collect();
+    meant.reverse();
+    threads.keep(|_| meant.pop().unwrap_or(false));
 }
 
 /// A field of a thread, one of all of these.
 pub fn of_thread<'t>(all: &'t Threads, thread: &'t Thread, field: &Field) -> Cell<'t> {
-    cell(all, thread, name(field))
-}
-
-fn name(field: &Field) -> &'static str {
-    FIELDS.get(field.index).map_or("", |spec| spec.name)
+    cell(all, thread, name_of(field, FIELDS))
 }
 
 fn cell<'t>(all: &'t Threads, thread: &'t Thread, field: &str) -> Cell<'t> {

@@ -96,8 +96,9 @@ impl DiffPane {
             (None, Some(diff)) => types = &diff.types,
             (None, None) => {}
         }
-        let types = types.iter().map(|row| wanted.keeps(|t| says(&row.name, t), |field| of_change(row, field)));
-        let objects = objects.iter().map(|row| wanted.keeps(|t| says(&row.summary, t), |field| of_changed(row, field)));
+        let types = types.iter().map(|row| wanted.keeps(|t| contains(&row.name, t), |field| of_change(row, field)));
+        let objects =
+            objects.iter().map(|row| wanted.keeps(|t| contains(&row.summary, t), |field| of_changed(row, field)));
         self.kept = Some(types.chain(objects).enumerate().filter_map(|(i, keeps)| keeps.then_some(i)).collect());
     }
 
@@ -109,14 +110,6 @@ impl DiffPane {
             Some(changes) => changes.rows.len() as u64,
             None => self.diff.as_ref().map_or(0, |diff| diff.types.len() as u64),
         }
-    }
-}
-
-/// Whether a line contains a text; upper case is exact, `!` inverts.
-fn says(line: &str, text: &str) -> bool {
-    match text.strip_prefix('!') {
-        Some(rest) => rest.is_empty() || !contains(line, rest),
-        None => contains(line, text),
     }
 }
 

@@ -228,11 +228,10 @@ impl MemoryPane {
     }
 }
 
-/// Whether a line has a text somewhere: upper case is exact, `!` inverts.
-fn says(line: Line<'_>, typed: &str) -> bool {
-    let (text, inverse) = typed.strip_prefix('!').map_or((typed, false), |rest| (rest, true));
+/// Whether a line has a text somewhere: upper case is exact.
+fn says(line: Line<'_>, text: &str) -> bool {
     let said = |said: Option<&str>| said.is_some_and(|said| contains(said, text));
-    let found = said(line.label())
+    said(line.label())
         || match line {
             Line::Kind(row) => {
                 said(Some(row.kind)) || said(Some(&row.detail)) || row.parts.iter().any(|p| said(Some(&p.name)))
@@ -240,8 +239,7 @@ fn says(line: Line<'_>, typed: &str) -> bool {
             Line::Large(block) => said(block.type_name.as_deref()),
             Line::Region(region) => said(Some(region.kind)) || said(region.file.as_deref()),
             Line::Arena(_) | Line::Heap(_) => false,
-        };
-    text.is_empty() || found != inverse
+        }
 }
 
 impl State for MemoryPane {

@@ -292,14 +292,13 @@ pub fn state(task: &Task) -> &'static str {
     if task.running { "running" } else { task.state.unwrap_or("damaged") }
 }
 
-/// Whether a task has a text somewhere: upper case is exact, `!` inverts.
-fn says(task: &Task, typed: &str) -> bool {
-    let (text, inverse) = typed.strip_prefix('!').map_or((typed, false), |rest| (rest, true));
+/// Whether a task has a text somewhere: upper case is exact.
+fn says(task: &Task, text: &str) -> bool {
     let named = || task.name.iter().chain(&task.coro).any(|name| contains(name, text));
     let state = || contains(state(task), text);
     let waits = || task.waits_in.as_ref().is_some_and(|w| contains(w.kind, text) || contains(&w.type_name, text));
     let stands = || task.stack.iter().any(|f| contains(&f.function, text) || contains(&f.file, text));
-    text.is_empty() || (named() || state() || waits() || stands()) != inverse
+    named() || state() || waits() || stands()
 }
 
 /// Which rows of each cycle's tree lie between its root and the last row that awaits that root.

@@ -226,11 +226,10 @@ impl ThreadsPane {
     }
 
     fn keeps(&self, all: &Threads, thread: &Thread) -> bool {
-        let text = |typed: &str| {
-            let (text, inverse) = typed.strip_prefix('!').map_or((typed, false), |rest| (rest, true));
+        let text = |text: &str| {
             let named = thread.name.iter().chain(&thread.kernel_name).any(|name| contains(name, text));
             let stands = || thread.frames.iter().any(|f| contains(&f.function, text) || contains(&f.file, text));
-            text.is_empty() || (named || stands()) != inverse
+            named || stands()
         };
         // what it keeps alive is not in the answer, but may be known by now
         let retained = || self.retaining.as_ref()?.threads.get(&thread.ident?).copied();
