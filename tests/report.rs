@@ -106,8 +106,13 @@ fn a_browser_shows_and_prints_it_and_asks_for_nothing() {
     }
     let mut interpreters = support::interpreters();
     let at = interpreters.iter().position(|i| i.name.starts_with("3.12")).unwrap_or(0);
-    let target = support::Target::start(&interpreters.swap_remove(at), "report.py", &[]);
     let folder = tempfile::tempdir().unwrap();
+    // a program in a folder whose name has no place to break a line at
+    let deep = folder.path().join("deeply_".repeat(30));
+    std::fs::create_dir(&deep).unwrap();
+    let script = deep.join("report.py");
+    std::fs::copy(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/targets/report.py"), &script).unwrap();
+    let target = support::Target::start(&interpreters.swap_remove(at), script.to_str().unwrap(), &[]);
     let dump = folder.path().join("dump").to_str().unwrap().to_owned();
     ask(&["capture", "--pid", &target.pid.to_string(), "-o", &dump]);
     let page = folder.path().join("report.html");

@@ -49,7 +49,7 @@ h1 { font-size: 1.5em; margin-bottom: 0; } h2 { font-size: 1.15em; margin-top: 2
 h3 { font-size: 1em; margin: 1.2em 0 .2em; }
 table { border-collapse: collapse; width: 100%; } th { text-align: left; color: var(--dim); font-weight: normal; }
 td, th { padding: .15em .8em .15em 0; vertical-align: top; } td.n, th.n { text-align: right; } td.n { white-space: nowrap; }
-li, pre, p, h3 { overflow-wrap: anywhere; } td.c, td.w { overflow-wrap: anywhere; word-break: normal; }
+body, td.c, td.w { overflow-wrap: anywhere; word-break: normal; } td, th { overflow-wrap: normal; }
 code, pre, td.c, p.path { font: .87em/1.4 ui-monospace, monospace; }
 ul.findings { list-style: none; padding: 0; } ul.findings li { margin: .3em 0; padding-left: 1.6em; text-indent: -1.6em; }
 .stuck { color: var(--stuck); font-weight: 600; } .warning { color: var(--warning); font-weight: 600; } .dim { color: var(--dim); }
