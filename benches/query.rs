@@ -1,6 +1,6 @@
 //! How long a query over all objects takes, and the commands `memory` and `waste`, against the physical limit.
 //!
-//! `cargo bench --bench query -- SNAPSHOT` indexes a snapshot once, then measures each in one process, in turn with the
+//! `cargo bench --bench query -- SNAPSHOT [QUERY…]` indexes a snapshot once, then measures each in one process, in turn with the
 //! limit: summing all 8-byte words of the same mapped memory with as many threads.
 
 use pymem_tui::analysis::query::objects::Query;
@@ -25,7 +25,9 @@ const QUERIES: [&str; 6] = [
 ];
 
 fn main() {
-    let path = std::env::args().skip(1).find(|a| a != "--bench").expect("a snapshot is given");
+    let mut arguments = std::env::args().skip(1).filter(|a| a != "--bench");
+    let path = arguments.next().expect("a snapshot is given");
+    let asked: Vec<String> = arguments.collect();
     let heap = Heap::index(Arc::new(Snapshot::open(Path::new(&path)).expect("it opens")), &Progress::default())
         .expect("it is read");
     let bytes = heap.snapshot().data_bytes();
@@ -39,10 +41,14 @@ fn main() {
     println!("  {:46} {:7.0} ms", "limit (sum all words)", limit * 1e3);
     let tell =
         |what: &str, (time, ratio): (f64, f64)| println!("  {what:46} {:7.0} ms  {ratio:5.2} × limit", time * 1e3);
-    for text in QUERIES {
+    let asked_for = asked.iter().map(String::as_str);
+    for text in asked_for.chain(QUERIES.into_iter().filter(|_| asked.is_empty())) {
         let query = Query::parse(text).expect("a query");
         let select = |heap: &Heap| query.select(heap, None, &Progress::default()).map_or(0, |found| found.len());
         tell(text, paired(&heap, select));
+    }
+    if !asked.is_empty() {
+        return;
     }
     let memory =
         |heap: &Heap| pymem_tui::analysis::memory::memory(heap, &Progress::default()).map_or(0, |m| m.rows.len());
