@@ -2,7 +2,8 @@
 //!
 //! Memory is divided into windows of 1 MiB. A window holds one bit for each place where an object may begin, running
 //! counts over those bits, and the type of each of its objects. Objects are numbered in address order. From address to
-//! number are two loads in the window; from number to address a search in the counts.
+//! number are two loads in the window; from number to address a search in the counts. The scan knows each object's shallow
+//! size; where two bytes hold it, it is kept, so that a question about sizes reads none of the objects.
 
 use super::survey::WINDOW;
 use crate::cpython::types::{AddrTable, TypeId};
@@ -11,6 +12,29 @@ use crate::snapshot::Addr;
 /// An object's number: its rank by address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ObjectId(pub u32);
+
+/// An object's shallow size in bytes, as far as two bytes hold it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shallow(u16);
+
+impl Shallow {
+    /// None is kept: its memory tells.
+    pub const ASK: Shallow = Shallow(u16::MAX);
+
+    /// Keeps a size, where there is one and it is no larger than 65,534.
+    pub fn of(size: Option<u64>) -> Shallow {
+        size.and_then(|size| u16::try_from(size).ok()).map_or(Shallow::ASK, Shallow)
+    }
+
+    /// The size, where one is kept.
+    #[inline]
+    pub fn get(self) -> Option<u64> {
+        (self != Shallow::ASK).then_some(self.0.into())
+    }
+}
+
+/// What the scan found: where, of which type, how large.
+pub type Found = (Addr, TypeId, Shallow);
 
 /// The objects of one window.
 #[derive(Debug, Default)]
@@ -25,20 +49,21 @@ pub struct Window {
     /// Objects before each group of [`GROUP`] words.
     ranks: Box<[u32]>,
     types: Box<[TypeId]>,
+    sizes: Box<[Shallow]>,
 }
 
 const GROUP: usize = 8;
 
 impl Window {
     /// From objects in address order, all within one window.
-    pub fn new(objects: &[(Addr, TypeId)]) -> Window {
+    pub fn new(objects: &[Found]) -> Window {
         let (Some(low), Some(high)) = (objects.first(), objects.last()) else { return Window::default() };
-        let fine = objects.iter().any(|(addr, _)| addr.0 % 16 != 0);
+        let fine = objects.iter().any(|(addr, ..)| addr.0 % 16 != 0);
         let shift = if fine { 3 } else { 4 };
         let base = Addr(low.0.0 & !((64 << shift) - 1));
         let words = (((high.0.0 - base.0) >> shift) / 64 + 1) as usize;
         let mut bits = vec![0u64; words].into_boxed_slice();
-        for (addr, _) in objects {
+        for (addr, ..) in objects {
             let slot = (addr.0 - base.0) >> shift;
             bits[(slot / 64) as usize] |= 1 << (slot % 64);
         }
@@ -51,8 +76,9 @@ impl Window {
                 before
             })
             .collect();
-        let types = objects.iter().map(|(_, ty)| *ty).collect();
-        Window { base, shift, first: 0, bits, ranks, types }
+        let types = objects.iter().map(|(_, ty, _)| *ty).collect();
+        let sizes = objects.iter().map(|(.., size)| *size).collect();
+        Window { base, shift, first: 0, bits, ranks, types, sizes }
     }
 
     /// Which window this is: its address divided by [`WINDOW`].
@@ -66,8 +92,8 @@ impl Window {
     }
 
     /// Its objects, in address order.
-    pub fn objects(&self) -> impl Iterator<Item = (Addr, TypeId)> + '_ {
-        self.addresses().zip(self.types.iter().copied())
+    pub fn objects(&self) -> impl Iterator<Item = Found> + '_ {
+        self.addresses().zip(&self.types).zip(&self.sizes).map(|((addr, ty), size)| (addr, *ty, *size))
     }
 
     fn rank(&self, word: usize) -> u32 {
@@ -141,7 +167,7 @@ impl Window {
     }
 
     fn heap_bytes(&self) -> usize {
-        self.bits.len() * 8 + self.ranks.len() * 4 + self.types.len() * 4 + size_of::<Window>()
+        self.bits.len() * 8 + self.ranks.len() * 4 + self.types.len() * 4 + self.sizes.len() * 2 + size_of::<Window>()
     }
 }
 
@@ -227,6 +253,12 @@ impl Index {
         window.types.get((id.0 - window.first) as usize).copied()
     }
 
+    /// The shallow size of an object, where it is kept.
+    pub fn shallow(&self, id: ObjectId) -> Option<u64> {
+        let window = self.window_of(id)?;
+        window.sizes.get((id.0 - window.first) as usize)?.get()
+    }
+
     /// The nearest object that begins at or before `addr`, in the same window or the one before.
     pub fn object_before(&self, addr: Addr) -> Option<ObjectId> {
         let after = self.windows.partition_point(|w| w.base <= addr);
@@ -268,14 +300,22 @@ impl Index {
         })
     }
 
+    /// The shallow sizes of one window's objects, as far as they are kept.
+    pub fn window_sizes(&self, i: usize) -> &[Shallow] {
+        self.windows.get(i).map_or(&[], |w| &w.sizes)
+    }
+
     /// The objects of one window whose types are wanted.
     pub fn window_where<'i>(
         &'i self,
         i: usize,
         wanted: &'i impl Fn(TypeId) -> bool,
-    ) -> impl Iterator<Item = (ObjectId, Addr, TypeId)> + 'i {
+    ) -> impl Iterator<Item = (ObjectId, Addr, TypeId, Shallow)> + 'i {
         let window = self.windows.get(i);
-        window.into_iter().flat_map(|w| w.chosen(wanted).map(|(n, at, ty)| (ObjectId(w.first + n), at, ty)))
+        window.into_iter().flat_map(|w| {
+            let size = |n: u32| w.sizes.get(n as usize).copied().unwrap_or(Shallow::ASK);
+            w.chosen(wanted).map(move |(n, at, ty)| (ObjectId(w.first + n), at, ty, size(n)))
+        })
     }
 
     /// The numbers of one window's objects.
@@ -295,9 +335,9 @@ mod tests {
     use proptest::prelude::*;
 
     fn index_of(addresses: &[u64]) -> Index {
-        let mut windows: Vec<Vec<(Addr, TypeId)>> = Vec::new();
+        let mut windows: Vec<Vec<Found>> = Vec::new();
         for addr in addresses {
-            let object = (Addr(*addr), TypeId((*addr / 16 % 7) as u32));
+            let object = (Addr(*addr), TypeId((*addr / 16 % 7) as u32), Shallow::of(Some(*addr % 70_000)));
             match windows.last_mut() {
                 Some(w) if w[0].0.0 / WINDOW == addr / WINDOW => w.push(object),
                 _ => windows.push(vec![object]),
@@ -319,6 +359,8 @@ mod tests {
                 prop_assert_eq!(index.first_from(Addr(*addr)), id);
                 prop_assert_eq!(index.first_from(Addr(addr + 1)), ObjectId(n as u32 + 1));
                 prop_assert_eq!(index.type_of(id), Some(TypeId((*addr / 16 % 7) as u32)));
+                let size = Some(*addr % 70_000).filter(|n| *n < 65_535);
+                prop_assert_eq!(index.shallow(id), size);
                 let beside = addr + 4;
                 prop_assert_eq!(index.object_at(Addr(beside)), None);
                 prop_assert_eq!(index.object_before(Addr(beside)), Some(id));
@@ -329,6 +371,8 @@ mod tests {
                 let windows = 0..index.window_count();
                 let chosen: Vec<_> = windows.flat_map(|i| index.window_where(i, &wanted).collect::<Vec<_>>()).collect();
                 let all: Vec<_> = index.iter().filter(|(.., ty)| wanted(*ty)).collect();
+                prop_assert!(chosen.iter().all(|(id, .., size)| size.get() == index.shallow(*id)));
+                let chosen: Vec<_> = chosen.into_iter().map(|(id, addr, ty, _)| (id, addr, ty)).collect();
                 prop_assert_eq!(chosen, all);
             }
         }

@@ -3,7 +3,7 @@
 //! The [`Plan`] is what is known before: the pieces of memory, the types, and the [`Tally`] that fills while the scan
 //! runs. How an object is told from other memory is `scanner`'s business. Edges are not followed.
 
-use super::index::{Index, TooMany, Window};
+use super::index::{Found, Index, Shallow, TooMany, Window};
 use super::scanner::Scanner;
 use super::survey::{Piece, Survey, WINDOW};
 use crate::cpython::Memory;
@@ -50,8 +50,8 @@ pub struct Plan {
     pub(super) pieces: Arc<Vec<Piece>>,
 }
 
-/// Objects in address order, with their types.
-pub(super) type Objects = Vec<(Addr, TypeId)>;
+/// Objects in address order.
+pub(super) type Objects = Vec<Found>;
 
 /// One window's work: its pieces of memory, and the type objects in it.
 type Unit<'a> = (&'a [Piece], &'a [(Addr, TypeId)]);
@@ -124,12 +124,12 @@ impl Plan {
         let mut found = Vec::new();
         for (id, ty) in self.types.iter().filter(|(id, t)| !t.is_ready() && self.tally.get(*id).0 > 0) {
             let Some(metatype) = self.types.id_of(ty.metatype) else { continue };
-            let size = memory.shallow_size(ty.address, self.types.get(metatype)).unwrap_or(0);
+            let size = memory.shallow_size(ty.address, self.types.get(metatype));
             if let Some((count, bytes)) = self.tally.counts.get(metatype.0 as usize) {
                 count.fetch_add(1, Relaxed);
-                bytes.fetch_add(size, Relaxed);
+                bytes.fetch_add(size.unwrap_or(0), Relaxed);
             }
-            found.push((self.types.get(id).address, metatype));
+            found.push((self.types.get(id).address, metatype, Shallow::of(size)));
         }
         found
     }
@@ -151,14 +151,14 @@ impl Plan {
 }
 
 /// Puts objects that were found from the window before into their own.
-fn with_stragglers(mut windows: Vec<Window>, stragglers: Vec<(Addr, TypeId)>) -> Vec<Window> {
-    for (addr, ty) in stragglers {
+fn with_stragglers(mut windows: Vec<Window>, stragglers: Objects) -> Vec<Window> {
+    for (addr, ty, size) in stragglers {
         let at = windows.partition_point(|w| w.key() < addr.0 / WINDOW);
-        let mut objects = vec![(addr, ty)];
+        let mut objects = vec![(addr, ty, size)];
         let found =
             windows.get(at).filter(|w| w.key() == addr.0 / WINDOW).map(|w| objects.extend(w.objects())).is_some();
-        objects.sort_unstable_by_key(|(addr, _)| *addr);
-        objects.dedup_by_key(|(addr, _)| *addr);
+        objects.sort_unstable_by_key(|(addr, ..)| *addr);
+        objects.dedup_by_key(|(addr, ..)| *addr);
         if found {
             windows[at] = Window::new(&objects);
         } else {
@@ -176,11 +176,11 @@ mod tests {
 
     #[test]
     fn an_object_on_a_border_belongs_to_the_window_it_begins_in() {
-        let at = |window: u64, offset: u64| (Addr(window * WINDOW + offset), TypeId(7));
+        let at = |window: u64, offset: u64| (Addr(window * WINDOW + offset), TypeId(7), Shallow::of(Some(offset)));
         let windows = vec![Window::new(&[at(1, 0x20), at(1, 0x100)]), Window::new(&[at(4, 0x40)])];
         // one begins exactly where a known window does, one in a window of its own
         let windows = with_stragglers(windows, vec![at(4, 0), at(2, 0x10)]);
-        let found: Vec<_> = windows.iter().flat_map(|w| w.objects()).map(|(addr, _)| addr).collect();
+        let found: Vec<_> = windows.iter().flat_map(|w| w.objects()).map(|(addr, ..)| addr).collect();
         assert_eq!(found, [at(1, 0x20), at(1, 0x100), at(2, 0x10), at(4, 0), at(4, 0x40)].map(|o| o.0));
         let index = Index::new(windows).unwrap();
         assert!([at(2, 0x10), at(4, 0), at(4, 0x40)].iter().all(|o| index.object_at(o.0).is_some()));

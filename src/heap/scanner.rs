@@ -5,7 +5,7 @@
 //! the middle of a block is never looked at. Memory without blocks is searched more strictly. Which pieces there are,
 //! and what becomes of the objects, is not known here.
 
-use super::index::Window;
+use super::index::{Found, Shallow, Window};
 use super::scan::{Objects, Plan, Tally};
 use super::survey::{Kind, Piece, WINDOW};
 use crate::alloc::mimalloc::{Heap, Mimalloc};
@@ -32,8 +32,9 @@ pub(super) struct Scanner<'s> {
     /// The lowest captured address.
     lowest: u64,
     /// The windows' objects, with whatever was found twice.
-    objects: Vec<(Addr, TypeId)>,
-    dicts: Vec<(Addr, TypeId)>,
+    objects: Vec<Found>,
+    /// Which of them have no size yet.
+    dicts: Vec<usize>,
     counts: Vec<(u64, u64)>,
     touched: Vec<TypeId>,
 }
@@ -101,12 +102,12 @@ impl<'s> Scanner<'s> {
                     self.accept(*address, metatype);
                 }
             }
-            self.objects.sort_unstable_by_key(|(addr, _)| *addr);
-            self.objects.dedup_by_key(|(addr, _)| *addr);
+            self.objects.sort_unstable_by_key(|(addr, ..)| *addr);
+            self.objects.dedup_by_key(|(addr, ..)| *addr);
         }
         let first = pieces.first().map(|p| p.start).into_iter().chain(types.first().map(|t| t.0)).min();
         let own = first.map_or(0, |addr| addr.0 / WINDOW);
-        let beyond = self.objects.partition_point(|(addr, _)| addr.0 / WINDOW == own);
+        let beyond = self.objects.partition_point(|(addr, ..)| addr.0 / WINDOW == own);
         (Window::new(&self.objects[..beyond]), self.objects[beyond..].to_vec())
     }
 
@@ -124,19 +125,19 @@ impl<'s> Scanner<'s> {
 
     /// Takes an object in, with a type's own size.
     fn accept(&mut self, addr: Addr, id: TypeId) {
-        let size = self.memory.shallow_size(addr, self.types.get(id)).unwrap_or(0);
+        let size = self.memory.shallow_size(addr, self.types.get(id));
         self.count(addr, id, size);
     }
 
     #[inline]
-    fn count(&mut self, addr: Addr, id: TypeId, size: u64) {
-        self.objects.push((addr, id));
+    fn count(&mut self, addr: Addr, id: TypeId, size: Option<u64>) {
+        self.objects.push((addr, id, Shallow::of(size)));
         let entry = &mut self.counts[id.0 as usize];
         if entry.0 == 0 {
             self.touched.push(id);
         }
         entry.0 += 1;
-        entry.1 = entry.1.saturating_add(size);
+        entry.1 = entry.1.saturating_add(size.unwrap_or(0));
     }
 
     fn pools(&mut self, piece: &Piece) {
@@ -201,7 +202,7 @@ impl<'s> Scanner<'s> {
                 && let Some(size) = self.memory.shallow_size(addr, ty)
                 && self.fits(addr, ty, size, len, Source::Pool, 0)
             {
-                self.count(addr, id, size);
+                self.count(addr, id, Some(size));
                 return;
             }
         }
@@ -277,10 +278,10 @@ impl<'s> Scanner<'s> {
             if let Some(size) = size
                 && self.fits(addr, ty, size, len, source, overhead)
             {
-                self.count(addr, id, if later { 0 } else { size });
                 if later {
-                    self.dicts.push((addr, id));
+                    self.dicts.push(self.objects.len());
                 }
+                self.count(addr, id, if later { None } else { Some(size) });
                 return;
             }
         }
@@ -288,10 +289,12 @@ impl<'s> Scanner<'s> {
 
     /// Adds the sizes of the dicts that were found.
     fn dict_sizes(&mut self) {
-        for (addr, id) in self.dicts.drain(..) {
-            let size = self.memory.shallow_size(addr, self.types.get(id)).unwrap_or(0);
+        for at in self.dicts.drain(..) {
+            let Some((addr, id, kept)) = self.objects.get_mut(at) else { continue };
+            let size = self.memory.shallow_size(*addr, self.types.get(*id));
+            *kept = Shallow::of(size);
             if let Some(entry) = self.counts.get_mut(id.0 as usize) {
-                entry.1 = entry.1.saturating_add(size);
+                entry.1 = entry.1.saturating_add(size.unwrap_or(0));
             }
         }
     }
@@ -350,7 +353,7 @@ impl<'s> Scanner<'s> {
                     && let Some(size) = self.memory.shallow_size(at, ty)
                     && self.static_makes_sense(at, ty, size)
                 {
-                    self.count(at, id, size);
+                    self.count(at, id, Some(size));
                     let own = self.memory.block_size(at, ty, size).unwrap_or(0).saturating_sub(ty.head);
                     next = Addr((at + own.max(16)).0.next_multiple_of(8));
                 }
@@ -383,7 +386,7 @@ impl<'s> Scanner<'s> {
                     && let Some(size) = self.memory.shallow_size(at, ty)
                     && if ty.head > 0 { self.is_linked(at) } else { self.is_big_string(at, ty, size) }
                 {
-                    self.count(at, id, size);
+                    self.count(at, id, Some(size));
                 }
             }
             at = at + pymalloc::ALIGNMENT;

@@ -400,8 +400,9 @@ fn sort(heap: &Heap, mut ids: Vec<ObjectId>, order: ObjectOrder, progress: &Prog
         }
         ObjectOrder::Size { descending } => (
             |heap, memory, id| {
-                let ty = heap.type_of(id);
-                ty.and_then(|(_, ty)| memory.shallow_size(heap.objects().address(id), ty)).unwrap_or(0)
+                let objects = heap.objects();
+                let ask = || memory.shallow_size(objects.address(id), heap.type_of(id)?.1);
+                objects.shallow(id).or_else(ask).unwrap_or(0)
             },
             descending,
         ),

@@ -59,7 +59,7 @@ fn single(found: &mut Found<'_>, id: ObjectId, retained: (u64, u64)) -> Result<(
     let memory = found.heap.memory();
     let address = found.heap.objects().address(id);
     let Some((_, ty)) = found.heap.type_of(id) else { return Ok(()) };
-    let own = crate::heap::dominators::own_size(&memory, found.heap.types(), address, ty);
+    let own = crate::heap::dominators::own_size(&memory, found.heap.types(), address, ty, None);
     let (share, type_name) = (found.share(retained.0), ty.name.clone());
     let of_its_own = own >= retained.0 / 100 * PASSED_ON;
     let because = Because { kind: "accumulation", retained, accumulates: None };

@@ -112,8 +112,8 @@ impl Query {
         let dominators = if self.needs_retained() { Some(heap.dominators(progress)?) } else { None };
         let asks = self.by_type(heap);
         let index = heap.objects();
-        let is_meant = |memory: &Memory<'_>, id: ObjectId, addr: Addr, ty: TypeId| {
-            let row = || Row { heap, memory, edges, dominators, id, addr, ty: heap.types().get(ty) };
+        let is_meant = |memory: &Memory<'_>, id: ObjectId, addr: Addr, ty: TypeId, size: Option<u64>| {
+            let row = || Row { heap, memory, edges, dominators, id, addr, ty: heap.types().get(ty), size };
             match asks.get(ty.0 as usize) {
                 Some(Ask::All) => true,
                 Some(Ask::Numbers(quick)) => {
@@ -136,7 +136,8 @@ impl Query {
                     progress.check()?;
                     let memory = heap.memory();
                     let meant = |id: &ObjectId| {
-                        index.type_of(*id).is_some_and(|ty| is_meant(&memory, *id, index.address(*id), ty))
+                        let size = index.shallow(*id);
+                        index.type_of(*id).is_some_and(|ty| is_meant(&memory, *id, index.address(*id), ty, size))
                     };
                     Ok(ids.iter().copied().filter(meant).collect())
                 })
@@ -149,8 +150,8 @@ impl Query {
                         progress.check()?;
                         let mut meant = Vec::new();
                         // from within: an iterator that is asked for one after the other takes half as long again
-                        index.window_where(window, &wanted).for_each(|(id, addr, ty)| {
-                            if is_meant(memory, id, addr, ty) {
+                        index.window_where(window, &wanted).for_each(|(id, addr, ty, size)| {
+                            if is_meant(memory, id, addr, ty, size.get()) {
                                 meant.push(id);
                             }
                         });
@@ -255,6 +256,8 @@ struct Row<'r, 's> {
     id: ObjectId,
     addr: Addr,
     ty: &'r Type,
+    /// Its shallow size, where it is known.
+    size: Option<u64>,
 }
 
 impl Row<'_, '_> {
@@ -273,7 +276,7 @@ impl Row<'_, '_> {
     #[inline]
     fn number(&self, column: Column) -> Option<u64> {
         match column {
-            Column::Size => self.memory.shallow_size(self.addr, self.ty),
+            Column::Size => self.size.or_else(|| self.memory.shallow_size(self.addr, self.ty)),
             Column::Retained => self.dominators.map(|tree| tree.retained(Node::Object(self.id))),
             Column::Native => self.memory.native_bytes(self.addr, self.ty, self.heap.types()),
             Column::RefCount => match self.memory.count(self.addr) {
@@ -367,14 +370,14 @@ impl Row<'_, '_> {
 pub(in crate::analysis) fn of_object(heap: &Heap, memory: &Memory<'_>, id: ObjectId, field: &Field) -> Cell<'static> {
     let Some((_, ty)) = heap.type_of(id) else { return Cell::Missing };
     let (edges, dominators) = (heap.built_edges(), heap.built_dominators());
-    Row { heap, memory, edges, dominators, id, addr: heap.objects().address(id), ty }.cell(field)
+    Row { heap, memory, edges, dominators, id, addr: heap.objects().address(id), ty, size: None }.cell(field)
 }
 
 /// The value of an object, as the field has it.
 pub(in crate::analysis) fn value_of(heap: &Heap, memory: &Memory<'_>, id: ObjectId) -> Cell<'static> {
     let Some((_, ty)) = heap.type_of(id) else { return Cell::Missing };
     let addr = heap.objects().address(id);
-    Row { heap, memory, edges: None, dominators: None, id, addr, ty }.value(addr, ty)
+    Row { heap, memory, edges: None, dominators: None, id, addr, ty, size: None }.value(addr, ty)
 }
 
 /// Whether one object is meant, with nothing decided beforehand: what the selection is compared with. References and

@@ -188,7 +188,7 @@ struct Of {
 impl Of {
     fn window(heap: &Heap, roles: &Roles, i: usize) -> Of {
         let mut of = Of::default();
-        for (id, address, ty) in heap.objects().window_where(i, &|ty| roles.has(ty)) {
+        for (id, address, ty, _) in heap.objects().window_where(i, &|ty| roles.has(ty)) {
             match roles.of(ty) {
                 Some(Role::Future { .. }) => of.ids.push(id),
                 _ => of.others.push((address, ty)),
@@ -241,7 +241,7 @@ impl<'h> Found<'h> {
         let parts: Vec<Part> = jobs
             .into_par_iter()
             .map(|(window, first, nodes)| {
-                for (node, (_, at, ty)) in nodes.iter_mut().zip(heap.objects().window_where(window, &is_future)) {
+                for (node, (_, at, ty, _)) in nodes.iter_mut().zip(heap.objects().window_where(window, &is_future)) {
                     *node = Node::new(at, ty, roles);
                 }
                 let read = Reading::new(source, nodes.len() as f64 / count.max(1) as f64);

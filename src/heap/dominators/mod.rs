@@ -217,18 +217,19 @@ fn sizes(heap: &Heap, progress: &Progress) -> Result<Vec<u64>, Cancelled> {
     windows.into_par_iter().try_for_each(|(i, here)| -> Result<(), Cancelled> {
         progress.check()?;
         let (memory, types) = (heap.memory(), heap.types());
-        for (size, (_, addr, ty)) in here.iter_mut().zip(heap.objects().window(i)) {
-            *size = own_size(&memory, types, addr, types.get(ty));
+        let objects = heap.objects().window(i).zip(heap.objects().window_sizes(i));
+        for (size, ((_, addr, ty), kept)) in here.iter_mut().zip(objects) {
+            *size = own_size(&memory, types, addr, types.get(ty), kept.get());
         }
         Ok(())
     })?;
     Ok(all)
 }
 
-/// What one object takes by itself.
-pub fn own_size(memory: &Memory<'_>, types: &TypeTable, addr: Addr, ty: &Type) -> u64 {
+/// What one object takes by itself; `shallow`: its shallow size, where it is known.
+pub fn own_size(memory: &Memory<'_>, types: &TypeTable, addr: Addr, ty: &Type, shallow: Option<u64>) -> u64 {
     let native = memory.native_bytes(addr, ty, types).unwrap_or(0);
-    let shallow = memory.shallow_size(addr, ty).unwrap_or(0);
+    let shallow = shallow.or_else(|| memory.shallow_size(addr, ty)).unwrap_or(0);
     // from 3.15 on a bytearray's buffer is an object of its own, which `getsizeof` counts as well
     if ty.decoder == DecoderName::Bytearray && memory.layout.structs.bytearray.ob_bytes_object.is_some() {
         return shallow.min(ty.head + ty.basicsize);
