@@ -32,7 +32,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 pub use diff::{Diff, Which as DiffObjects};
-pub use garbage::Garbage;
+pub use garbage::{Audit, Garbage};
 
 /// Words are split by hand (see [`split`]), so clap cannot write this itself.
 macro_rules! usage {
@@ -179,13 +179,13 @@ pub enum Command {
     #[command(
         override_usage = usage!("referents", "ADDR")
     )]
-    Referents(At),
+    Referents(Links),
     /// What holds an object
     #[command(
         visible_alias = "find-references",
         override_usage = usage!("referrers", "ADDR")
     )]
-    Referrers(At),
+    Referrers(Links),
     /// The objects around an object as a picture: DOT, or SVG and PNG through Graphviz
     #[command(
         override_usage = usage!("graph", "ADDR")
@@ -202,6 +202,9 @@ pub enum Command {
     Leaks {
         #[command(flatten)]
         source: Source,
+        /// Only suspects that are like this: `retained > 100MB and path ~ app.*`
+        #[arg(long = "where", value_name = "QUERY")]
+        where_: Option<String>,
     },
     /// The captured memory, mapping by mapping
     Regions {
@@ -268,10 +271,7 @@ pub enum Command {
     /// What changed between two snapshots; with a third, what of the new is still there
     Diff(Diff),
     /// References that are counted and that no object explains: held by C code, or lost
-    Audit {
-        #[command(flatten)]
-        source: Source,
-    },
+    Audit(Audit),
     /// What only cycles keep alive, found without collecting
     Garbage(Garbage),
     /// Start a bundled program with a problem, capture it and open it
@@ -308,6 +308,16 @@ pub struct Objects {
     /// Print one JSON object per line, as objects are found
     #[arg(long, conflicts_with = "json")]
     pub jsonl: bool,
+}
+
+/// An object, and which of its references.
+#[derive(Debug, Args)]
+pub struct Links {
+    #[command(flatten)]
+    pub at: At,
+    /// Only objects that are like this: `type ~ app.* and size > 1kB`
+    #[arg(long = "where", value_name = "QUERY")]
+    pub where_: Option<String>,
 }
 
 /// An address in a snapshot.

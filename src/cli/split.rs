@@ -12,8 +12,8 @@ use std::os::unix::ffi::OsStrExt;
 pub(super) fn settle(command: &mut Option<Command>) -> Result<(), clap::Error> {
     let result = match command {
         Some(Command::Show(show)) => at(&mut show.at).map_err(|e| ("show", e)),
-        Some(Command::Referents(args)) => at(args).map_err(|e| ("referents", e)),
-        Some(Command::Referrers(args)) => at(args).map_err(|e| ("referrers", e)),
+        Some(Command::Referents(args)) => at(&mut args.at).map_err(|e| ("referents", e)),
+        Some(Command::Referrers(args)) => at(&mut args.at).map_err(|e| ("referrers", e)),
         Some(Command::Graph(graph)) => at(&mut graph.at).map_err(|e| ("graph", e)),
         Some(Command::Path(args)) => at(&mut args.at).map_err(|e| ("path", e)),
         Some(Command::Hex(hex)) => at(&mut hex.at).map_err(|e| ("hex", e)),

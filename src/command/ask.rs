@@ -9,8 +9,8 @@ pub(super) use report::findings;
 
 use super::watch;
 use crate::analysis::answers::{
-    Direction, Edges, GRAPH_BOUNDS, Graph, Hex, Hit, Leaks, ModuleReport, ObjectDetail, Objects, Paths, Retained,
-    RetainedTypes, Retaining, SnapshotInfo, Strings, Tasks, Threads, Types,
+    Direction, EdgeRow, Edges, GRAPH_BOUNDS, Graph, Hex, Hit, Leaks, ModuleReport, ObjectDetail, Objects, Paths,
+    Retained, RetainedTypes, Retaining, SnapshotInfo, Strings, Tasks, Threads, Types,
 };
 use crate::analysis::answers::{Footprint, Waste};
 use crate::analysis::query::objects::Query;
@@ -21,7 +21,11 @@ use crate::cli::{self, Common, Module, Show, Way};
 use crate::heap::{Heap, ObjectId};
 use crate::snapshot::{Addr, Snapshot};
 use anyhow::{Context, Result, bail};
+use std::collections::HashSet;
 use std::sync::Arc;
+
+/// References that are looked at together, when not all are meant: an object may have more than memory has room for.
+const EDGES_AT_A_TIME: u64 = 1 << 20;
 
 /// A heap that was indexed, with what could not be read.
 pub(super) struct Asked {
@@ -175,11 +179,38 @@ pub(super) fn show(asked: &Asked, address: Addr, how: &Show) -> Result<ObjectDet
     detail::object(&asked.heap, id, depth).context("the object cannot be read")
 }
 
-pub(super) fn edges(asked: &Asked, address: Addr, direction: Direction, limit: Option<u64>) -> Result<Edges> {
+/// The first `limit` references of an object, of those whose other end the query means.
+pub(super) fn edges(
+    asked: &Asked,
+    address: Addr,
+    direction: Direction,
+    query: Option<&Query>,
+    limit: u64,
+) -> Result<Edges> {
     let id = asked.object(address)?;
-    let limit = limit.unwrap_or(u64::MAX);
-    let work = |progress: &_| links::edges(&asked.heap, id, direction, 0, limit, progress);
-    Ok(watch::cancellable("linking", asked.quiet, work)?)
+    let page = |offset, limit| {
+        let work = |progress: &_| links::edges(&asked.heap, id, direction, offset, limit, progress);
+        Ok(watch::cancellable("linking", asked.quiet, work)?)
+    };
+    let Some(query) = query else { return page(0, limit) };
+    let object = |row: &EdgeRow| asked.heap.objects().object_at(row.address);
+    let (mut found, mut offset) = (Edges::default(), 0);
+    loop {
+        let rows: Edges = page(offset, EDGES_AT_A_TIME)?;
+        offset += rows.edges.len() as u64;
+        let ids: Vec<ObjectId> = rows.edges.iter().filter_map(object).collect();
+        let meant: HashSet<ObjectId> = narrowed(asked, Some(&ids), query)?.into_iter().collect();
+        let last = rows.edges.is_empty() || offset >= rows.total;
+        for row in rows.edges.into_iter().filter(|row| object(row).is_some_and(|id| meant.contains(&id))) {
+            if found.total < limit {
+                found.edges.push(row);
+            }
+            found.total += 1;
+        }
+        if last {
+            return Ok(found);
+        }
+    }
 }
 
 pub(super) fn graph(asked: &Asked, args: &cli::Graph) -> Result<Graph> {

@@ -5,7 +5,7 @@ use crate::analysis::answers::{self, Direction, Retaining};
 use crate::analysis::query::ListQuery;
 use crate::analysis::query::objects::Query;
 use crate::analysis::{strings, tasks, threads};
-use crate::cli::{At, Common, Module, Objects, Show, Source, Stacks, Tasks, Threads};
+use crate::cli::{Common, Links, Module, Objects, Show, Source, Stacks, Tasks, Threads};
 use crate::report::{self, ObjectWriter};
 use ask::Asked;
 use std::io::{self, Write};
@@ -22,10 +22,11 @@ pub(super) fn show(args: &Show, common: &Common) -> anyhow::Result<()> {
     print(ask::show(&asked, args.at.address, args)?, &asked.info, &asked.problems, common)
 }
 
-pub(super) fn edges(at: &At, direction: Direction, common: &Common) -> anyhow::Result<()> {
-    let asked = open(&at.source, common)?;
-    let rows = report_options(common).rows();
-    print(ask::edges(&asked, at.address, direction, rows)?, &asked.info, &asked.problems, common)
+pub(super) fn edges(args: &Links, direction: Direction, common: &Common) -> anyhow::Result<()> {
+    let query = ask::query(args.where_.as_deref(), Query::parse)?;
+    let asked = open(&args.at.source, common)?;
+    let rows = report_options(common).rows().unwrap_or(u64::MAX);
+    print(ask::edges(&asked, args.at.address, direction, query.as_ref(), rows)?, &asked.info, &asked.problems, common)
 }
 
 pub(super) fn module(args: &Module, common: &Common) -> anyhow::Result<()> {

@@ -3,6 +3,7 @@
 use super::ask::{self, Asked};
 use super::heap::open;
 use super::{print, report_options};
+use crate::analysis::query::lists::{LEAK_FIELDS, of_leak};
 use crate::analysis::query::objects::Query;
 use crate::analysis::query::parse;
 use crate::analysis::retained::{FIELDS, Which};
@@ -45,9 +46,13 @@ pub(super) fn retained(args: &Retained, common: &Common) -> anyhow::Result<()> {
     print(rows, &asked.info, &asked.problems, common)
 }
 
-pub(super) fn leaks(source: &Source, common: &Common) -> anyhow::Result<()> {
+pub(super) fn leaks(source: &Source, query: Option<&str>, common: &Common) -> anyhow::Result<()> {
+    let query = ask::query(query, |text| parse(text, LEAK_FIELDS))?;
     let mut asked = open(source, common)?;
-    let leaks = ask::leaks(&asked)?;
+    let mut leaks = ask::leaks(&asked)?;
+    if let Some(query) = query {
+        leaks.suspects.retain(|row| query.matches(&|field| of_leak(row, field)));
+    }
     roots_problems(&mut asked);
     print(leaks, &asked.info, &asked.problems, common)
 }

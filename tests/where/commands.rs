@@ -1,8 +1,8 @@
-//! `--where` of `regions`, `waste` and `strings`, asked of the program: the rows that it leaves are those of a plain
+//! `--where` of `regions`, `waste`, `strings`, `leaks`, `garbage`, `audit` and `referrers`, asked of the program: the rows that it leaves are those of a plain
 //! reading of the JSON without it.
 
 use crate::plain::{Plain, Row, compare, number, result, row, text, unseen};
-use crate::support::{Target, interpreters};
+use crate::support::{Interpreter, Target, interpreters};
 use crate::{heap_of, told};
 use pymem_tui::analysis::detail::{self, Depth};
 use pymem_tui::snapshot::Addr;
@@ -58,36 +58,119 @@ fn places(all: &[Value], rows: &[Value]) -> Result<BTreeSet<usize>, String> {
     Ok(found)
 }
 
+fn of_leak(r: &Value) -> Row {
+    row(vec![
+        ("kind", text(r["kind"].as_str())),
+        ("type", text(r["type"].as_str())),
+        ("name", text(r["name"].as_str())),
+        ("retained", number(r["retained_bytes"].as_u64())),
+        ("count", number(r["retained_count"].as_u64())),
+        ("reason", text(r["reason"].as_str())),
+        ("path", text(r["path_text"].as_str())),
+        ("address", number(address(&r["address"]))),
+    ])
+}
+
+fn of_garbage(r: &Value) -> Row {
+    row(vec![
+        ("type", text(r["type"].as_str())),
+        ("size", number(r["shallow_bytes"].as_u64())),
+        ("generation", number(r["generation"].as_u64())),
+        ("cycle", number(r["cycle"].as_u64())),
+        ("finalizer", r["finalizer"].as_bool().map(Plain::Flag)),
+        ("value", text(r["summary"].as_str())),
+        ("address", number(address(&r["address"]))),
+    ])
+}
+
+fn of_audit(r: &Value) -> Row {
+    row(vec![
+        ("type", text(r["type"].as_str())),
+        ("size", number(r["shallow_bytes"].as_u64())),
+        ("refcount", number(r["refcount"].as_u64())),
+        ("found", number(r["found"].as_u64())),
+        ("unaccounted", number(r["unaccounted"].as_u64())),
+        ("pointers", number(r["pointers"].as_u64())),
+        ("unexplained", number(r["unexplained"].as_u64())),
+        ("value", text(r["summary"].as_str())),
+        ("address", number(address(&r["address"]))),
+    ])
+}
+
+/// The preferred interpreter: the language is the same on every version.
+fn one() -> Interpreter {
+    let mut all = interpreters();
+    let preferred = all.iter().position(|i| i.name.starts_with("3.12")).unwrap_or(0);
+    all.swap_remove(preferred)
+}
+
+/// Asks every query of a command that lists `list`.
+fn check(dump: &str, command: &[&str], list: &str, fields: &[&'static str], of: &dyn Fn(&Value) -> Row) {
+    let command = [&command[..1], &[dump, "-q"], &command[1..]].concat();
+    let rows = told(&command, list).expect("all rows");
+    let plain: Vec<Row> = rows.iter().map(of).collect();
+    let mut wrong = unseen(&plain, fields, &[]);
+    wrong.extend(compare(&plain, fields, |query| {
+        places(&rows, &told(&[&command[..], &["--where", query]].concat(), list)?)
+    }));
+    result(command[0], plain.len(), wrong).expect("the rows of a plain reading");
+}
+
+/// Where a capture of the target is, for as long as that lives.
+fn captured(target: &Target) -> String {
+    let dump = target.path("dump").to_str().expect("a path").to_owned();
+    told(&["capture", "--pid", &target.pid.to_string(), "-o", &dump, "-q"], "unreadable").expect("a capture");
+    dump
+}
+
+#[test]
+fn suspects_garbage_and_unexplained_references_are_narrowed_likewise() {
+    let interpreter = one();
+    let target = Target::start(&interpreter, "leaks.py", &[]);
+    let leak = ["kind", "type", "name", "retained", "count", "reason", "path", "address"];
+    check(&captured(&target), &["leaks"], "suspects", &leak, &of_leak);
+
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let mut command = interpreter.command("garbage.py");
+    command.arg(folder.path());
+    let target = Target::run(command, folder, "garbage.py");
+    let garbage = ["type", "size", "generation", "cycle", "finalizer", "value", "address"];
+    check(&captured(&target), &["garbage", "--objects"], "objects", &garbage, &of_garbage);
+
+    let target = Target::start(&interpreter, "audit.py", &[]);
+    let audit = ["type", "size", "refcount", "found", "unaccounted", "pointers", "unexplained", "value", "address"];
+    let dump = captured(&target);
+    check(&dump, &["audit"], "rows", &audit, &of_audit);
+
+    // the other ends of references are objects, with the fields of objects
+    let types = told(&["types", &dump, "-q"], "types").expect("types");
+    let class = types.iter().find(|row| row["name"] == "str").and_then(|row| row["address"].as_str()).expect("a class");
+    let holders =
+        |query: &[&str]| told(&[&["referrers", &dump, class, "-q"], query].concat(), "edges").expect("holders");
+    let tuples: Vec<Value> = holders(&[])
+        .into_iter()
+        .filter(|row| row["type"] == "tuple" && row["shallow_bytes"].as_u64() > Some(48))
+        .collect();
+    assert!(!tuples.is_empty(), "str is in tuples of bases and of annotations");
+    assert_eq!(holders(&["--where", "type = tuple and size > 48"]), tuples);
+    assert_eq!(holders(&["--where", "type = tuple and size > 48", "--limit", "1"]), tuples[..1]);
+}
+
 #[test]
 fn rows_that_commands_leave_are_those_of_a_plain_reading() {
-    let mut all = interpreters();
-    // the language is the same on every version
-    let preferred = all.iter().position(|i| i.name.starts_with("3.12")).unwrap_or(0);
-    let interpreter = all.swap_remove(preferred);
+    let interpreter = one();
     let target = Target::start(&interpreter, "waste.py", &[]);
-    let dump = target.path("dump");
-    let dump = dump.to_str().expect("a path");
-    told(&["capture", "--pid", &target.pid.to_string(), "-o", dump, "-q"], "unreadable").expect("a capture");
+    let dump = &captured(&target);
     let heap = heap_of(&target).expect("a heap");
     let value = |at: u64| {
         let id = heap.objects().object_at(Addr(at))?;
         detail::object(&heap, id, Depth { levels: 0, entries: 0, chars: 1 << 20 }).map(|object| object.value)
     };
-    let check = |command: &[&str], list: &str, fields: &[&'static str], of: &dyn Fn(&Value) -> Row| {
-        let command = [&command[..1], &[dump, "-q"], &command[1..]].concat();
-        let rows = told(&command, list).expect("all rows");
-        let plain: Vec<Row> = rows.iter().map(of).collect();
-        let mut wrong = unseen(&plain, fields, &[]);
-        wrong.extend(compare(&plain, fields, |query| {
-            places(&rows, &told(&[&command[..], &["--where", query]].concat(), list)?)
-        }));
-        result(command[0], plain.len(), wrong).expect("the rows of a plain reading");
-    };
     const REGION: [&str; 8] = ["kind", "file", "permissions", "start", "end", "size", "resident", "captured"];
-    check(&["regions", "--all"], "regions", &REGION, &of_region);
-    check(&["waste"], "rows", &["kind", "count", "bytes", "sentence"], &of_waste);
+    check(dump, &["regions", "--all"], "regions", &REGION, &of_region);
+    check(dump, &["waste"], "rows", &["kind", "count", "bytes", "sentence"], &of_waste);
     let duplicate = ["value", "len", "count", "wasted", "address"];
-    check(&["strings"], "duplicates", &duplicate, &|row| of_duplicate(row, value));
+    check(dump, &["strings"], "duplicates", &duplicate, &|row| of_duplicate(row, value));
     // lengths are those of all strings, whatever was asked for
     let lengths = |options: &[&str]| told(&[&["strings", dump, "-q"], options].concat(), "histogram").expect("lengths");
     assert_eq!(lengths(&["--where", "wasted > 1GB"]), lengths(&[]));

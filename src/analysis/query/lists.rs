@@ -1,8 +1,10 @@
-//! The fields of lists whose rows are answers: types, what changed between two snapshots, waste, captured memory. What depends on a heap is
-//! [`objects`](super::objects)'s.
+//! The fields of lists whose rows are answers: types, what changed between two snapshots, waste, suspects, garbage,
+//! references that nothing explains, captured memory. What depends on a heap is [`objects`](super::objects)'s.
 
 use super::{Cell, Field, Sort, Spec, spec};
-use crate::analysis::answers::{ChangedObject, RegionRow, TypeChange, TypeRow, WasteRow};
+use crate::analysis::answers::{
+    AuditRow, ChangedObject, GarbageObject, RefCount, RegionRow, Suspect, TypeChange, TypeRow, WasteRow,
+};
 
 /// The fields of a list of types; sizes are those of all objects of the type.
 pub const TYPE_FIELDS: &[Spec] = &[
@@ -80,6 +82,87 @@ pub fn of_waste<'r>(row: &'r WasteRow, field: &Field) -> Cell<'r> {
         1 => number(row.count),
         2 => number(row.bytes),
         _ => text(&row.sentence),
+    }
+}
+
+/// The fields of what looks like a leak.
+pub const LEAK_FIELDS: &[Spec] = &[
+    spec("kind", Sort::Text),
+    spec("type", Sort::Text),
+    spec("name", Sort::Text),
+    spec("retained", Sort::Number),
+    spec("count", Sort::Number),
+    spec("reason", Sort::Text),
+    spec("path", Sort::Text),
+    spec("address", Sort::Number),
+];
+
+/// A field of a suspect; `count`: the objects that would go with it.
+pub fn of_leak<'r>(row: &'r Suspect, field: &Field) -> Cell<'r> {
+    match field.index {
+        0 => text(row.kind),
+        1 => text(&row.type_name),
+        2 => row.name.as_deref().map_or(Cell::Missing, text),
+        3 => number(row.retained_bytes),
+        4 => number(row.retained_count),
+        5 => text(&row.reason),
+        6 => text(&row.path_text),
+        _ => number(row.address.0),
+    }
+}
+
+/// The fields of a garbage object.
+pub const GARBAGE_FIELDS: &[Spec] = &[
+    spec("type", Sort::Text),
+    spec("size", Sort::Number),
+    spec("generation", Sort::Number),
+    spec("cycle", Sort::Number),
+    spec("finalizer", Sort::Any),
+    spec("value", Sort::Any),
+    spec("address", Sort::Number),
+];
+
+/// A field of a garbage object; its value is what its line says.
+pub fn of_garbage<'r>(row: &'r GarbageObject, field: &Field) -> Cell<'r> {
+    match field.index {
+        0 => text(&row.type_name),
+        1 => number(row.shallow_bytes),
+        2 => number(row.generation.into()),
+        3 => row.cycle.map_or(Cell::Missing, number),
+        4 => Cell::Bool(row.finalizer),
+        5 => text(&row.summary),
+        _ => number(row.address.0),
+    }
+}
+
+/// The fields of an object with references that nothing explains.
+pub const AUDIT_FIELDS: &[Spec] = &[
+    spec("type", Sort::Text),
+    spec("size", Sort::Number),
+    spec("refcount", Sort::Number),
+    spec("found", Sort::Number),
+    spec("unaccounted", Sort::Number),
+    spec("pointers", Sort::Number),
+    spec("unexplained", Sort::Number),
+    spec("value", Sort::Any),
+    spec("address", Sort::Number),
+];
+
+/// A field of such an object; its value is what its line says.
+pub fn of_audit<'r>(row: &'r AuditRow, field: &Field) -> Cell<'r> {
+    match field.index {
+        0 => text(&row.type_name),
+        1 => number(row.shallow_bytes),
+        2 => match row.refcount {
+            RefCount::Count(n) => Cell::Int(n.into()),
+            RefCount::Immortal => Cell::Missing,
+        },
+        3 => number(row.found),
+        4 => number(row.unaccounted),
+        5 => number(row.pointers),
+        6 => number(row.unexplained),
+        7 => text(&row.summary),
+        _ => number(row.address.0),
     }
 }
 
