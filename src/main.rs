@@ -1,6 +1,6 @@
 //! Parse, run, exit code: 0 answered, 1 could not (one sentence on standard error), 2 wrong usage.
 
-use pymem_tui::{cli, command, sys};
+use pymem_tui::{cli, command, sys, text::tell};
 use std::process::ExitCode;
 
 #[global_allocator]
@@ -19,7 +19,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if command::is_broken_pipe(&error) => ExitCode::SUCCESS, // `| head` has seen enough
         Err(error) => {
-            eprintln!("pymem-tui: {}", command::one_sentence(&error));
+            tell(format_args!("pymem-tui: {}", command::one_sentence(&error)));
             if command::is_usage(&error) { ExitCode::from(2) } else { ExitCode::FAILURE }
         }
     }

@@ -6,11 +6,13 @@
 #[path = "contract/ask.rs"]
 mod ask;
 mod support;
+#[path = "explore/terminal.rs"]
+mod terminal;
 
 use ask::{copy, region_files, run, zoo};
 use pymem_tui::heap::Heap;
 use pymem_tui::progress::Progress;
-use pymem_tui::snapshot::Snapshot;
+use pymem_tui::snapshot::{Snapshot, save};
 use std::ffi::OsStr;
 use std::fs::OpenOptions;
 use std::os::unix::ffi::OsStrExt;
@@ -19,6 +21,7 @@ use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 use support::Target;
+use terminal::Terminal;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_pymem-tui");
 
@@ -61,6 +64,9 @@ fn a_snapshot_that_is_cut_while_it_is_mapped_is_told() {
         let _ = heap.edges(&Progress::default());
         assert!(heap.problems()[0].contains("changed while it was read"), "{:?}", heap.problems());
     }
+    let folder = tempfile::tempdir().unwrap();
+    let kept = save::write_directory(&snapshot, &folder.path().join("kept"), &Progress::default());
+    assert!(kept.unwrap_err().to_string().contains("changed while it was read"));
     let told = snapshot.damage().expect("the damage is told");
     assert!(told.contains("changed while it was read") && told.contains("open it again"), "{told}");
 }
@@ -160,6 +166,89 @@ fn a_reader_that_leaves_a_stream_is_told_and_the_process_goes_on() {
     assert!(status.contains("TracerPid:\t0") && status.contains("State:\tS"), "{status}");
 }
 
+/// A stream that nothing can be written to: a full disk, or a pipe whose reader is gone.
+fn nowhere() -> [Stdio; 2] {
+    let (reader, gone) = std::io::pipe().unwrap();
+    drop(reader);
+    [OpenOptions::new().write(true).open("/dev/full").unwrap().into(), gone.into()]
+}
+
+#[test]
+fn what_cannot_be_told_changes_no_answer() {
+    let zoo = zoo();
+    let (_folder, path) = copy(&zoo.path);
+    let biggest = &region_files(&path)[0];
+    cut(biggest, biggest.metadata().unwrap().len() / 2);
+    let dump = path.to_str().unwrap();
+    let heard = run(&["types", dump]);
+    assert!(heard.status.success() && said(&heard).contains("warning: "), "{}", said(&heard));
+    let deaf = |arguments: &[&str], stderr: Stdio| {
+        Command::new(BINARY).args(arguments).stdin(Stdio::null()).stderr(stderr).output().unwrap()
+    };
+    for stderr in nowhere() {
+        let out = deaf(&["types", dump], stderr);
+        assert_eq!((out.status.code(), &out.stdout), (Some(0), &heard.stdout));
+    }
+    for stderr in nowhere() {
+        assert_eq!(deaf(&["types", "/no/such"], stderr).status.code(), Some(1));
+    }
+}
+
+/// Every answer, and what the program says of itself.
+#[test]
+fn an_answer_that_cannot_be_written_is_no_success_and_one_that_nobody_reads_is() {
+    let zoo = zoo();
+    let dump = zoo.path.as_str();
+    let object = ask::hex(zoo.of_kind("list", |_| true).id);
+    let answers: [&[&str]; 16] = [
+        &["types", dump],
+        &["types", dump, "--json"],
+        &["objects", dump],
+        &["objects", dump, "--jsonl"],
+        &["show", dump, &object],
+        &["referrers", dump, &object],
+        &["graph", dump, &object],
+        &["regions", dump],
+        &["hex", dump, &object],
+        &["find", dump, "e"],
+        &["strings", dump],
+        &["memory", dump],
+        &["processes"],
+        &["demo"],
+        &["completions", "bash"],
+        &["man"],
+    ];
+    for answer in answers {
+        let [full, gone] = nowhere().map(|stdout| {
+            let mut command = Command::new(BINARY);
+            command.args(answer).args((answer.len() > 1 && answer[1] == dump).then_some("-q"));
+            command.stdin(Stdio::null()).stdout(stdout).output().unwrap()
+        });
+        assert!(!answer_or_sentence(&full, answer[0]) && said(&full).contains("No space left"), "{answer:?}");
+        assert_eq!((gone.status.code(), said(&gone).as_str()), (Some(0), ""), "{answer:?}");
+    }
+}
+
+#[test]
+fn a_file_that_finds_no_room_is_told_and_nothing_of_it_is_left() {
+    let zoo = zoo();
+    let object = ask::hex(zoo.of_kind("list", |_| true).id);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("out.dot").to_str().unwrap().to_owned();
+    let dump = zoo.path.as_str();
+    for question in [
+        &["report", dump, "-o", &path][..],
+        &["export", dump, "--format", "heapsnapshot", "-o", &path],
+        &["export", dump, "--format", "csv", "-o", &path],
+        &["graph", dump, &object, "-o", &path],
+    ] {
+        let Some(out) = limited("--fsize=16", question) else { return };
+        assert!(!answer_or_sentence(&out, question[0]) && said(&out).contains("File too large"), "{}", said(&out));
+        let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+        assert!(left.is_empty(), "{question:?}: {left:?}");
+    }
+}
+
 #[test]
 fn names_that_are_no_utf8_and_a_locale_that_is_none_are_fine() {
     let zoo = zoo();
@@ -215,6 +304,71 @@ fn a_proc_that_hides_processes_is_no_riddle() {
     std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     let Some(out) = apart(&["-m"], script, &[program.to_str().unwrap(), &target.pid.to_string()]) else { return };
     assert!(!answer_or_sentence(&out, "hidepid") && said(&out).contains("may not be captured"), "{}", said(&out));
+}
+
+/// Windows are dragged, and answers come at the same time: a picture of the last size, and keys are heard.
+#[test]
+fn a_terminal_that_is_resized_a_thousand_times_during_a_scan_is_drawn() {
+    let mut terminal = Terminal::start(&["demo", "leak"], (80, 24));
+    terminal.wait("the scan", |s| s.contains("scanning"));
+    for n in 0..1000u16 {
+        terminal.resize((20 + n * 37 % 180, 3 + n * 11 % 57));
+        if n % 4 == 0 {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+    terminal.resize((100, 30));
+    let begun = std::time::Instant::now();
+    terminal.keys("?");
+    let wide = |s: &str| s.lines().filter(|l| l.starts_with('┌')).any(|l| l.chars().count() == 100);
+    let screen = terminal.wait("help on a picture of the last size", |s| s.contains("keys here") && wide(s));
+    assert!(begun.elapsed() < Duration::from_secs(2), "after {:?}", begun.elapsed());
+    assert_eq!(screen.lines().count(), 30, "{screen}");
+    terminal.keys("qq");
+    assert_eq!(terminal.ended(), 0);
+}
+
+/// The window is closed, or the connection gone: nobody reads and nobody types any more.
+#[test]
+fn a_terminal_that_is_closed_during_a_scan_ends_it_and_its_demo() {
+    use std::io::Read;
+    for reads in [true, false] {
+        let size = portable_pty::PtySize { rows: 24, cols: 80, pixel_width: 0, pixel_height: 0 };
+        let pty = portable_pty::native_pty_system().openpty(size).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = portable_pty::CommandBuilder::new(BINARY);
+        command.args(["demo", "leak"]);
+        command.env("TERM", "xterm-256color");
+        command.env("TMPDIR", folder.path());
+        let mut child = pty.slave.spawn_command(command).unwrap();
+        drop(pty.slave);
+        let mut reader = pty.master.try_clone_reader().unwrap();
+        let mut seen = Vec::new();
+        while !String::from_utf8_lossy(&seen).contains("scanning") {
+            let mut buffer = [0; 4096];
+            let n = reader.read(&mut buffer).unwrap();
+            seen.extend(&buffer[..n]);
+        }
+        let demo = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", child.process_id().unwrap()));
+        let demo: i32 = demo.unwrap().trim().parse().expect("the demo runs");
+        if !reads {
+            std::thread::sleep(Duration::from_millis(300)); // until no more can be written
+        }
+        drop((reader, pty.master));
+        let begun = std::time::Instant::now();
+        let ended = || child.try_wait().unwrap().is_some();
+        wait_until("the explorer ends", begun, ended);
+        wait_until("its demo ends", begun, || !Path::new(&format!("/proc/{demo}")).exists());
+        let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().path()).collect();
+        assert!(left.is_empty(), "{left:?}");
+    }
+}
+
+fn wait_until(what: &str, begun: std::time::Instant, mut condition: impl FnMut() -> bool) {
+    while !condition() {
+        assert!(begun.elapsed() < Duration::from_secs(10), "waited in vain: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }
 
 /// The last process of a chain of parents and children, by the number it has outside.

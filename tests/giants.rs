@@ -22,11 +22,18 @@ const ROOM: &str = "--as=2000000000";
 /// Bytes of an answer: a row each of the objects that were asked for.
 const MOST_OUTPUT: usize = 200_000_000;
 
+/// Seconds of a command, on a machine that does other things too; each takes one or two.
+const PATIENCE: &str = "60";
+
 fn bounded(arguments: &[&str]) -> Output {
-    let mut command = Command::new("prlimit");
-    command.arg(ROOM).arg(env!("CARGO_BIN_EXE_pymem-tui")).args(arguments).stdin(Stdio::null());
+    let mut command = Command::new("timeout");
+    command.args([PATIENCE, "prlimit", ROOM, env!("CARGO_BIN_EXE_pymem-tui")]).args(arguments).stdin(Stdio::null());
     command.output().expect("prlimit is there")
 }
+
+/// Bytes of a line, and of one object's JSON: names and texts are cut, however long they are.
+const LONGEST_LINE: usize = 20_000;
+const LONGEST_JSON: usize = 1_000_000;
 
 /// The target, and a snapshot of it in a folder; names and addresses of its objects.
 fn captured(interpreter: &Interpreter, size: &[&str]) -> (Vec<(String, String)>, tempfile::TempDir, String) {
@@ -67,6 +74,8 @@ fn questions<'q>(dump: &'q str, objects: &'q [(String, String)], report: &'q str
         &["diff", dump],
         &["report", "-o", report],
     ];
+    // more digits than anybody waits for
+    let whole_int = vec!["show", dump, address(objects, "int"), "--max-string", "4000000000"];
     let of_one: [&[&str]; 5] = [
         &["show", "--depth", "4000000000", "--max-entries", "2"],
         &["referents"],
@@ -78,7 +87,7 @@ fn questions<'q>(dump: &'q str, objects: &'q [(String, String)], report: &'q str
     let of_one = objects.iter().flat_map(|(_, at)| {
         of_one.into_iter().map(move |words| [&[words[0], dump, at.as_str()], &words[1..]].concat())
     });
-    whole.chain(of_one).collect()
+    whole.chain(of_one).chain([whole_int]).collect()
 }
 
 fn check(interpreter: &Interpreter) -> Result<(), String> {
@@ -100,13 +109,22 @@ fn check(interpreter: &Interpreter) -> Result<(), String> {
             let ended = (!(out.status.success() || (sentence && orphan)))
                 .then(|| format!("{what} {form:?}: {} {error}", out.status));
             let much = (out.stdout.len() > MOST_OUTPUT).then(|| format!("{what}: {} bytes", out.stdout.len()));
+            let most = if form.is_empty() { LONGEST_LINE } else { LONGEST_JSON };
+            let longest = out.stdout.split(|b| *b == b'\n').map(<[u8]>::len).max().unwrap_or(0);
+            let long = (longest > most).then(|| format!("{what}: a line of {longest} bytes"));
             let attacks = attack(&out.stdout, false).into_iter().chain(attack(&out.stderr, false));
             let attacks: Vec<String> = attacks.map(|a| format!("{what}: {a}")).collect();
-            ended.into_iter().chain(much).chain(attacks)
+            ended.into_iter().chain(much).chain(long).chain(attacks)
         })
         .collect();
     let changed = ask::ask(&["show", &dump, address(&objects, "changed")]);
     assert_eq!(changed["type"], "__main__.Became", "{}: the class an object was given later", interpreter.name);
+    let orphan = run(&["show", &dump, address(&objects, "orphan")]);
+    assert!(
+        !String::from_utf8_lossy(&orphan.stdout).contains("GoneType"),
+        "{}: a type that was freed",
+        interpreter.name
+    );
     if failures.is_empty() { Ok(()) } else { Err(failures.join("\n")) }
 }
 

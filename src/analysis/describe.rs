@@ -148,7 +148,7 @@ impl Describer<'_, '_> {
             Value::Sequence(part) => self.sequence_line(&part, addr, ty, kind, width, depth),
             Value::Mapping(part) => self.mapping_line(&part, ty, kind, width, depth),
             Value::View(mapping) => match self.type_of(mapping) {
-                Some(inner) if depth > 0 => format!("{class}({})", self.line(mapping, inner, width, depth)),
+                Some(_) if depth > 0 => format!("{class}({})", self.item(mapping, width, depth)),
                 _ => format!("<{class}>"),
             },
             Value::Instance(part) => self.instance_line(&part, ty, width, depth),

@@ -10,7 +10,7 @@ use crate::progress::Progress;
 use crate::sys::child;
 use anyhow::{Context, bail};
 use std::ffi::OsString;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -62,11 +62,11 @@ const OLDEST: (u32, u32) = (3, 8);
 
 pub(super) fn run(name: Option<&str>, size: Option<&str>, common: &Common) -> anyhow::Result<()> {
     let Some(name) = name else {
+        let mut out = std::io::stdout().lock();
         for program in &PROGRAMS {
-            println!("{:<16}{}", program.name, program.about);
+            writeln!(out, "{:<16}{}", program.name, program.about)?;
         }
-        println!("\npymem-tui demo NAME starts one of them, captures it and opens it.");
-        return Ok(());
+        return Ok(writeln!(out, "\npymem-tui demo NAME starts one of them, captures it and opens it.")?);
     };
     let Some(program) = PROGRAMS.iter().find(|p| p.name == name || p.file == name) else {
         let names: Vec<_> = PROGRAMS.iter().map(|p| p.name).collect();

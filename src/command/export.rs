@@ -125,7 +125,7 @@ fn heapsnapshot(args: &cli::Export, common: &Common) -> anyhow::Result<()> {
         Ok(graph.left_out)
     })?;
     if left_out > 0 && !common.quiet {
-        eprintln!("pymem-tui: {} objects are not in it (--max-objects N)", text::count(left_out));
+        text::tell(format_args!("pymem-tui: {} objects are not in it (--max-objects N)", text::count(left_out)));
     }
     out.finish()
 }

@@ -116,10 +116,10 @@ fn warn(problems: &[String], common: &Common) {
         return;
     }
     for problem in problems.iter().take(20) {
-        eprintln!("pymem-tui: warning: {}", text::sanitize(problem));
+        text::tell(format_args!("pymem-tui: warning: {}", text::sanitize(problem)));
     }
     if problems.len() > 20 {
-        eprintln!("pymem-tui: warning: {} more", problems.len() - 20);
+        text::tell(format_args!("pymem-tui: warning: {} more", problems.len() - 20));
     }
 }
 

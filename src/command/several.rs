@@ -9,6 +9,7 @@ use crate::cli::Common;
 use crate::cpython::runtime::Interpreter;
 use crate::progress::Progress;
 use crate::snapshot::{Snapshot, store};
+use crate::text;
 use anyhow::{Context, bail};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
@@ -82,7 +83,7 @@ fn gather<T>(all: &[T], one: impl Fn(&T) -> anyhow::Result<Member>, common: &Com
         bail!("none of the processes can be explored: {}", reasons.join("; "));
     }
     if !common.quiet {
-        reasons.iter().for_each(|reason| eprintln!("pymem-tui: warning: left out: {reason}"));
+        reasons.iter().for_each(|reason| text::tell(format_args!("pymem-tui: warning: left out: {reason}")));
     }
     Ok(members)
 }

@@ -69,7 +69,8 @@ fn foretell(pid: i32, expectation: &Expectation, common: &Common) {
         Err(why) => format!("plainly; no fork: {}", text::sanitize(why)),
     };
     let bytes = text::size(expectation.bytes);
-    eprintln!("process {pid}: {bytes} to copy, a pause of about {} ({other})", pause(expectation.pause()));
+    let expected = pause(expectation.pause());
+    text::tell(format_args!("process {pid}: {bytes} to copy, a pause of about {expected} ({other})"));
 }
 
 /// Tells on standard error what was captured, when that is not the command's own answer.
@@ -77,7 +78,8 @@ pub(super) fn tell(captured: &Captured, common: &Common) {
     if !common.quiet {
         let pause = report::pause(captured.pause.as_secs_f64() * 1e3);
         let place = captured.path().map(|p| format!(" in {}", p.display())).unwrap_or_default();
-        eprintln!("paused {pause} ms, {}{}", text::size(captured.metadata.bytes), text::sanitize(&place));
+        let bytes = text::size(captured.metadata.bytes);
+        text::tell(format_args!("paused {pause} ms, {bytes}{}", text::sanitize(&place)));
     }
 }
 
@@ -94,10 +96,10 @@ pub(super) fn tell_unpacking(path: &Path, common: &Common) {
     let name = text::sanitize(&path.to_string_lossy()).into_owned();
     match snapshot::unpacking(path) {
         Some(Unpacking { form, packed, unpacked }) if is_noticed(packed.max(unpacked.hoped())) => {
-            eprintln!("{name} ({form}, {}) is unpacked to {unpacked}, on disk", text::size(packed));
+            text::tell(format_args!("{name} ({form}, {}) is unpacked to {unpacked}, on disk", text::size(packed)));
         }
         None if path.metadata().is_ok_and(|info| info.file_type().is_fifo()) && is_noticed(0) => {
-            eprintln!("{name} is read from a pipe, of unknown size, to disk");
+            text::tell(format_args!("{name} is read from a pipe, of unknown size, to disk"));
         }
         _ => {}
     }
@@ -118,7 +120,7 @@ fn from_standard_input(common: &Common) -> anyhow::Result<Snapshot> {
         let file = std::fs::metadata("/dev/stdin").ok().filter(std::fs::Metadata::is_file);
         let from =
             file.map_or("a pipe, of unknown size".into(), |file| format!("a file of {}", text::size(file.len())));
-        eprintln!("standard input is read from {from}, to disk");
+        text::tell(format_args!("standard input is read from {from}, to disk"));
     }
     // read to its end into a file of ours, even when it is a file: its position may be anywhere
     let read =

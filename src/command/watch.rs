@@ -3,7 +3,7 @@
 use crate::progress::{Progress, Reading};
 use crate::sys::signals::Interrupts;
 use crate::text::size;
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
@@ -26,12 +26,12 @@ pub(super) fn cancellable<T>(label: &str, quiet: bool, work: impl FnOnce(&Progre
                     progress_seen.cancel();
                 }
                 if draw {
-                    eprint!("\r{}\x1b[K", line.text(progress_seen.read()));
+                    let _ = write!(std::io::stderr(), "\r{}\x1b[K", line.text(progress_seen.read()));
                     line.drawn = true;
                 }
             }
             if line.drawn {
-                eprint!("\r\x1b[K");
+                let _ = write!(std::io::stderr(), "\r\x1b[K");
             }
         });
         let _until_the_end = done; // dropped after `work`, whether it returns or panics

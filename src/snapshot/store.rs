@@ -459,6 +459,11 @@ mod tests {
         std::os::unix::fs::symlink(&victim, hidden.folder.path().join(name)).unwrap();
         assert!(store.lay_out([(Addr(0x1000), 0x1000)]).is_err());
         assert_eq!(std::fs::read_to_string(&victim).unwrap(), "untouched");
+        // a hard link is no link to follow: only a file that is new will do
+        let Place::Directory { hidden, .. } = &store.place else { panic!("it is a directory") };
+        std::fs::hard_link(&victim, hidden.folder.path().join(region_file_name(Addr(0x3000), Addr(0x4000)))).unwrap();
+        assert!(store.lay_out([(Addr(0x3000), 0x1000)]).is_err());
+        assert_eq!(std::fs::read_to_string(&victim).unwrap(), "untouched");
     }
 
     #[test]

@@ -7,6 +7,7 @@ pub mod repr;
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
+use std::io::Write as _;
 
 /// `text` without anything a terminal could act on: control characters, escape sequences, bidirectional overrides
 /// and invisible characters become visible escapes (`\n`, `\x1b`, `\u{202e}`).
@@ -50,6 +51,12 @@ pub fn is_plain(c: char) -> bool {
         | '\u{fff9}'..='\u{fffb}'      // interlinear annotation
         | '\u{e0000}'..='\u{e0fff}'    // tags, variation selectors supplement
         | '\u{1d173}'..='\u{1d17a}') // musical format controls
+}
+
+/// A line on standard error. Where none can be written (a full disk, a reader or a terminal that is gone) nobody can be
+/// told, and that is no reason to end, as `eprintln!` would.
+pub fn tell(line: std::fmt::Arguments<'_>) {
+    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 /// A number of bytes in three significant digits and decimal units: `120 B`, `12.0 MB`, `812 MB`, `1.23 GB`.
@@ -156,6 +163,19 @@ mod tests {
         assert_eq!(sanitize("abc\u{202e}def\u{200b}"), "abc\\u{202e}def\\u{200b}");
         assert_eq!(sanitize("line\nnext\tcolumn"), "line\\nnext\\tcolumn");
         assert!(matches!(sanitize("Grüße, 世界"), Cow::Borrowed(_)));
+    }
+
+    /// One or more of every class that `is_plain` names: what of it were forgotten would come through.
+    #[test]
+    fn nothing_that_is_hidden_or_acted_on_is_plain() {
+        let controls = ('\0'..=' ').filter(|c| *c != ' ').chain('\u{7f}'..='\u{9f}');
+        let marks = "\u{61c}\u{200e}\u{200f}\u{202a}\u{202b}\u{202c}\u{202d}\u{202e}\u{2066}\u{2067}\u{2068}\u{2069}";
+        let unseen =
+            "\u{ad}\u{180e}\u{200b}\u{200c}\u{200d}\u{2060}\u{2064}\u{206f}\u{feff}\u{fff9}\u{fffb}\u{1d173}\u{e0041}";
+        let lines = "\u{2028}\u{2029}";
+        for c in controls.chain(marks.chars()).chain(unseen.chars()).chain(lines.chars()) {
+            assert!(!is_plain(c) && sanitize(&c.to_string()).starts_with('\\'), "{c:?}");
+        }
     }
 
     #[test]

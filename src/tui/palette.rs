@@ -190,6 +190,11 @@ mod tests {
         assert_eq!(complete("refe", &types, None), ["referents ", "referrers "]);
         assert_eq!(complete("objects us", &types, None), ["objects app.User"]);
         assert_eq!(complete("hex ", &types, Some(Addr(0x10))), ["hex 0x10"]);
+        // a key press looks through so many, however many there are
+        let row = |i| TypeRow { name: format!("T{i}."), address: Addr(1), count: 1, shallow_bytes: 1 };
+        let many = Types { types: (0..=LOOKED_AT).map(row).collect(), total: Total::default() };
+        assert_eq!(complete(&format!("objects T{}.", LOOKED_AT - 1), &many, None).len(), 1);
+        assert_eq!(complete(&format!("objects T{LOOKED_AT}."), &many, None).len(), 0);
 
         let mut palette = Palette { input: Input::new("refe"), ..Palette::default() };
         palette.typed(&types, None);

@@ -57,7 +57,7 @@ impl Drop for Guard {
         }
         if let Ok(told) = self.elsewhere.lock() {
             for line in told.iter().flat_map(|message| message.lines()) {
-                eprintln!("{}", crate::text::sanitize(line));
+                crate::text::tell(format_args!("{}", crate::text::sanitize(line)));
             }
         }
     }

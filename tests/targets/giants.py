@@ -1,14 +1,15 @@
 """A target whose objects are as no program should have them, yet may: `giants.py [WORDS [TYPES]]`.
 
-Nesting of 100,000 levels in lists, tuples, dicts and exceptions, a dict whose keys all collide, objects whose class was
+Nesting of 100,000 levels in lists, tuples, dicts, mapping proxies and exceptions, a dict whose keys all collide, objects whose class was
 changed, a type that was freed while an instance lives, an int of a megabyte, texts of 10 MB without an end of line that
-hold escape sequences, a list of WORDS references to itself, TYPES types. Prints `object NAME ID` for each and stands still.
+hold escape sequences, names of 10 MB, a list of WORDS references to itself, TYPES types. Prints `object NAME ID` for each and stands still.
 """
 import ctypes
 import gc
 import os
 import signal
 import sys
+import types
 import weakref
 
 ctypes.CDLL(None).prctl(0x59616D61, ctypes.c_ulong(-1), 0, 0, 0)  # PR_SET_PTRACER, any
@@ -59,6 +60,7 @@ class Became:
 nested("lists", lambda one: [one])
 nested("tuples", lambda one: (one, 1))
 nested("dicts", lambda one: {"next": one})
+nested("proxies", lambda one: types.MappingProxyType({} if one is None else one))
 nested("exceptions", raised)
 HELD["collisions"] = {Collides(n): n for n in range(2000)}
 HELD["changed"] = Was()
@@ -67,6 +69,9 @@ HELD["changed"].__class__ = Became
 HELD["int"] = (1 << 8_000_000) - 12345
 HELD["text"] = ESCAPES * (10_000_000 // len(ESCAPES))
 HELD["bytes"] = b"giant \x1b]52;c;AAAA\x07\x9b2J" * 500_000
+Named = type("Giant" + "n" * 10_000_000, (), {})
+HELD["named"] = Named()
+HELD["named"].__dict__["a" * 10_000_000] = 1
 HELD["itself"] = []
 HELD["itself"].append(HELD["itself"])
 while len(HELD["itself"]) < WORDS:

@@ -43,7 +43,7 @@ impl Raw {
         let ready = || flags & flags::READY != 0 || never_ready(memory, interpreter, address, metatype, flags);
         let sane = (0..=MAX_BASICSIZE).contains(&basicsize)
             && (0..=MAX_BASICSIZE).contains(&itemsize)
-            && reader.c_string(name, MAX_NAME * 4).is_some()
+            && (reader.c_string(name, MAX_NAME * 4).is_some() || flags & flags::HEAPTYPE != 0 && is_long(memory, name))
             && ready();
         sane.then_some(Raw {
             address,
@@ -129,6 +129,12 @@ fn never_ready(memory: &Memory<'_>, interpreter: &Interpreter, address: Addr, me
         && r.i64(address + t.tp_basicsize).is_some_and(|n| n >= memory.layout.structs.object.size as i64)
         && r.c_string(name, MAX_NAME).is_some_and(is_dotted_name)
         && interpreter.images.iter().any(constant)
+}
+
+/// Whether text begins at `name` that goes on for longer than any name that is shown. Only a class can be called so.
+fn is_long(memory: &Memory<'_>, name: Addr) -> bool {
+    let begins = |bytes| std::str::from_utf8(bytes).map_or_else(|error| error.error_len().is_none(), |_| true);
+    memory.reader.slice(name, MAX_NAME * 4).is_some_and(begins)
 }
 
 /// `functools.KeyWrapper` and the like.
