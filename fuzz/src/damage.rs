@@ -4,11 +4,15 @@
 
 use pymem_tui::analysis::answers::Direction;
 use pymem_tui::analysis::query::ListQuery;
-use pymem_tui::analysis::{audit, detail, garbage, leaks, links, paths, raw, strings, tasks, threads, types};
+use pymem_tui::analysis::{
+    audit, detail, garbage, leaks, links, memory, paths, raw, retained, strings, tasks, threads, types, waste,
+};
+use pymem_tui::cpython::layout;
 use pymem_tui::heap::dominators::Node;
 use pymem_tui::heap::{Heap, ObjectId};
 use pymem_tui::progress::{Cancelled, Progress};
-use pymem_tui::snapshot::{Addr, Metadata, Snapshot};
+use pymem_tui::snapshot::{Addr, Metadata, Region, Snapshot};
+use std::ops::Range;
 use std::sync::Arc;
 
 /// The memory of an interpreter, and where its objects and types are.
@@ -18,17 +22,21 @@ pub struct Memory {
     pub metadata: Option<Metadata>,
     pub objects: Vec<Addr>,
     pub types: Vec<Addr>,
+    /// Its version and the text of the layout table for it.
+    pub table: Option<(&'static str, &'static str)>,
 }
 
 impl Memory {
     pub fn of(snapshot: Snapshot, name: &str) -> Result<Memory, String> {
         let snapshot = Arc::new(snapshot);
-        let pieces = snapshot.regions().iter().map(|r| (r.start, r.bytes().to_vec())).collect();
+        let pieces = snapshot.regions().iter().flat_map(without_holes).collect();
         let metadata = snapshot.metadata().cloned();
         let heap = Heap::index(snapshot, &Progress::default()).map_err(|e| e.to_string())?;
         let objects = heap.objects().iter().map(|(_, addr, _)| addr).collect();
         let types = heap.types().iter().map(|(_, ty)| ty.address).collect();
-        Ok(Memory { name: name.to_owned(), pieces, metadata, objects, types })
+        let version = heap.interpreter().layout.version.as_str();
+        let table = layout::table_text(version).map(|text| (version, text));
+        Ok(Memory { name: name.to_owned(), pieces, metadata, objects, types, table })
     }
 
     /// A copy with damage, and the addresses that are worth a look.
@@ -37,6 +45,20 @@ impl Memory {
         let worth_a_look = damages.iter().filter_map(|damage| apply(self, &mut pieces, damage)).collect();
         (Snapshot::from_memory(pieces, self.metadata.clone()), worth_a_look)
     }
+}
+
+/// A region in pieces, without what the process never touched: each input copies all of it.
+fn without_holes(region: &Region) -> Vec<(Addr, Vec<u8>)> {
+    const HOLE: u64 = 256 << 10;
+    let mut pieces: Vec<Range<u64>> = Vec::new();
+    for extent in region.extents() {
+        match pieces.last_mut() {
+            Some(last) if extent.start - last.end < HOLE => last.end = extent.end,
+            _ => pieces.push(extent.clone()),
+        }
+    }
+    let bytes = |piece: &Range<u64>| region.bytes()[piece.start as usize..piece.end as usize].to_vec();
+    pieces.iter().map(|piece| (region.start + piece.start, bytes(piece))).collect()
 }
 
 /// Where a value or an address comes from: numbers choose among what there is.
@@ -261,5 +283,16 @@ fn what_keeps(heap: &Heap, worth_a_look: &[Addr], progress: &Progress) -> Result
         return Err(format!("{suspect:?} retains more than all {} bytes", found.heap_bytes));
     }
     let _ = (garbage::garbage(heap, true, progress), audit::audit(heap, 100, progress));
+    use retained::Which;
+    let lists = [Which::Top, Which::Roots, Which::Threads, Which::Frames, Which::Locals, Which::Modules];
+    for list in lists.into_iter().chain([Which::Tasks, Which::Types]) {
+        let rows = retained::rows(heap, list, 0, 50, progress).map_err(failed)?;
+        if rows.objects.len() > 50 {
+            return Err(format!("{} rows of 50 of {list:?}", rows.objects.len()));
+        }
+    }
+    let _ = (memory::memory(heap, progress).map_err(failed)?, waste::waste(heap, progress).map_err(failed)?);
+    let _ = types::types_retained(heap, progress).map_err(failed)?;
+    let _ = retained::retaining(heap, progress).map_err(failed)?;
     Ok(())
 }

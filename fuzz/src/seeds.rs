@@ -1,70 +1,165 @@
 //! Small inputs that are right: what the mutations begin with.
 
+mod elf;
+mod packed;
+
+pub use elf::core;
+pub use packed::{gzip, lz4, zstd};
+
 use pymem_tui::progress::Progress;
 use pymem_tui::snapshot::stream::{MAGIC, Packing};
 use pymem_tui::snapshot::{Addr, Metadata, Snapshot, meta, save};
-use std::io::{Read, Seek, Write};
+use std::io::{Read, Seek};
 
 /// Seeds of a target, by its name.
 pub fn of(target: &str) -> Vec<Vec<u8>> {
-    let raw = stream(Packing::Raw);
-    let frames = raw[MAGIC.len()..].to_vec();
     match target {
-        "source" => vec![raw.clone(), stream(Packing::Zstd), plain(), gzip(&plain()), core(), archive(), gzip(&raw)],
-        "stream" => vec![frames],
-        "core" => vec![core()[16..].to_vec()],
-        "packed" => vec![[&[0, 0, 1], &frames[..]].concat(), [&[128, 1, 2], &plain()[..]].concat()],
-        "directory" => {
-            let file = |kind: u8, bytes: &[u8]| [&[kind], &(bytes.len() as u16).to_le_bytes()[..], bytes].concat();
-            let json = serde_json::to_vec(&described()).unwrap_or_default();
-            vec![
-                [file(0x10, &[7; 0x1800]), file(2, &json), file(0x43, &gzip(&[9; 100]))].concat(),
-                [file(0x24, &[1; 5000]), file(0x25, &zstd::encode_all(&[3; 6144][..], 1).unwrap_or_default())].concat(),
-            ]
+        "source" => [whole(), packed::refused(), elf::refused()].concat(),
+        "stream" => streams(),
+        "core" => elf::cores().iter().map(|core| core[16..].to_vec()).collect(),
+        "packed" => {
+            let frames = &stream(Packing::Raw)[MAGIC.len()..];
+            let how = |how: u8, data: &[u8]| [&[0, 0, how], data].concat();
+            let damaged = |how: u8, data: &[u8]| [&[128, 1, how], data].concat();
+            vec![how(1, frames), how(3, frames), how(5, frames), damaged(2, &plain()), damaged(4, &plain())]
         }
-        "metadata" => vec![serde_json::to_vec_pretty(&described()).unwrap_or_default()],
-        "layout" => ["3.8", "3.12", "3.13t", "3.15"]
-            .iter()
+        "directory" => directories(),
+        "metadata" => vec![
+            serde_json::to_vec_pretty(&described()).unwrap_or_default(),
+            br#"{"format":"","tool":"","mode":"","bytes":0,"process":{"pid":1},"regions":[],"threads":[]}"#.to_vec(),
+        ],
+        "layout" => pymem_tui::cpython::layout::known_versions()
+            .into_iter()
             .filter_map(|v| pymem_tui::cpython::layout::table_text(v).map(|t| t.as_bytes().to_vec()))
             .collect(),
-        "image" => vec![[&[4], &own_image()[..]].concat()],
-        _ => vec![vec![0; 64], (0..=255).collect()],
+        "image" => vec![
+            [&[4], &elf::image()[..]].concat(),
+            [&[0x84], &elf::image()[..]].concat(),
+            [&[4], &elf::program()[..]].concat(),
+        ],
+        "offsets" => (0..16).map(|which| [which, which, 1, 6, 8, 99, which, 4, 8].to_vec()).collect(),
+        // little damage to each of the memories
+        _ => (0..32).map(|which| [which, 0, 0, which, 9, 1, 2, 3, 10, which, 0, 7, 1, 2, 5].to_vec()).collect(),
     }
 }
 
+/// Sources that open.
+pub fn whole() -> Vec<Vec<u8>> {
+    [vec![stream(Packing::Raw), stream(Packing::Zstd), plain()], packed::all(), elf::cores()].concat()
+}
+
+/// As much as a capture can say.
 fn described() -> Metadata {
-    let mapping = |start, end, file: Option<&str>| meta::Mapping {
+    let mapping = |start, end, file: Option<&str>, residency: &[u64]| meta::Mapping {
         start: Addr(start),
         end: Addr(end),
         permissions: "rw-p".into(),
+        offset: 0x1000,
         file: file.map(str::to_owned),
-        residency: vec![1, 1],
+        resident_bytes: Some(residency.iter().skip(1).step_by(2).sum::<u64>() * 4096),
+        residency: residency.to_vec(),
         captured: true,
-        ..meta::Mapping::default()
     };
-    let registers = [("rax".to_owned(), Addr(u64::MAX - 511)), ("fs_base".to_owned(), Addr(0x7f00))].into();
+    let registers = ["orig_rax", "rax", "rdi", "rsi", "rdx", "r10", "r8", "r9", "rsp", "fs_base"];
+    let registers = registers.map(|name| (name.to_owned(), Addr(if name == "rax" { u64::MAX - 511 } else { 0x1010 })));
+    let thread = |tid| meta::Thread {
+        tid,
+        name: "python".into(),
+        state: "S".into(),
+        wchan: Some("futex_wait".into()),
+        registers: registers.clone().into(),
+        syscall: Some(meta::Syscall { number: 202, args: vec![Addr(0x1000); 6] }),
+    };
+    let unreadable = |start: u64, reason: &str| meta::Unreadable {
+        start: Addr(start),
+        end: Addr(start + 0x1000),
+        reason: reason.into(),
+    };
+    let sizes = |names: &[&str]| names.iter().map(|name| ((*name).to_owned(), 8192)).collect();
     Metadata {
         format: meta::FORMAT.into(),
-        mode: "plain".into(),
-        process: meta::Process { pid: 7, command_line: vec!["python".into()], ..meta::Process::default() },
-        regions: vec![mapping(0x1000, 0x3000, None), mapping(0x40_0000, 0x40_2000, Some("/lib/x.so"))],
-        threads: vec![meta::Thread { tid: 7, registers, ..meta::Thread::default() }],
-        unreadable: vec![meta::Unreadable { start: Addr(0x2000), end: Addr(0x3000), reason: "gone".into() }],
-        ..Metadata::default()
+        tool: "pymem-tui 0".into(),
+        captured_at: Some("2026-01-01T00:00:00Z".into()),
+        monotonic: Some(17.5),
+        mode: "fork".into(),
+        mode_reason: Some("asked".into()),
+        pause_ms: Some(1.5),
+        expected_pause_ms: Some(2.5),
+        redacted: Some("keys-kept".into()),
+        bytes: 16384,
+        pages_skipped: 3,
+        process: meta::Process {
+            pid: 7,
+            inner_pid: Some(1),
+            command_line: vec!["python".into(), "-c".into()],
+            exe: Some("/usr/bin/python3".into()),
+            started_at: Some("2026-01-01T00:00:00Z".into()),
+            memory: sizes(&["VmRSS", "VmSize", "RssAnon", "VmPTE"]),
+            rollup: sizes(&["Rss", "Private_Clean", "Private_Dirty", "Shared_Dirty", "Anonymous", "Swap"]),
+        },
+        regions: vec![
+            mapping(0x1000, 0x3000, None, &[1, 1]),
+            mapping(0x3000, 0x4000, Some("[heap]"), &[]),
+            mapping(0x40_0000, 0x40_2000, Some("/lib/x.so"), &[0, 1, 1, 0]),
+            meta::Mapping { resident_bytes: Some(0x1000), ..mapping(0x50_0000, 0x50_1000, Some("[stack]"), &[]) },
+        ],
+        threads: vec![thread(7), thread(8)],
+        unreadable: vec![unreadable(0x2000, "gone"), unreadable(0x3000, "Input/output error (os error 5)")],
+        problems: vec!["something else".into()],
     }
 }
 
-fn stream(packing: Packing) -> Vec<u8> {
+fn snapshot() -> Snapshot {
     let mut memory = vec![0; 0x3000];
     memory[0x1000..0x2000].fill(7);
-    let snapshot =
-        Snapshot::from_memory(vec![(Addr(0x1000), memory), (Addr(0x40_0000), vec![3; 100])], Some(described()));
+    Snapshot::from_memory(vec![(Addr(0x1000), memory), (Addr(0x40_0000), vec![3; 100])], Some(described()))
+}
+
+fn stream(packing: Packing) -> Vec<u8> {
+    written(&snapshot(), packing)
+}
+
+/// What a stream of the snapshot is.
+pub fn written(snapshot: &Snapshot, packing: Packing) -> Vec<u8> {
     let mut bytes = Vec::new();
     let Ok(mut file) = tempfile::tempfile() else { return bytes };
     let Ok(out) = file.try_clone() else { return bytes };
-    let _ = save::write_framed(&snapshot, Box::new(out), packing, &Progress::default());
+    let _ = save::write_framed(snapshot, Box::new(out), packing, &Progress::default());
     let _ = file.rewind().and_then(|()| file.read_to_end(&mut bytes));
     bytes
+}
+
+/// Frames without the magic: as a capture writes them, and as it does not.
+fn streams() -> Vec<Vec<u8>> {
+    let right = stream(Packing::Raw)[MAGIC.len()..].to_vec();
+    let words = |words: &[u64]| words.iter().flat_map(|w| w.to_le_bytes()).collect::<Vec<u8>>();
+    let frame = |kind: &[u8; 8], bytes: &[u8]| [kind, &words(&[bytes.len() as u64])[..], bytes].concat();
+    let layout = frame(b"layout\0\0", &words(&[0x1000, 0x3000, 0x2000, 0x4000, 0x9000, 0x8000, 0x10_0000, 0x10_0064]));
+    let memory = |at: u64, len: usize| frame(b"memory\0\0", &[&words(&[at])[..], &vec![7; len]].concat());
+    let end = |bytes: u64| frame(b"end\0\0\0\0\0", &words(&[bytes]));
+    let total = frame(b"total\0\0\0", &words(&[1 << 60]));
+    let parts: [&[&[u8]]; 6] = [
+        &[&total, &layout, &memory(0x10_0000, 100), &memory(0x1800, 0x1000), &end(0x1064)],
+        &[&frame(b"foreign\0", b"letters"), &layout, &frame(b"metadata", b"{}"), &memory(0x1000, 10), &end(99)],
+        &[&layout, &memory(0x2ff0, 100)],
+        &[&layout, &memory(0x1000, 100), b"NO FRAME", &[0; 8]],
+        &[&layout, &layout, &frame(b"memory\0\0", &[1; 4])],
+        &[&layout, &memory(0x1000, 100)[..60]],
+    ];
+    parts.iter().map(|parts| parts.concat()).chain([right]).collect()
+}
+
+/// Folders as `targets::directory` reads them.
+fn directories() -> Vec<Vec<u8>> {
+    let file = |kind: u8, bytes: &[u8]| [&[kind], &(bytes.len() as u16).to_le_bytes()[..], bytes].concat();
+    let json = serde_json::to_vec(&described()).unwrap_or_default();
+    let page = [7; 0x1800];
+    vec![
+        [file(0x10, &page), file(2, &json), file(0x43, &gzip(&[9; 100]))].concat(),
+        [file(0x28, &page[..5000]), file(0x49, &zstd(&page)), file(0x6d, &lz4(&page)), file(0x8c, packed::XZ)].concat(),
+        [file(0x18, &page[..200]), file(0x1e, &page), file(6, &zstd(&json)), file(0x27, b""), file(0x2f, b"")].concat(),
+        [file(0x17, b"more than there is"), file(0x3f, b"backwards"), file(2, b"{}"), file(6, b"no json")].concat(),
+    ]
 }
 
 /// python-memtools' records.
@@ -73,63 +168,4 @@ fn plain() -> Vec<u8> {
         [&start.to_le_bytes(), &(start + len).to_le_bytes(), &vec![5; len as usize][..]].concat()
     };
     [record(0x1000, 0x1000), record(0x8000, 0x2000)].concat()
-}
-
-pub fn gzip(bytes: &[u8]) -> Vec<u8> {
-    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    let _ = encoder.write_all(bytes);
-    encoder.finish().unwrap_or_default()
-}
-
-fn archive() -> Vec<u8> {
-    let mut builder = tar::Builder::new(Vec::new());
-    let mut header = tar::Header::new_gnu();
-    header.set_size(100);
-    header.set_mode(0o600);
-    header.set_cksum();
-    let name = pymem_tui::snapshot::region_file_name(Addr(0x1000), Addr(0x1064));
-    let _ = builder.append_data(&mut header, name, &[7; 100][..]);
-    builder.into_inner().unwrap_or_default()
-}
-
-/// A core file: a note of each kind that is read, two segments.
-pub fn core() -> Vec<u8> {
-    let words = |words: &[u64]| words.iter().flat_map(|w| w.to_le_bytes()).collect::<Vec<u8>>();
-    let note = |kind: u32, desc: &[u8]| {
-        let head = [5, desc.len() as u32, kind].into_iter().flat_map(u32::to_le_bytes);
-        let mut note: Vec<u8> = head.chain(*b"CORE\0\0\0\0").chain(desc.iter().copied()).collect();
-        note.resize(note.len().next_multiple_of(4), 0);
-        note
-    };
-    let files = [words(&[1, 4096, 0x40_0000, 0x40_3000, 0]), b"/bin/true\0".to_vec()].concat();
-    let notes = [
-        note(1, &[1; 336]),
-        note(3, &[b'S'; 136]),
-        note(0x5349_4749, &[11; 128]),
-        note(6, &words(&[3, 0x40_0040, 0, 0])),
-        note(0x4649_4c45, &files),
-    ]
-    .concat();
-    let at = 64 + 3 * 56;
-    let load = |offset: u64, start: u64, file: u64, memory: u64| {
-        [&[1, 0, 0, 0, 7, 0, 0, 0], &words(&[offset, start, 0, file, memory, 1])[..]].concat()
-    };
-    let mut bytes = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x04\0\x3e\0\x01\0\0\0".to_vec();
-    bytes.extend(words(&[0, 64, 0]));
-    bytes.extend([0, 0].into_iter().chain([0u16, 64, 56, 3, 64, 0, 0][1..].iter().copied()).flat_map(u16::to_le_bytes));
-    bytes.extend([&[4, 0, 0, 0, 0, 0, 0, 0], &words(&[at, 0, 0, notes.len() as u64, 0, 4])[..]].concat());
-    bytes.extend(load(at + notes.len() as u64, 0x10_0000, 0x1000, 0x2000));
-    bytes.extend(load(at + notes.len() as u64 + 0x1000, 0x40_0000, 0x1000, 0x3000));
-    bytes.extend(notes);
-    bytes.extend([7; 0x1000]);
-    bytes.extend(own_image().get(..0x1000).unwrap_or_default());
-    bytes
-}
-
-/// The beginning of a real program: /bin/true, or whatever runs.
-fn own_image() -> Vec<u8> {
-    let file = std::fs::read("/bin/true").or_else(|_| std::fs::read("/proc/self/exe"));
-    let mut bytes = file.unwrap_or_default();
-    bytes.truncate(40 << 10);
-    bytes
 }

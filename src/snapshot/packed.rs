@@ -2,7 +2,8 @@
 //!
 //! How large what comes out will be is `foretold`'s concern.
 
-use std::io::{self, Read};
+use lz4_flex::frame::FrameDecoder;
+use std::io::{self, BufRead, BufReader, Read};
 
 /// What a decoder of xz may take for its window, in KiB: 1 GiB, which is more than `xz -9` asks for.
 const XZ_MEMORY: u32 = 1 << 20;
@@ -51,7 +52,21 @@ impl Packed {
             Packed::Zstd => Box::new(zstd::Decoder::new(input)?),
             Packed::Gzip => Box::new(flate2::read::MultiGzDecoder::new(input)),
             Packed::Xz => Box::new(lzma_rust2::XzReader::new_mem_limit(input, true, XZ_MEMORY)),
-            Packed::Lz4 => Box::new(lz4_flex::frame::FrameDecoder::new(input)),
+            Packed::Lz4 => Box::new(Lz4(FrameDecoder::new(BufReader::new(input)))),
         })
+    }
+}
+
+/// Frame after frame: the decoder says that it is at an end after each.
+struct Lz4<R: Read>(FrameDecoder<BufReader<R>>);
+
+impl<R: Read> Read for Lz4<R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let got = self.0.read(into)?;
+            if got > 0 || into.is_empty() || self.0.get_mut().fill_buf()?.is_empty() {
+                return Ok(got);
+            }
+        }
     }
 }

@@ -261,7 +261,10 @@ mod tests {
     fn every_compression_and_several_at_once_are_read() {
         let plain = plain();
         let zstd = zstd::encode_all(&plain[..], 1).unwrap();
-        for bytes in [&plain, &gzip(&plain), &lz4(&plain), &zstd, &gzip(&zstd)] {
+        // compressed piece by piece, as `cat a.lz4 b.lz4` makes it
+        let pieces = |pack: fn(&[u8]) -> Vec<u8>| plain.chunks(0x2_0000).flat_map(pack).collect::<Vec<u8>>();
+        let joined = [pieces(gzip), pieces(lz4), pieces(|piece| zstd::encode_all(piece, 1).unwrap())];
+        for bytes in [&plain, &gzip(&plain), &lz4(&plain), &zstd, &gzip(&zstd)].into_iter().chain(&joined) {
             check(&open_bytes(bytes).unwrap());
         }
     }

@@ -93,18 +93,27 @@ fn entry(version: &str) -> Option<Entry> {
     TABLES.read().unwrap_or_else(PoisonError::into_inner).get(&order(version)?).map(|(_, entry)| *entry)
 }
 
-/// Adds a table, in place of the one of the same version if there is one. `path` is what an error calls it.
-pub fn add(text: &str, path: &Path) -> Result<&'static Layout, BadTable> {
+/// A table from its text, when it can be used. `path` is what an error calls it.
+pub fn parse(text: &str, path: &Path) -> Result<Layout, BadTable> {
     let damaged =
         |why: &str| BadTable::Damaged { path: path.to_owned(), why: why.lines().next().unwrap_or_default().to_owned() };
     let layout: Layout = toml::from_str(text).map_err(|e| damaged(e.message()))?;
-    let order = order(&layout.version).ok_or_else(|| damaged("its version is no version like 3.12"))?;
+    if order(&layout.version).is_none() {
+        return Err(damaged("its version is no version like 3.12"));
+    }
     if !layout.alloc.pool_size.is_power_of_two() || !(1 << 12..=1 << 14).contains(&layout.alloc.pool_size) {
         return Err(damaged("its pool_size is neither 4, 8 nor 16 KiB"));
     }
-    let layout: &'static Layout = Box::leak(Box::new(layout));
+    Ok(layout)
+}
+
+/// Adds a table, in place of the one of the same version if there is one, for as long as the program runs.
+pub fn add(text: &str, path: &Path) -> Result<&'static Layout, BadTable> {
+    let layout: &'static Layout = Box::leak(Box::new(parse(text, path)?));
     let entry = Entry { text: Box::leak(text.to_owned().into_boxed_str()), parsed: Some(layout) };
-    TABLES.write().unwrap_or_else(PoisonError::into_inner).insert(order, (layout.version.as_str(), entry));
+    if let Some(order) = order(&layout.version) {
+        TABLES.write().unwrap_or_else(PoisonError::into_inner).insert(order, (layout.version.as_str(), entry));
+    }
     Ok(layout)
 }
 
