@@ -294,7 +294,7 @@ fn look(snapshot: &Snapshot) {
     assert!(snapshot.data_bytes() <= snapshot.bytes());
     let _ = (image::images(snapshot), snapshot.damage(), serde_json::to_string(&info));
     if let Some(metadata) = snapshot.metadata() {
-        let _ = metadata.threads.iter().map(|t| meta::Thread::interrupted(&t.registers)).count();
+        metadata.threads.iter().for_each(|t| drop(meta::Thread::interrupted(&t.registers)));
         let _ = metadata.process.sharing().shared();
         let resident = Residency::of(metadata);
         let mut cursor = resident.as_ref().map(Residency::cursor);

@@ -52,21 +52,23 @@ impl Packed {
             Packed::Zstd => Box::new(zstd::Decoder::new(input)?),
             Packed::Gzip => Box::new(flate2::read::MultiGzDecoder::new(input)),
             Packed::Xz => Box::new(lzma_rust2::XzReader::new_mem_limit(input, true, XZ_MEMORY)),
-            Packed::Lz4 => Box::new(Lz4(FrameDecoder::new(BufReader::new(input)))),
+            Packed::Lz4 => Box::new(Lz4(Some(FrameDecoder::new(BufReader::new(input))))),
         })
     }
 }
 
-/// Frame after frame: the decoder says that it is at an end after each.
-struct Lz4<R: Read>(FrameDecoder<BufReader<R>>);
+/// Frame after frame, each with a decoder of its own: one that has read a frame is not meant for blocks of another size.
+struct Lz4<R: Read>(Option<FrameDecoder<BufReader<R>>>);
 
 impl<R: Read> Read for Lz4<R> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        loop {
-            let got = self.0.read(into)?;
-            if got > 0 || into.is_empty() || self.0.get_mut().fill_buf()?.is_empty() {
+        while let Some(decoder) = &mut self.0 {
+            let got = decoder.read(into)?;
+            if got > 0 || into.is_empty() || decoder.get_mut().fill_buf()?.is_empty() {
                 return Ok(got);
             }
+            self.0 = self.0.take().map(|decoder| FrameDecoder::new(decoder.into_inner()));
         }
+        Ok(0)
     }
 }
