@@ -7,6 +7,7 @@ use crate::cpython::{EdgeKind, EdgeName, Memory};
 use crate::heap::{Heap, ObjectId};
 use crate::progress::{Cancelled, Progress};
 use crate::snapshot::Addr;
+use std::collections::HashSet;
 
 /// References that are counted for the rows of one page, to tell whether they can be unfolded; what is beyond counts
 /// as one.
@@ -25,10 +26,50 @@ pub fn edges(
     let memory = heap.memory();
     let mut page = Page { heap, memory: &memory, budget: CHILDREN_BUDGET };
     Ok(match direction {
-        Direction::Referents => page.referents(id, offset, limit),
+        Direction::Referents => page.referents(id, offset, limit, |_| true),
+        Direction::Referrers => page.referrers(id, heap.edges(progress)?.referrers(id), offset, limit),
+    })
+}
+
+/// The objects at the other ends of an object's references, each at least once; one after the other it is not repeated.
+pub fn ends(heap: &Heap, id: ObjectId, direction: Direction, progress: &Progress) -> Result<Vec<ObjectId>, Cancelled> {
+    let mut ends = match direction {
+        Direction::Referrers => heap.edges(progress)?.referrers(id).to_vec(),
+        Direction::Referents => {
+            let memory = heap.memory();
+            let page = Page { heap, memory: &memory, budget: 0 };
+            let mut ends = Vec::new();
+            if let Some((_, ty)) = heap.type_of(id) {
+                page.visit(heap.objects().address(id), ty, |_, _, target, _| {
+                    if ends.last() != Some(&target) {
+                        ends.push(target);
+                    }
+                });
+            }
+            ends
+        }
+    };
+    ends.dedup();
+    Ok(ends)
+}
+
+/// The first `limit` references of an object, of those with one of `meant` at the other end.
+pub fn edges_among(
+    heap: &Heap,
+    id: ObjectId,
+    direction: Direction,
+    meant: &HashSet<ObjectId>,
+    limit: u64,
+    progress: &Progress,
+) -> Result<Edges, Cancelled> {
+    let memory = heap.memory();
+    let mut page = Page { heap, memory: &memory, budget: CHILDREN_BUDGET };
+    Ok(match direction {
+        Direction::Referents => page.referents(id, 0, limit, |target| meant.contains(&target)),
         Direction::Referrers => {
-            heap.edges(progress)?;
-            page.referrers(id, offset, limit)
+            let all = heap.edges(progress)?.referrers(id).iter().copied();
+            let those: Vec<ObjectId> = all.filter(|holder| meant.contains(holder)).collect();
+            page.referrers(id, &those, 0, limit)
         }
     })
 }
@@ -59,11 +100,14 @@ impl Page<'_, '_> {
         self.memory.visit_edges(address, ty, self.heap.types(), &mut each);
     }
 
-    fn referents(&mut self, id: ObjectId, offset: u64, limit: u64) -> Edges {
+    fn referents(&mut self, id: ObjectId, offset: u64, limit: u64, is_meant: impl Fn(ObjectId) -> bool) -> Edges {
         let Some((_, ty)) = self.heap.type_of(id) else { return Edges::default() };
         let mut total = 0;
         let mut found = Vec::new();
         self.visit(self.heap.objects().address(id), ty, |name, kind, target, address| {
+            if !is_meant(target) {
+                return;
+            }
             if total >= offset && total - offset < limit {
                 found.push((edge_name(self.memory, self.heap.types(), name), kind, target, address));
             }
@@ -74,8 +118,8 @@ impl Page<'_, '_> {
         Edges { edges, total, offset }
     }
 
-    fn referrers(&mut self, id: ObjectId, offset: u64, limit: u64) -> Edges {
-        let Some(all) = self.heap.built_edges().map(|e| e.referrers(id)) else { return Edges::default() };
+    /// `all`: the holders, each as often as it holds the object.
+    fn referrers(&mut self, id: ObjectId, all: &[ObjectId], offset: u64, limit: u64) -> Edges {
         let from = usize::try_from(offset).unwrap_or(usize::MAX).min(all.len());
         let to = from.saturating_add(usize::try_from(limit).unwrap_or(usize::MAX)).min(all.len());
         // a holder of several references stands there as often, one after the other

@@ -382,6 +382,9 @@ pub struct Find {
     /// PATTERN is an address: find the words that hold it
     #[arg(long, conflicts_with = "hex")]
     pub address: bool,
+    /// Only places that are like this: `type = str and file ~ heap`
+    #[arg(long = "where", value_name = "QUERY")]
+    pub where_: Option<String>,
     #[arg(skip)]
     pub source: Source,
     /// As bytes; never empty.

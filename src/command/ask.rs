@@ -9,8 +9,8 @@ pub(super) use report::findings;
 
 use super::watch;
 use crate::analysis::answers::{
-    Direction, EdgeRow, Edges, GRAPH_BOUNDS, Graph, Hex, Hit, Leaks, ModuleReport, ObjectDetail, Objects, Paths,
-    Retained, RetainedTypes, Retaining, SnapshotInfo, Strings, Tasks, Threads, Types,
+    Direction, Edges, GRAPH_BOUNDS, Graph, Hex, Hit, Leaks, ModuleReport, ObjectDetail, Objects, Paths, Retained,
+    RetainedTypes, Retaining, SnapshotInfo, Strings, Tasks, Threads, Types,
 };
 use crate::analysis::answers::{Footprint, Waste};
 use crate::analysis::query::objects::Query;
@@ -23,9 +23,6 @@ use crate::snapshot::{Addr, Snapshot};
 use anyhow::{Context, Result, bail};
 use std::collections::HashSet;
 use std::sync::Arc;
-
-/// References that are looked at together, when not all are meant: an object may have more than memory has room for.
-const EDGES_AT_A_TIME: u64 = 1 << 20;
 
 /// A heap that was indexed, with what could not be read.
 pub(super) struct Asked {
@@ -188,29 +185,15 @@ pub(super) fn edges(
     limit: u64,
 ) -> Result<Edges> {
     let id = asked.object(address)?;
-    let page = |offset, limit| {
-        let work = |progress: &_| links::edges(&asked.heap, id, direction, offset, limit, progress);
-        Ok(watch::cancellable("linking", asked.quiet, work)?)
+    let Some(query) = query else {
+        let work = |progress: &_| links::edges(&asked.heap, id, direction, 0, limit, progress);
+        return Ok(watch::cancellable("linking", asked.quiet, work)?);
     };
-    let Some(query) = query else { return page(0, limit) };
-    let object = |row: &EdgeRow| asked.heap.objects().object_at(row.address);
-    let (mut found, mut offset) = (Edges::default(), 0);
-    loop {
-        let rows: Edges = page(offset, EDGES_AT_A_TIME)?;
-        offset += rows.edges.len() as u64;
-        let ids: Vec<ObjectId> = rows.edges.iter().filter_map(object).collect();
-        let meant: HashSet<ObjectId> = narrowed(asked, Some(&ids), query)?.into_iter().collect();
-        let last = rows.edges.is_empty() || offset >= rows.total;
-        for row in rows.edges.into_iter().filter(|row| object(row).is_some_and(|id| meant.contains(&id))) {
-            if found.total < limit {
-                found.edges.push(row);
-            }
-            found.total += 1;
-        }
-        if last {
-            return Ok(found);
-        }
-    }
+    let work = |progress: &_| links::ends(&asked.heap, id, direction, progress);
+    let ends = watch::cancellable("linking", asked.quiet, work)?;
+    let meant: HashSet<ObjectId> = narrowed(asked, Some(&ends), query)?.into_iter().collect();
+    let work = |progress: &_| links::edges_among(&asked.heap, id, direction, &meant, limit, progress);
+    Ok(watch::cancellable("linking", asked.quiet, work)?)
 }
 
 pub(super) fn graph(asked: &Asked, args: &cli::Graph) -> Result<Graph> {

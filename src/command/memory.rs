@@ -1,9 +1,10 @@
 //! The commands about raw memory: `regions`, `hex`, `find`.
 
+use super::ask::Asked;
 use super::{ask, print, report_options, source};
 use crate::analysis::answers::{Found, Hit, RegionRow, Regions};
-use crate::analysis::query::lists::{REGION_FIELDS, of_region};
-use crate::analysis::query::parse;
+use crate::analysis::query::lists::{HIT_FIELDS, REGION_FIELDS, of_hit, of_region};
+use crate::analysis::query::{Expr, parse};
 use crate::analysis::{info, raw};
 use crate::cli;
 use crate::cli::{Common, Source};
@@ -14,6 +15,9 @@ use std::collections::HashSet;
 
 /// Bytes shown on each side of a hit.
 const CONTEXT: u64 = 24;
+
+/// Hits that are looked at together, when not all are meant.
+const HITS_AT_A_TIME: usize = 4096;
 
 /// More than a person looks at, less than memory holds.
 const MAX_HEX: u64 = 64 << 20;
@@ -96,25 +100,68 @@ pub(super) fn hex(args: &cli::Hex, common: &Common) -> anyhow::Result<()> {
 }
 
 pub(super) fn find(args: &cli::Find, common: &Common) -> anyhow::Result<()> {
+    let query = ask::query(args.where_.as_deref(), |text| parse(text, HIT_FIELDS))?;
     let snapshot = source::open(&args.source, common)?;
     let rows = report_options(common).rows().unwrap_or(u64::MAX);
-    let mut found = search(&snapshot, &args.pattern, rows);
-    let (asked, info, problems) = ask::raw(snapshot, common);
-    if let Some(asked) = asked {
-        ask::name_hits(&asked, &mut found.hits);
-    }
-    print(found, &info, &problems, common)
+    let Some(query) = query else {
+        let mut found = search(&snapshot, &args.pattern, rows);
+        let (asked, info, problems) = ask::raw(snapshot, common);
+        if let Some(asked) = asked {
+            ask::name_hits(&asked, &mut found.hits);
+        }
+        return print(found, &info, &problems, common);
+    };
+    let asked = ask::heap(snapshot, common)?;
+    let found = search_where(&asked, &args.pattern, &query, rows);
+    print(found, &asked.info, &asked.problems, common)
 }
 
-/// Every occurrence, overlapping ones too, and across regions that touch; the first `rows` of them in full.
+/// Every occurrence, overlapping ones too; the first `rows` of them in full.
 fn search(snapshot: &Snapshot, pattern: &[u8], rows: u64) -> Found {
     let mut found = Found::default();
+    occurrences(snapshot, pattern, &mut |region, address| {
+        found.total += 1;
+        if found.hits.len() as u64 >= rows {
+            return;
+        }
+        found.hits.push(hit(snapshot, region, address, pattern.len()));
+    });
+    found
+}
+
+/// The same of those that a query means. A few at a time: a byte may occur more often than there is room to describe.
+fn search_where(asked: &Asked, pattern: &[u8], query: &Expr, rows: u64) -> Found {
+    let snapshot = asked.heap.snapshot();
+    let mut found = Found::default();
+    let mut batch = Vec::with_capacity(HITS_AT_A_TIME);
+    let mut sift = |batch: &mut Vec<Hit>| {
+        ask::name_hits(asked, batch);
+        for row in batch.drain(..).filter(|row| query.matches(&|field| of_hit(row, field))) {
+            found.total += 1;
+            if found.hits.len() as u64 >= rows {
+                continue;
+            }
+            found.hits.push(row);
+        }
+    };
+    occurrences(snapshot, pattern, &mut |region, address| {
+        batch.push(hit(snapshot, region, address, pattern.len()));
+        if batch.len() == HITS_AT_A_TIME {
+            sift(&mut batch);
+        }
+    });
+    sift(&mut batch);
+    found
+}
+
+/// Calls `each` for every occurrence, overlapping ones too, and across regions that touch.
+fn occurrences(snapshot: &Snapshot, pattern: &[u8], each: &mut dyn FnMut(&Region, Addr)) {
     let reader = snapshot.reader();
     for region in snapshot.regions() {
         for (base, bytes) in searched(region, pattern.len()) {
             let mut from = 0;
             while let Some(at) = bytes.get(from..).and_then(|rest| find_bytes(rest, pattern)) {
-                note(snapshot, region, base + (from + at) as u64, pattern.len(), rows, &mut found);
+                each(region, base + (from + at) as u64);
                 from += at + 1;
             }
         }
@@ -128,11 +175,10 @@ fn search(snapshot: &Snapshot, pattern: &[u8], rows: u64) -> Found {
         let windows = seam.windows(pattern.len()).enumerate().filter(|(_, w)| *w == pattern);
         for (at, _) in windows.filter(|(at, _)| from + (*at + pattern.len()) as u64 > region.end) {
             if from + (at as u64) < region.end {
-                note(snapshot, region, from + at as u64, pattern.len(), rows, &mut found);
+                each(region, from + at as u64);
             }
         }
     }
-    found
 }
 
 /// The parts of a region that can hold `pattern`: its data, and as many zeros of the holes around as it is long.
@@ -152,11 +198,7 @@ fn searched(region: &Region, pattern: usize) -> Vec<(Addr, &[u8])> {
     ranges.into_iter().map(bytes).collect()
 }
 
-fn note(snapshot: &Snapshot, region: &Region, address: Addr, len: usize, rows: u64, found: &mut Found) {
-    found.total += 1;
-    if found.hits.len() as u64 >= rows {
-        return;
-    }
+fn hit(snapshot: &Snapshot, region: &Region, address: Addr, len: usize) -> Hit {
     let start = Addr(address.0.saturating_sub(CONTEXT)).max(region.start);
     let wanted = (address.0 - start.0) + len.min(256) as u64 + CONTEXT;
     let bytes: Vec<u8> = snapshot.reader().chunks(start, wanted).flat_map(|(_, b)| b.iter().copied()).collect();
@@ -168,14 +210,14 @@ fn note(snapshot: &Snapshot, region: &Region, address: Addr, len: usize, rows: u
             c => crate::text::push_escaped(&mut summary, c),
         }
     }
-    found.hits.push(Hit {
+    Hit {
         address,
         region: region.start,
         file: region.file.as_deref().map(|f| sanitize(f).into_owned()),
         object: None,
         type_name: None,
         summary,
-    });
+    }
 }
 
 #[cfg(test)]

@@ -51,7 +51,9 @@ pub(super) fn leaks(source: &Source, query: Option<&str>, common: &Common) -> an
     let mut asked = open(source, common)?;
     let mut leaks = ask::leaks(&asked)?;
     if let Some(query) = query {
+        let before = leaks.suspects.len();
         leaks.suspects.retain(|row| query.matches(&|field| of_leak(row, field)));
+        leaks.left_out = (before - leaks.suspects.len()) as u64;
     }
     roots_problems(&mut asked);
     print(leaks, &asked.info, &asked.problems, common)

@@ -35,7 +35,7 @@ impl Report for Audit {
         for excluded in &self.excluded {
             page.line(&format!("left out: {} {}", count(excluded.count), excluded.reason))?;
         }
-        if self.rows.is_empty() {
+        if self.types.iter().all(|t| t.objects == 0) {
             return Ok(());
         }
         page.line("")?;
@@ -44,6 +44,9 @@ impl Report for Audit {
             table.row([count(t.objects), count(t.unaccounted), count(t.unexplained), t.name.clone()]);
         }
         table.print(page)?;
+        if self.rows.is_empty() {
+            return Ok(());
+        }
         page.line("")?;
         let heads = ["ADDRESS", ">REFS", ">FOUND", ">UNEXPLAINED", "TYPE", "VALUE", "POINTERS IN"];
         let mut table = Table::new(&heads);

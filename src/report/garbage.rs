@@ -73,7 +73,8 @@ impl Report for Garbage {
     }
 
     fn total(&self) -> u64 {
-        if self.objects.is_some() { self.garbage.count } else { self.cycles_total }
+        // (a query may have left out objects)
+        self.objects.as_ref().map_or(self.cycles_total, |objects| objects.len() as u64)
     }
 
     fn rows(&self) -> u64 {

@@ -123,7 +123,10 @@ impl Report for Leaks {
 
     fn text(&self, page: &mut Page) -> io::Result<()> {
         if self.suspects.is_empty() {
-            page.line("nothing looks like a leak")?;
+            page.line(&match self.left_out {
+                0 => "nothing looks like a leak".to_owned(),
+                n => format!("no suspect is like that; {} are not", count(n)),
+            })?;
         }
         for (i, suspect) in self.suspects.iter().enumerate() {
             let head = page.styled(&format!("{}. {}", i + 1, suspect.reason), "1");

@@ -8,6 +8,7 @@ use pymem_tui::analysis::detail::{self, Depth};
 use pymem_tui::snapshot::Addr;
 use serde_json::Value;
 use std::collections::BTreeSet;
+use std::process::Command;
 
 fn of_region(r: &Value) -> Row {
     row(vec![
@@ -97,6 +98,17 @@ fn of_audit(r: &Value) -> Row {
     ])
 }
 
+fn of_hit(r: &Value) -> Row {
+    row(vec![
+        ("address", number(address(&r["address"]))),
+        ("region", number(address(&r["region"]))),
+        ("file", text(r["file"].as_str())),
+        ("object", number(address(&r["object"]))),
+        ("type", text(r["type"].as_str())),
+        ("summary", text(r["summary"].as_str())),
+    ])
+}
+
 /// The preferred interpreter: the language is the same on every version.
 fn one() -> Interpreter {
     let mut all = interpreters();
@@ -116,6 +128,13 @@ fn check(dump: &str, command: &[&str], list: &str, fields: &[&'static str], of: 
     result(command[0], plain.len(), wrong).expect("the rows of a plain reading");
 }
 
+/// What a command says to a person.
+fn text_of(arguments: &[&str]) -> String {
+    let out = Command::new(env!("CARGO_BIN_EXE_pymem-tui")).args(arguments).output().expect("the program starts");
+    assert!(out.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&out.stderr));
+    String::from_utf8(out.stdout).expect("UTF-8")
+}
+
 /// Where a capture of the target is, for as long as that lives.
 fn captured(target: &Target) -> String {
     let dump = target.path("dump").to_str().expect("a path").to_owned();
@@ -128,19 +147,29 @@ fn suspects_garbage_and_unexplained_references_are_narrowed_likewise() {
     let interpreter = one();
     let target = Target::start(&interpreter, "leaks.py", &[]);
     let leak = ["kind", "type", "name", "retained", "count", "reason", "path", "address"];
-    check(&captured(&target), &["leaks"], "suspects", &leak, &of_leak);
+    let dump = captured(&target);
+    check(&dump, &["leaks"], "suspects", &leak, &of_leak);
+    let said = text_of(&["leaks", &dump, "-q", "--where", "retained > 1TB"]);
+    assert!(said.contains("no suspect is like that; ") && !said.contains("nothing looks"), "{said}");
 
     let folder = tempfile::tempdir().expect("a temporary directory");
     let mut command = interpreter.command("garbage.py");
     command.arg(folder.path());
     let target = Target::run(command, folder, "garbage.py");
     let garbage = ["type", "size", "generation", "cycle", "finalizer", "value", "address"];
-    check(&captured(&target), &["garbage", "--objects"], "objects", &garbage, &of_garbage);
+    let dump = captured(&target);
+    check(&dump, &["garbage", "--objects"], "objects", &garbage, &of_garbage);
+    // what was left out is not what a limit would show
+    let said = text_of(&["garbage", &dump, "-q", "--objects", "--where", "type = Node and finalizer = false"]);
+    assert!(said.contains("Node") && !said.contains("--limit"), "{said}");
 
     let target = Target::start(&interpreter, "audit.py", &[]);
     let audit = ["type", "size", "refcount", "found", "unaccounted", "pointers", "unexplained", "value", "address"];
     let dump = captured(&target);
     check(&dump, &["audit"], "rows", &audit, &of_audit);
+
+    let hit = ["address", "region", "file", "object", "type", "summary"];
+    check(&dump, &["find", "Leaked"], "hits", &hit, &of_hit);
 
     // the other ends of references are objects, with the fields of objects
     let types = told(&["types", &dump, "-q"], "types").expect("types");
@@ -154,6 +183,19 @@ fn suspects_garbage_and_unexplained_references_are_narrowed_likewise() {
     assert!(!tuples.is_empty(), "str is in tuples of bases and of annotations");
     assert_eq!(holders(&["--where", "type = tuple and size > 48"]), tuples);
     assert_eq!(holders(&["--where", "type = tuple and size > 48", "--limit", "1"]), tuples[..1]);
+    let held =
+        |query: &[&str]| told(&[&["referents", &dump, class, "-q"], query].concat(), "edges").expect("referents");
+    let strings: Vec<Value> = held(&[]).into_iter().filter(|row| row["type"] != "tuple").collect();
+    assert!(!strings.is_empty());
+    assert_eq!(held(&["--where", "type != tuple"]), strings);
+
+    // more places than are looked at together
+    let places = text_of(&["find", &dump, "e", "-q", "--where", "type = str", "--limit", "3"]);
+    let all = told(&["find", &dump, "e", "-q"], "hits").expect("hits");
+    let meant = all.iter().filter(|hit| hit["type"] == "str").count();
+    assert!(all.len() > 3 * 4096 && meant > 4096, "{} places", all.len());
+    let more = pymem_tui::text::count(meant as u64 - 3);
+    assert!(places.contains(&format!("{more} more")), "{meant} of {}: {places}", all.len());
 }
 
 #[test]

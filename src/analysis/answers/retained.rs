@@ -139,6 +139,9 @@ pub struct Leaks {
     pub suspects: Vec<Suspect>,
     /// Bytes of the whole heap.
     pub heap_bytes: u64,
+    /// How many suspects a query left out.
+    #[serde(skip)]
+    pub left_out: u64,
 }
 
 /// What each task and each thread keeps alive: the bytes that would go with it. What two of them hold together is of

@@ -43,7 +43,7 @@ pub fn leaks(heap: &Heap, progress: &Progress) -> Result<Leaks, Cancelled> {
     if let Some(others) = suspects.get_mut(first..) {
         others.sort_by_key(|s| Reverse(s.retained_bytes));
     }
-    Ok(Leaks { suspects, heap_bytes: total })
+    Ok(Leaks { suspects, heap_bytes: total, left_out: 0 })
 }
 
 struct Found<'h> {

@@ -1,9 +1,9 @@
 //! The fields of lists whose rows are answers: types, what changed between two snapshots, waste, suspects, garbage,
-//! references that nothing explains, captured memory. What depends on a heap is [`objects`](super::objects)'s.
+//! references that nothing explains, captured memory, places where bytes occur. What depends on a heap is [`objects`](super::objects)'s.
 
 use super::{Cell, Field, Sort, Spec, spec};
 use crate::analysis::answers::{
-    AuditRow, ChangedObject, GarbageObject, RefCount, RegionRow, Suspect, TypeChange, TypeRow, WasteRow,
+    AuditRow, ChangedObject, GarbageObject, Hit, RefCount, RegionRow, Suspect, TypeChange, TypeRow, WasteRow,
 };
 
 /// The fields of a list of types; sizes are those of all objects of the type.
@@ -190,6 +190,29 @@ pub fn of_region<'r>(row: &'r RegionRow, field: &Field) -> Cell<'r> {
         5 => number(row.bytes),
         6 => row.resident_bytes.map_or(Cell::Missing, number),
         _ => Cell::Bool(row.captured),
+    }
+}
+
+/// The fields of a place where bytes occur.
+pub const HIT_FIELDS: &[Spec] = &[
+    spec("address", Sort::Number),
+    spec("region", Sort::Number),
+    spec("file", Sort::Text),
+    spec("object", Sort::Number),
+    spec("type", Sort::Text),
+    spec("summary", Sort::Text),
+];
+
+/// A field of such a place; `object` and `type` are those of the object that it lies in.
+pub fn of_hit<'r>(row: &'r Hit, field: &Field) -> Cell<'r> {
+    let known = |said: &'r Option<String>| said.as_deref().map_or(Cell::Missing, text);
+    match field.index {
+        0 => number(row.address.0),
+        1 => number(row.region.0),
+        2 => known(&row.file),
+        3 => row.object.map_or(Cell::Missing, |at| number(at.0)),
+        4 => known(&row.type_name),
+        _ => text(&row.summary),
     }
 }
 
