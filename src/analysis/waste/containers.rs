@@ -44,7 +44,7 @@ impl Slack {
             }
             DecoderName::Set => {
                 let (used, slots) = (r.u64(addr + s.set.used)?, r.u64(addr + s.set.mask)?.checked_add(1)?);
-                let needed = used.saturating_mul(4).next_power_of_two().max(8);
+                let needed = used.checked_mul(4)?.checked_next_power_of_two()?.max(8);
                 if used > 0 && slots > used.saturating_mul(SET_SPARE) && slots > needed {
                     self.sets.push(found((slots - needed).checked_mul(16)?));
                 }
@@ -67,7 +67,7 @@ impl Slack {
         };
         if items == 0 && object.is_mortal() {
             let sum = self.empty.entry(object.type_id).or_insert((0, 0, id));
-            *sum = (sum.0 + 1, sum.1 + object.size()?, sum.2);
+            *sum = (sum.0 + 1, sum.1.saturating_add(object.size()?), sum.2);
         }
         Some(())
     }
@@ -78,7 +78,7 @@ impl Slack {
         self.sets.extend(other.sets);
         for (id, (n, bytes, one)) in other.empty {
             let sum = self.empty.entry(id).or_insert((0, 0, one));
-            *sum = (sum.0 + n, sum.1 + bytes, sum.2);
+            *sum = (sum.0 + n, sum.1.saturating_add(bytes), sum.2);
         }
     }
 

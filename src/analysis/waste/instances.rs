@@ -62,7 +62,8 @@ impl Classes {
             AttributeStore::Nothing => {}
             AttributeStore::Dict(dict) => {
                 let types = object.heap.types();
-                bytes += memory.shallow_size(dict, types.get(types.id_of(memory.type_of(dict)?)?))?;
+                let ty = types.get(types.id_of(memory.type_of(dict)?)?);
+                bytes = bytes.saturating_add(memory.shallow_size(dict, ty)?);
                 memory.dict_entries(dict, note)?;
             }
             AttributeStore::Values(values) => {
@@ -74,7 +75,7 @@ impl Classes {
         bytes += memory.inline_values_size(addr, ty).unwrap_or(0);
         let class = self.0.entry(object.type_id).or_default();
         class.count += 1;
-        class.bytes += bytes;
+        class.bytes = class.bytes.saturating_add(bytes);
         class.attributes += names.len() as u64;
         class.one.get_or_insert(object.id);
         if class.names.len() <= MAX_NAMES {
@@ -87,7 +88,7 @@ impl Classes {
         for (id, more) in other.0 {
             let class = self.0.entry(id).or_default();
             class.count += more.count;
-            class.bytes += more.bytes;
+            class.bytes = class.bytes.saturating_add(more.bytes);
             class.attributes += more.attributes;
             class.one = class.one.or(more.one);
             if class.names.len() <= MAX_NAMES {

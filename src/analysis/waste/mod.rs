@@ -126,7 +126,8 @@ impl Pass {
 
 /// A row from what was found, of which the largest are the examples.
 fn row(heap: &Heap, kind: &'static str, mut found: Vec<Found>, sentence: impl Fn(u64, u64) -> String) -> WasteRow {
-    let (count, bytes) = found.iter().fold((0, 0), |(count, bytes), f| (count + f.count, bytes + f.bytes));
+    let (count, bytes) =
+        found.iter().fold((0, 0u64), |(count, bytes), f| (count + f.count, bytes.saturating_add(f.bytes)));
     found.sort_unstable_by_key(|f| (std::cmp::Reverse(f.bytes), f.id));
     found.truncate(MAX_EXAMPLES);
     let memory = heap.memory();
