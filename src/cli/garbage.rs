@@ -11,7 +11,7 @@ pub struct Garbage {
     /// List the objects one by one
     #[arg(long)]
     pub objects: bool,
-    /// Of the objects, only those that are like this: `type = Node and finalizer`
+    /// Of the objects, only those that are like this: `type ~ *.Node and finalizer = true`
     #[arg(long = "where", value_name = "QUERY", requires = "objects")]
     pub where_: Option<String>,
 }
