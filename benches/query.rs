@@ -1,7 +1,7 @@
 //! How long a query over all objects takes, and the commands `memory` and `waste`, against the physical limit.
 //!
-//! `cargo bench --bench query -- SNAPSHOT [QUERY…]` indexes a snapshot once, then measures each in one process, in turn with the
-//! limit: summing all 8-byte words of the same mapped memory with as many threads.
+//! `cargo bench --bench query -- SNAPSHOT [QUERY…]` indexes a snapshot once, then measures each in one process, in turn
+//! with the limit: summing all 8-byte words of the same mapped memory with as many threads.
 
 use pymem_tui::analysis::query::objects::Query;
 use pymem_tui::heap::Heap;

@@ -23,15 +23,10 @@ pub fn edges(
     limit: u64,
     progress: &Progress,
 ) -> Result<Edges, Cancelled> {
-    let memory = heap.memory();
-    let mut page = Page { heap, memory: &memory, budget: CHILDREN_BUDGET };
-    Ok(match direction {
-        Direction::Referents => page.referents(id, offset, limit, |_| true),
-        Direction::Referrers => page.referrers(id, heap.edges(progress)?.referrers(id), offset, limit),
-    })
+    page(heap, id, direction, None, offset, limit, progress)
 }
 
-/// The objects at the other ends of an object's references, each at least once; one after the other it is not repeated.
+/// The objects at the other ends of an object's references, each at least once, and not twice in a row.
 pub fn ends(heap: &Heap, id: ObjectId, direction: Direction, progress: &Progress) -> Result<Vec<ObjectId>, Cancelled> {
     let mut ends = match direction {
         Direction::Referrers => heap.edges(progress)?.referrers(id).to_vec(),
@@ -62,16 +57,29 @@ pub fn edges_among(
     limit: u64,
     progress: &Progress,
 ) -> Result<Edges, Cancelled> {
+    page(heap, id, direction, Some(meant), 0, limit, progress)
+}
+
+/// A window on the references with one of `meant` (without it: any object) at the other end.
+fn page(
+    heap: &Heap,
+    id: ObjectId,
+    direction: Direction,
+    meant: Option<&HashSet<ObjectId>>,
+    offset: u64,
+    limit: u64,
+    progress: &Progress,
+) -> Result<Edges, Cancelled> {
     let memory = heap.memory();
     let mut page = Page { heap, memory: &memory, budget: CHILDREN_BUDGET };
-    Ok(match direction {
-        Direction::Referents => page.referents(id, 0, limit, |target| meant.contains(&target)),
-        Direction::Referrers => {
-            let all = heap.edges(progress)?.referrers(id).iter().copied();
-            let those: Vec<ObjectId> = all.filter(|holder| meant.contains(holder)).collect();
-            page.referrers(id, &those, 0, limit)
-        }
-    })
+    let is_meant = |end: &ObjectId| meant.is_none_or(|meant| meant.contains(end));
+    if direction == Direction::Referents {
+        return Ok(page.referents(id, offset, limit, is_meant));
+    }
+    let all = heap.edges(progress)?.referrers(id);
+    // (only a narrowed list is copied: there may be a hundred million)
+    let those: Option<Vec<ObjectId>> = meant.map(|_| all.iter().copied().filter(is_meant).collect());
+    Ok(page.referrers(id, those.as_deref().unwrap_or(all), offset, limit))
 }
 
 struct Page<'h, 'm> {
@@ -100,12 +108,12 @@ impl Page<'_, '_> {
         self.memory.visit_edges(address, ty, self.heap.types(), &mut each);
     }
 
-    fn referents(&mut self, id: ObjectId, offset: u64, limit: u64, is_meant: impl Fn(ObjectId) -> bool) -> Edges {
+    fn referents(&mut self, id: ObjectId, offset: u64, limit: u64, is_meant: impl Fn(&ObjectId) -> bool) -> Edges {
         let Some((_, ty)) = self.heap.type_of(id) else { return Edges::default() };
         let mut total = 0;
         let mut found = Vec::new();
         self.visit(self.heap.objects().address(id), ty, |name, kind, target, address| {
-            if !is_meant(target) {
+            if !is_meant(&target) {
                 return;
             }
             if total >= offset && total - offset < limit {

@@ -1,5 +1,6 @@
 //! The fields of lists whose rows are answers: types, what changed between two snapshots, waste, suspects, garbage,
-//! references that nothing explains, captured memory, places where bytes occur. What depends on a heap is [`objects`](super::objects)'s.
+//! references that nothing explains, captured memory, places where bytes occur. What depends on a heap is
+//! [`objects`](super::objects)'s.
 
 use super::{Cell, Field, Sort, Spec, spec};
 use crate::analysis::answers::{
