@@ -5,7 +5,7 @@
 use pymem_tui::analysis::answers::Direction;
 use pymem_tui::analysis::query::ListQuery;
 use pymem_tui::analysis::{
-    audit, detail, garbage, leaks, links, memory, paths, raw, retained, strings, tasks, threads, types, waste,
+    audit, detail, garbage, info, leaks, links, memory, paths, raw, retained, strings, tasks, threads, types, waste,
 };
 use pymem_tui::cpython::layout;
 use pymem_tui::heap::dominators::Node;
@@ -242,6 +242,7 @@ pub fn ask_everything(snapshot: Snapshot, worth_a_look: &[Addr]) -> Result<(), S
         let _ = heap.object_around(heap.objects().address(id) + 9);
     }
     what_keeps(&heap, worth_a_look, &progress)?;
+    let _ = (heap.problems(), info::info(&snapshot, Some(heap.interpreter())));
     let _ = (threads::threads(&heap), tasks::tasks(&heap, &tasks::Ask::all(true)));
     let query = ListQuery::parse("value ~ a or wasted > 100", strings::FIELDS).ok();
     let _ = (strings::strings(&heap, false, query.as_ref()), strings::strings(&heap, true, None));

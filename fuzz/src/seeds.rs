@@ -6,6 +6,7 @@ mod packed;
 pub use elf::core;
 pub use packed::{gzip, lz4, zstd};
 
+use pymem_tui::cpython::layout;
 use pymem_tui::progress::Progress;
 use pymem_tui::snapshot::stream::{MAGIC, Packing};
 use pymem_tui::snapshot::{Addr, Metadata, Snapshot, meta, save};
@@ -28,10 +29,7 @@ pub fn of(target: &str) -> Vec<Vec<u8>> {
             serde_json::to_vec_pretty(&described()).unwrap_or_default(),
             br#"{"format":"","tool":"","mode":"","bytes":0,"process":{"pid":1},"regions":[],"threads":[]}"#.to_vec(),
         ],
-        "layout" => pymem_tui::cpython::layout::known_versions()
-            .into_iter()
-            .filter_map(|v| pymem_tui::cpython::layout::table_text(v).map(|t| t.as_bytes().to_vec()))
-            .collect(),
+        "layout" => layouts(),
         "image" => vec![
             [&[4], &elf::image()[..]].concat(),
             [&[0x84], &elf::image()[..]].concat(),
@@ -41,6 +39,17 @@ pub fn of(target: &str) -> Vec<Vec<u8>> {
         // little damage to each of the memories
         _ => (0..32).map(|which| [which, 0, 0, which, 9, 1, 2, 3, 10, which, 0, 7, 1, 2, 5].to_vec()).collect(),
     }
+}
+
+/// Layout tables: whole ones alone and two in a folder, and what is refused.
+fn layouts() -> Vec<Vec<u8>> {
+    let mut whole: Vec<String> =
+        layout::known_versions().into_iter().filter_map(layout::table_text).map(str::to_owned).collect();
+    let first = whole.first().cloned().unwrap_or_default();
+    whole.push(format!("{first}\0{}", first.replace("pool_size = ", "pool_size = 3")));
+    whole.push(format!("{first}\0{}", first.replace("\nversion = \"", "\nversion = \"x")));
+    whole.push(format!("none\0{}", &first[..first.len() / 2]));
+    whole.into_iter().map(String::into_bytes).collect()
 }
 
 /// Sources that open.

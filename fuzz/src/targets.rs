@@ -184,10 +184,21 @@ pub fn metadata(data: &[u8]) {
     }
 }
 
-/// A layout table.
+/// Layout tables: `data` is two of them in a folder, the second from a zero byte on. What `add` keeps for good is left
+/// out; `offsets` adds.
 pub fn layout(data: &[u8]) {
-    if let Ok(text) = std::str::from_utf8(data) {
-        let _ = layout::parse(text, Path::new("fuzz.toml")).map_err(|e| e.to_string());
+    let (one, two) = data.split_at(data.iter().position(|byte| *byte == 0).unwrap_or(data.len()));
+    let Ok(folder) = tempfile::tempdir() else { return };
+    let tables = if two.is_empty() { vec![("a.toml", one)] } else { vec![("a.toml", one), ("b.toml", &two[1..])] };
+    let written = tables.iter().all(|(name, text)| std::fs::write(folder.path().join(name), text).is_ok());
+    let read = layout::read_folder(if one == b"none" { Path::new("/nowhere") } else { folder.path() });
+    let why = read.as_ref().err().map(ToString::to_string);
+    assert!(why.is_none_or(|why| why.lines().count() == 1), "one sentence, not {read:?}");
+    for (table, text) in read.into_iter().flatten().filter(|_| written) {
+        let again = layout::parse(&text, Path::new("fuzz.toml")).map(|again| again.version);
+        assert_eq!(again.ok().as_deref(), Some(table.version.as_str()));
+        let known = layout::known_versions().contains(&table.version.as_str());
+        assert!(!known || layout::table(&table.version).is_some() && layout::table_text(&table.version).is_some());
     }
 }
 
@@ -222,7 +233,8 @@ pub fn heap(data: &[u8]) {
 }
 
 /// Memory as it was, and a layout table with other numbers in it: each takes two bytes that choose the number and two
-/// that tell how it changes. Tables of versions that tell their offsets themselves change little.
+/// that tell how it changes. Tables of versions that tell their offsets themselves change little. Each table is kept for
+/// as long as the program runs, some 200 kB: a day of it needs a larger `-rss_limit_mb`.
 pub fn offsets(data: &[u8]) {
     let [which, data @ ..] = data else { return };
     let memory = memory(*which);

@@ -1,13 +1,14 @@
-//! A snapshot's folder that was packed: its files one by one, or all of them in a tar archive.
+//! A snapshot's folder whose files were packed, by themselves or together.
 //!
-//! They come in any order and go into one file without a name, one after the other.
+//! They come in any order and go into one file without a name, one after the other. Where they come from is not known
+//! here: from a directory (`directory`) or from a tar archive (`archive`).
 
+use super::directory::{parse_metadata, parse_region_file_name};
 use super::error::OpenError;
 use super::foretold::Foretold;
-use super::open::{parse_metadata, parse_region_file_name};
 use super::packed::Packed;
 use super::store::WriteError;
-use super::unpack::{End, Spool, was_cancelled};
+use super::unpack::{End, Spool};
 use super::{Addr, Metadata, Snapshot, SourceKind, meta};
 use std::io::{self, Read};
 use std::path::Path;
@@ -93,45 +94,4 @@ fn decoded<'r>(packed: Option<Packed>, input: Box<dyn Read + 'r>) -> io::Result<
 pub(super) fn is_packed_part(name: &str) -> bool {
     let (plain, packed) = Packed::plain_name(name);
     packed.is_some() && (plain == meta::FILE_NAME || parse_region_file_name(plain).is_some())
-}
-
-/// A snapshot's folder, packed: the folders within are not told apart.
-pub(super) fn open_tar(input: impl Read, told: Foretold, name: &Path) -> Result<Snapshot, OpenError> {
-    let unwritable = |error| OpenError::unpack(name, error);
-    let mut gathered = Gathered::new(told).map_err(unwritable)?;
-    let mut archive = tar::Archive::new(input);
-    let mut ended = None;
-    match archive.entries() {
-        Ok(entries) => {
-            for entry in entries {
-                let entry = match entry {
-                    Ok(entry) => entry,
-                    Err(error) if was_cancelled(&error) => return Err(OpenError::Cancelled),
-                    Err(error) => {
-                        ended = Some(format!("the tar archive is cut or damaged ({error}): what follows is missing"));
-                        break;
-                    }
-                };
-                if !entry.header().entry_type().is_file() && !entry.header().entry_type().is_gnu_sparse() {
-                    continue;
-                }
-                let Ok(path) = entry.path().map(|p| p.into_owned()) else { continue };
-                let Some(file) = path.file_name().and_then(|n| n.to_str()) else { continue };
-                if !gathered.add(file, Box::new(entry)).map_err(unwritable)? {
-                    return Err(OpenError::Cancelled);
-                }
-            }
-        }
-        Err(error) => ended = Some(format!("the tar archive cannot be read: {error}")),
-    }
-    match gathered.finish(name)? {
-        Some(mut snapshot) => {
-            snapshot.problems.extend(ended);
-            Ok(snapshot)
-        }
-        None => Err(OpenError::NotAStream {
-            path: name.to_owned(),
-            reason: ended.unwrap_or_else(|| "the tar archive has no mem.START.END.bin in it".into()),
-        }),
-    }
 }

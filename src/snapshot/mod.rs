@@ -6,7 +6,9 @@
 //! not known here.
 
 mod addr;
+mod archive;
 mod corefile;
+mod directory;
 mod error;
 mod find;
 mod foretold;
@@ -26,11 +28,11 @@ pub mod stream;
 mod unpack;
 
 pub use addr::Addr;
+pub use directory::region_file_name;
 pub use error::OpenError;
 pub use find::find_bytes;
 pub use foretold::{Foretold, Unpacking, unpacking};
 pub use meta::Metadata;
-pub use open::region_file_name;
 pub use reader::{Reader, Unreadable};
 pub use residency::{Cursor, Residency};
 pub use several::several;

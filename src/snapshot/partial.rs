@@ -5,8 +5,8 @@
 //! of a directory only the files that it is made of. A file needs no name where the file system has such; then nothing
 //! is ever left. What is written is not known here.
 
+use super::directory::parse_region_file_name;
 use super::meta;
-use super::open::parse_region_file_name;
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags, Flock, FlockArg};
 use nix::libc::{O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK, O_TMPFILE};

@@ -1,7 +1,7 @@
 //! A directory that holds the snapshots of several processes, each in a directory of its own.
 
+use super::directory::parse_region_file_name;
 use super::meta;
-use super::open::parse_region_file_name;
 use std::path::{Path, PathBuf};
 
 /// So many are looked at.

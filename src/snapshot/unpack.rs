@@ -9,7 +9,7 @@ use super::error::OpenError;
 use super::foretold::{Foretold, first_frame};
 use super::packed::Packed;
 use super::store::WriteError;
-use super::{Snapshot, gathered, spool, stream};
+use super::{Snapshot, archive, spool, stream};
 use crate::progress::{Cancelled, Progress};
 use std::fs::File;
 use std::io::{self, Cursor, Read};
@@ -86,7 +86,7 @@ pub(super) fn open(
                 input = packed.decoder(Box::new(whole)).map_err(io_error)?;
             }
             None if is_stream => return stream::read(&mut { whole }, told, name, progress),
-            None if is_tar => return gathered::open_tar(whole, told, name),
+            None if is_tar => return archive::open(whole, told, name),
             None => {
                 let told = match (told, expected) {
                     (Foretold::Unknown, Some(size)) => Foretold::AtLeast(size),

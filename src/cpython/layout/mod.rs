@@ -8,7 +8,7 @@
 pub mod packages;
 mod tables;
 
-pub use tables::{BadTable, add, add_folder, known_versions, parse, table, table_text};
+pub use tables::{BadTable, add, add_folder, known_versions, parse, read_folder, table, table_text};
 
 use serde::Deserialize;
 use std::collections::{BTreeMap, HashMap};

@@ -109,16 +109,26 @@ pub fn parse(text: &str, path: &Path) -> Result<Layout, BadTable> {
 
 /// Adds a table, in place of the one of the same version if there is one, for as long as the program runs.
 pub fn add(text: &str, path: &Path) -> Result<&'static Layout, BadTable> {
-    let layout: &'static Layout = Box::leak(Box::new(parse(text, path)?));
+    Ok(keep(parse(text, path)?, text))
+}
+
+fn keep(layout: Layout, text: &str) -> &'static Layout {
+    let layout: &'static Layout = Box::leak(Box::new(layout));
     let entry = Entry { text: Box::leak(text.to_owned().into_boxed_str()), parsed: Some(layout) };
     if let Some(order) = order(&layout.version) {
         TABLES.write().unwrap_or_else(PoisonError::into_inner).insert(order, (layout.version.as_str(), entry));
     }
-    Ok(layout)
+    layout
 }
 
-/// Adds every table (`*.toml`) of a folder; the versions, in order of their files' names.
+/// Adds every table (`*.toml`) of a folder, or none of them; the versions, in order of their files' names.
 pub fn add_folder(folder: &Path) -> Result<Vec<&'static str>, BadTable> {
+    let tables = read_folder(folder)?;
+    Ok(tables.into_iter().map(|(layout, text)| keep(layout, &text).version.as_str()).collect())
+}
+
+/// Every table (`*.toml`) of a folder with its text, in order of their files' names.
+pub fn read_folder(folder: &Path) -> Result<Vec<(Layout, String)>, BadTable> {
     let unreadable = |path: &Path| {
         let path = path.to_owned();
         |error| BadTable::Unreadable { path, error }
@@ -132,13 +142,11 @@ pub fn add_folder(folder: &Path) -> Result<Vec<&'static str>, BadTable> {
         return Err(BadTable::Empty { path: folder.to_owned() });
     }
     files.sort();
-    files
-        .iter()
-        .map(|path| {
-            let text = std::fs::read_to_string(path).map_err(unreadable(path))?;
-            add(&text, path).map(|layout| layout.version.as_str())
-        })
-        .collect()
+    let read = |path: &PathBuf| {
+        let text = std::fs::read_to_string(path).map_err(unreadable(path))?;
+        Ok((parse(&text, path)?, text))
+    };
+    files.iter().map(read).collect()
 }
 
 #[cfg(test)]
@@ -175,6 +183,10 @@ mod tests {
         }
         let folder = tempfile::tempdir().unwrap();
         assert!(add_folder(folder.path()).unwrap_err().to_string().ends_with("no layout table (*.toml) is in it"));
+        let new = table_text("3.12").unwrap().replace("version = \"3.12\"", "version = \"3.99\"");
+        std::fs::write(folder.path().join("a.toml"), new).unwrap();
+        std::fs::write(folder.path().join("b.toml"), "none").unwrap();
+        assert!(matches!(add_folder(folder.path()), Err(BadTable::Damaged { .. })), "the first is not kept either");
         assert!(matches!(add_folder(&folder.path().join("none")), Err(BadTable::Unreadable { .. })));
         assert_eq!(known_versions(), known);
     }

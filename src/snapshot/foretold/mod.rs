@@ -7,7 +7,7 @@
 mod blocks;
 mod xz;
 
-use super::open::parse_region_file_name;
+use super::directory::parse_region_file_name;
 use super::packed::Packed;
 use super::unpack::{self, MAX_LAYERS};
 use super::{meta, stream};
