@@ -330,7 +330,8 @@ fn a_terminal_that_is_resized_a_thousand_times_during_a_scan_is_drawn() {
 #[test]
 fn a_terminal_that_is_closed_during_a_scan_ends_it_and_its_demo() {
     use std::io::Read;
-    for reads in [true, false] {
+    // where the terminal is not the session's own no signal comes of it
+    for (reads, signalled) in [(true, true), (false, true), (true, false)] {
         let size = portable_pty::PtySize { rows: 24, cols: 80, pixel_width: 0, pixel_height: 0 };
         let pty = portable_pty::native_pty_system().openpty(size).unwrap();
         let folder = tempfile::tempdir().unwrap();
@@ -338,6 +339,7 @@ fn a_terminal_that_is_closed_during_a_scan_ends_it_and_its_demo() {
         command.args(["demo", "leak"]);
         command.env("TERM", "xterm-256color");
         command.env("TMPDIR", folder.path());
+        command.set_controlling_tty(signalled);
         let mut child = pty.slave.spawn_command(command).unwrap();
         drop(pty.slave);
         let mut reader = pty.master.try_clone_reader().unwrap();

@@ -168,9 +168,13 @@ fn remove_stale(parent: &Path, prefix: &str, is_part: fn(&str) -> bool) {
 }
 
 fn remove_if_stale(path: &Path, is_part: fn(&str) -> bool) -> io::Result<()> {
-    let left = open(path)?;
+    remove_opened(open(path)?, path, is_part)
+}
+
+/// What was at `path` when it was opened.
+fn remove_opened(left: File, path: &Path, is_part: fn(&str) -> bool) -> io::Result<()> {
     let info = left.metadata()?;
-    if info.uid() != geteuid().as_raw() || !info.is_dir() && !info.is_file() {
+    if info.uid() != geteuid().as_raw() {
         return Ok(());
     }
     let Ok(left) = Flock::lock(left, FlockArg::LockExclusiveNonblock) else { return Ok(()) }; // it is being written
@@ -182,6 +186,7 @@ fn remove_if_stale(path: &Path, is_part: fn(&str) -> bool) -> io::Result<()> {
         return std::fs::remove_file(path);
     }
     for entry in std::fs::read_dir(path)?.flatten() {
+        // (of what is neither file nor directory there is nothing to read)
         let name = entry.file_name();
         if name.to_str().is_some_and(is_part) {
             unlinkat(&*left, name.as_os_str(), UnlinkatFlags::NoRemoveDir)?;
@@ -244,7 +249,34 @@ mod tests {
         assert!(!is_at(&seen, &before) && is_at(&seen, &after));
         assert!(remove_if_stale(&before, is_of_snapshot).is_err());
         assert_eq!(names(&after).len(), 1);
+        // another is at its place when it gets the lock
         let _ = hidden.folder.keep();
+        drop(hidden.dir);
+        std::fs::create_dir(&before).unwrap();
+        remove_opened(seen, &before, is_of_snapshot).unwrap();
+        assert!(before.exists(), "what it has opened is elsewhere now");
+    }
+
+    #[test]
+    fn another_users_and_what_is_no_file_are_let_be() {
+        let dir = tempfile::tempdir().unwrap();
+        let pipe = dir.path().join(".dump.partial-pipe");
+        nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let link = dir.path().join(".dump.partial-link");
+        std::os::unix::fs::symlink(dir.path(), &link).unwrap();
+        assert!(open(&link).is_err(), "what a link leads to is not even opened");
+        let mut kept = BTreeSet::from([".dump.partial-pipe".to_owned(), ".dump.partial-link".to_owned()]);
+        if geteuid().is_root() {
+            let another = dir.path().join(".dump.partial-another");
+            std::fs::create_dir(&another).unwrap();
+            std::os::unix::fs::chown(&another, Some(65534), Some(65534)).unwrap();
+            kept.insert(".dump.partial-another".to_owned());
+        }
+        let (parent, (done, waits)) = (dir.path().to_owned(), std::sync::mpsc::channel());
+        std::thread::spawn(move || done.send(Hidden::make(&parent, "dump", is_of_snapshot).is_ok()));
+        let made = waits.recv_timeout(std::time::Duration::from_secs(20));
+        assert_eq!(made, Ok(true), "it waits for nobody to write to a pipe");
+        assert_eq!(names(dir.path()), kept);
     }
 
     #[test]

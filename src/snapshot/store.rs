@@ -379,6 +379,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_file_is_opened_through_no_link() {
+        let folder = tempfile::tempdir().unwrap();
+        let victim = folder.path().join("victim");
+        std::fs::write(&victim, "untouched").unwrap();
+        std::os::unix::fs::symlink(&victim, folder.path().join("link")).unwrap();
+        let dir = File::open(folder.path()).unwrap();
+        assert!(open_in(&dir, "victim", false).is_ok());
+        for (name, new) in [("link", false), ("link", true), ("victim", true)] {
+            assert!(open_in(&dir, name, new).is_err(), "{name} {new}");
+        }
+    }
+
+    #[test]
     fn a_directory_appears_whole_with_holes_and_private() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("dump");
