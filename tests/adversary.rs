@@ -344,8 +344,9 @@ fn a_terminal_that_is_closed_during_a_scan_ends_it_and_its_demo() {
         drop(pty.slave);
         let mut reader = pty.master.try_clone_reader().unwrap();
         let mut seen = Vec::new();
-        // (the explorer has the terminal, and its work goes on behind)
-        while !String::from_utf8_lossy(&seen).contains("\x1b[?1049h") {
+        // (the explorer has the terminal, and its work goes on behind; or all is told, and it writes no more)
+        let awaited = if signalled { "\x1b[?1049h" } else { "▲ " };
+        while !String::from_utf8_lossy(&seen).contains(awaited) {
             let mut buffer = [0; 4096];
             let n = reader.read(&mut buffer).unwrap();
             seen.extend(&buffer[..n]);
@@ -353,8 +354,8 @@ fn a_terminal_that_is_closed_during_a_scan_ends_it_and_its_demo() {
         let children = format!("/proc/{0}/task/{0}/children", child.process_id().unwrap());
         let children = std::fs::read_to_string(children).unwrap();
         let demo: i32 = children.split_whitespace().next().expect("the demo runs").parse().unwrap();
-        if !reads {
-            std::thread::sleep(Duration::from_millis(300)); // until no more can be written
+        if !reads || !signalled {
+            std::thread::sleep(Duration::from_millis(300)); // until no more can be written, or is to be
         }
         drop((reader, pty.master));
         let begun = std::time::Instant::now();

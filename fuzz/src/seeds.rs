@@ -147,7 +147,9 @@ fn streams() -> Vec<Vec<u8>> {
     let memory = |at: u64, len: usize| frame(b"memory\0\0", &[&words(&[at])[..], &vec![7; len]].concat());
     let end = |bytes: u64| frame(b"end\0\0\0\0\0", &words(&[bytes]));
     let total = frame(b"total\0\0\0", &words(&[1 << 60]));
-    let parts: [&[&[u8]]; 6] = [
+    let endless = frame(b"layout\0\0", &words(&[0, u64::MAX, u64::MAX - 1, u64::MAX]));
+    let parts: [&[&[u8]]; 7] = [
+        &[&endless, &memory(0x1000, 100), &end(100)],
         &[&total, &layout, &memory(0x10_0000, 100), &memory(0x1800, 0x1000), &end(0x1064)],
         &[&frame(b"foreign\0", b"letters"), &layout, &frame(b"metadata", b"{}"), &memory(0x1000, 10), &end(99)],
         &[&layout, &memory(0x2ff0, 100)],

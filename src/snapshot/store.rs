@@ -111,11 +111,13 @@ impl Store {
 
     /// Says which regions there are, by first address and length; before any [`writer`](Self::writer) is made.
     pub fn lay_out(&mut self, regions: impl IntoIterator<Item = (Addr, u64)>) -> Result<(), WriteError> {
-        let mut offset = 0;
+        let mut offset = 0u64;
         self.slots.clear();
         for (start, len) in regions {
             self.slots.push(Slot { start, len, offset });
-            offset += len.next_multiple_of(PAGE as u64);
+            // a foreign stream may say that a region is as long as there are addresses
+            let after = len.checked_next_multiple_of(PAGE as u64).and_then(|pages| offset.checked_add(pages));
+            offset = after.ok_or_else(|| self.error(Errno::EFBIG.into()))?;
         }
         match &self.place {
             Place::Directory { hidden, .. } => {

@@ -151,6 +151,7 @@ fn forward_input(events: SyncSender<Happened>, stop: Arc<AtomicBool>) -> std::io
         while !stop.load(Relaxed) {
             match input::poll(Duration::from_millis(50)) {
                 Ok(true) => {}
+                Ok(false) if terminal::is_gone() => break,
                 Ok(false) => continue,
                 Err(_) => break,
             }

@@ -48,6 +48,16 @@ impl Guard {
     }
 }
 
+/// Whether the other side of it is closed. crossterm reads the end as silence, and a signal comes only where the terminal
+/// is the session's own.
+pub fn is_gone() -> bool {
+    use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+    use std::os::fd::AsFd;
+    let stdout = io::stdout();
+    let mut screen = [PollFd::new(stdout.as_fd(), PollFlags::empty())];
+    poll(&mut screen, PollTimeout::ZERO).is_ok() && screen.iter().any(|fd| fd.any() == Some(true))
+}
+
 impl Drop for Guard {
     fn drop(&mut self) {
         leave(&self.active, &mut io::stdout());
