@@ -251,8 +251,8 @@ pub fn offsets(data: &[u8]) {
         let number = match how % 8 {
             0 => u64::from(value),
             1 => u64::from(value) << 8,
-            2 => i64::MAX as u64 >> (value % 63),
-            3 => (i64::MAX as u64).saturating_sub(value.into()),
+            2 => i64::MAX as u64 >> (value % 63), // the larger ones are refused
+            3 => (1 << 24) - u64::from(value),
             4 => number.saturating_sub(value.into()),
             5 => number << (value % 16),
             _ => number + u64::from(value),

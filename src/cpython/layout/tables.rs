@@ -5,11 +5,15 @@
 
 use super::Layout;
 use include_dir::{Dir, include_dir};
+use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{LazyLock, PoisonError, RwLock};
 
 static BUILT_IN: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/assets/layouts");
+
+/// Structs are smaller: `_PyRuntimeState`, the largest, has half a megabyte.
+const LARGEST: i64 = 1 << 24;
 
 /// A table's text, and the table once somebody asked for it.
 #[derive(Debug, Clone, Copy)]
@@ -57,6 +61,16 @@ pub enum BadTable {
     },
 }
 
+/// A number in a table that no struct of CPython's has, of which readers could compute addresses that overflow.
+fn beyond_bounds(value: &toml::Value) -> Option<i64> {
+    match value {
+        toml::Value::Integer(number) => (!(0..=LARGEST).contains(number)).then_some(*number),
+        toml::Value::Array(values) => values.iter().find_map(beyond_bounds),
+        toml::Value::Table(values) => values.values().find_map(beyond_bounds),
+        _ => None,
+    }
+}
+
 /// A version as numbers: major, minor, free-threaded.
 fn order(version: &str) -> Option<(u32, u32, bool)> {
     let (number, threaded) = version.strip_suffix('t').map_or((version, false), |n| (n, true));
@@ -97,7 +111,11 @@ fn entry(version: &str) -> Option<Entry> {
 pub fn parse(text: &str, path: &Path) -> Result<Layout, BadTable> {
     let damaged =
         |why: &str| BadTable::Damaged { path: path.to_owned(), why: why.lines().next().unwrap_or_default().to_owned() };
-    let layout: Layout = toml::from_str(text).map_err(|e| damaged(e.message()))?;
+    let table: toml::Table = toml::from_str(text).map_err(|e| damaged(e.message()))?;
+    if let Some(number) = table.values().find_map(beyond_bounds) {
+        return Err(damaged(&format!("{number} is no offset and no size in CPython's structs")));
+    }
+    let layout = Layout::deserialize(table).map_err(|e| damaged(e.message()))?;
     if order(&layout.version).is_none() {
         return Err(damaged("its version is no version like 3.12"));
     }
@@ -177,7 +195,10 @@ mod tests {
     fn what_is_no_table_is_refused_in_one_sentence() {
         let known = known_versions();
         let sized = table_text("3.12").unwrap().replace("pool_size = 16384", "pool_size = 3");
-        for bad in ["", "version = 3", "][", sized.as_str()] {
+        let endless = table_text("3.12").unwrap().replace("pool_size = ", "pool_size = 1234567890");
+        let backwards = table_text("3.12").unwrap().replace("ob_size = ", "ob_size = -");
+        assert!(sized != endless && table_text("3.12") != Some(backwards.as_str()));
+        for bad in ["", "version = 3", "][", sized.as_str(), endless.as_str(), backwards.as_str()] {
             let why = add(bad, Path::new("made-up.toml")).unwrap_err().to_string();
             assert!(why.starts_with("made-up.toml: ") && !why.contains('\n'), "{why}");
         }
