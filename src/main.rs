@@ -1,6 +1,7 @@
 //! Parse, run, exit code: 0 answered, 1 could not (one sentence on standard error), 2 wrong usage.
 
 use pymem_tui::{cli, command, sys, text::tell};
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 #[global_allocator]
@@ -11,11 +12,17 @@ fn main() -> ExitCode {
     let cli = match cli::parse(std::env::args_os(), command::version()) {
         Ok(cli) => cli,
         Err(error) => {
-            let _ = error.print();
-            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+            let usage = ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+            // help is an answer like any other; what was wrong with the usage may find standard error closed
+            let printed = error.print().and_then(|()| io::stdout().flush());
+            return if error.use_stderr() { usage } else { ended(printed.map_err(Into::into)) };
         }
     };
-    match command::run(cli) {
+    ended(command::run(cli))
+}
+
+fn ended(result: anyhow::Result<()>) -> ExitCode {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if command::is_broken_pipe(&error) => ExitCode::SUCCESS, // `| head` has seen enough
         Err(error) => {

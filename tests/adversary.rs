@@ -200,7 +200,7 @@ fn an_answer_that_cannot_be_written_is_no_success_and_one_that_nobody_reads_is()
     let zoo = zoo();
     let dump = zoo.path.as_str();
     let object = ask::hex(zoo.of_kind("list", |_| true).id);
-    let answers: [&[&str]; 16] = [
+    let answers: [&[&str]; 19] = [
         &["types", dump],
         &["types", dump, "--json"],
         &["objects", dump],
@@ -217,6 +217,9 @@ fn an_answer_that_cannot_be_written_is_no_success_and_one_that_nobody_reads_is()
         &["demo"],
         &["completions", "bash"],
         &["man"],
+        &["--help"],
+        &["types", "--help"],
+        &["--version"],
     ];
     for answer in answers {
         let [full, gone] = nowhere().map(|stdout| {

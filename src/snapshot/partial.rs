@@ -273,7 +273,10 @@ mod tests {
             kept.insert(".dump.partial-another".to_owned());
         }
         let (parent, (done, waits)) = (dir.path().to_owned(), std::sync::mpsc::channel());
-        std::thread::spawn(move || done.send(Hidden::make(&parent, "dump", is_of_snapshot).is_ok()));
+        std::thread::spawn(move || {
+            let made = Hidden::make(&parent, "dump", is_of_snapshot).is_ok(); // and is removed again
+            done.send(made)
+        });
         let made = waits.recv_timeout(std::time::Duration::from_secs(20));
         assert_eq!(made, Ok(true), "it waits for nobody to write to a pipe");
         assert_eq!(names(dir.path()), kept);

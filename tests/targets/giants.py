@@ -1,8 +1,9 @@
 """A target whose objects are as no program should have them, yet may: `giants.py [WORDS [TYPES]]`.
 
-Nesting of 100,000 levels in lists, tuples, dicts, mapping proxies and exceptions, a dict whose keys all collide, objects whose class was
-changed, a type that was freed while an instance lives, an int of a megabyte, texts of 10 MB without an end of line that
-hold escape sequences, names of 10 MB, a list of WORDS references to itself, TYPES types. Prints `object NAME ID` for each and stands still.
+Nesting of 100,000 levels in lists, tuples, dicts, mapping proxies and exceptions, lists that each hold the next one
+twice, a dict whose keys all collide, objects whose class was changed, a type that was freed while an instance lives, an
+int of a megabyte, texts of 10 MB without an end of line that hold escape sequences, names of 10 MB, a list of WORDS
+references to itself, TYPES types. Prints `object NAME ID` for each and stands still.
 """
 import ctypes
 import gc
@@ -62,6 +63,9 @@ nested("tuples", lambda one: (one, 1))
 nested("dicts", lambda one: {"next": one})
 nested("proxies", lambda one: types.MappingProxyType({} if one is None else one))
 nested("exceptions", raised)
+HELD["shared"] = [None]
+for _ in range(60):  # a path for each bit of a number that no machine counts to
+    HELD["shared"] = [HELD["shared"], HELD["shared"]]
 HELD["collisions"] = {Collides(n): n for n in range(2000)}
 HELD["changed"] = Was()
 HELD["changed"].attribute = 1
