@@ -31,9 +31,10 @@ fn bounded(arguments: &[&str]) -> Output {
     command.output().expect("prlimit is there")
 }
 
-/// Bytes of a line, and of one object's JSON: names and texts are cut, however long they are.
+/// Bytes of a line, and of one object's JSON: names and texts are cut, however long they are. What is below an object is
+/// in its JSON's line.
 const LONGEST_LINE: usize = 20_000;
-const LONGEST_JSON: usize = 1_000_000;
+const LONGEST_JSON: usize = 20_000_000;
 
 /// The target, and a snapshot of it in a folder; names and addresses of its objects.
 fn captured(interpreter: &Interpreter, size: &[&str]) -> (Vec<(String, String)>, tempfile::TempDir, String) {
@@ -165,7 +166,8 @@ fn the_explorer_shows_them_all() {
         terminal.keys(&format!(":{at}\r"));
         // (keys that come before its row is known have nothing to act on)
         terminal.wait(name, |s| {
-            s.contains(&format!("{at} holds")) && s.lines().any(|l| l.starts_with('│') && l.contains(at.as_str()))
+            let row = s.lines().any(|l| l.starts_with('│') && l.contains(at.as_str()));
+            s.contains(&format!("{at} holds")) && row && (name != "text" || s.contains("giant "))
         });
         terminal.keys("r");
         terminal.wait(&format!("who holds {name}"), |s| s.contains(&format!("{at} is held by")));
@@ -178,7 +180,6 @@ fn the_explorer_shows_them_all() {
     }
     let seen = terminal.seen();
     let text = String::from_utf8_lossy(&seen);
-    assert!(text.contains("giant "), "the texts were on the screen");
     assert!(
         !text.contains("\x1b]") && !text.contains('\u{9b}') && !text.contains('\u{202e}'),
         "a text came through raw"

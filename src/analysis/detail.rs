@@ -21,8 +21,11 @@ pub struct Depth {
     pub chars: usize,
 }
 
-/// Fields of all levels together are not more than this.
-const MAX_FIELDS: usize = 1_000_000;
+/// Fields of the first level are not more than this.
+const MAX_ENTRIES: u64 = 1_000_000;
+
+/// Fields of all further levels together are not more than this: what several objects share is told below each.
+const MAX_FIELDS: usize = 100_000;
 
 /// Levels are not more than this, however deep a heap is nested: each is a call, and two levels of JSON, of which many
 /// readers take 128.
@@ -34,7 +37,7 @@ pub fn object(heap: &Heap, id: ObjectId, depth: Depth) -> Option<ObjectDetail> {
     let address = heap.objects().address(id);
     let (_, ty) = heap.type_of(id)?;
     let mut budget = MAX_FIELDS;
-    let depth = Depth { levels: depth.levels.min(MAX_LEVELS), ..depth };
+    let depth = Depth { levels: depth.levels.min(MAX_LEVELS), entries: depth.entries.min(MAX_ENTRIES), ..depth };
     let mut above = vec![address];
     let (fields, fields_total) = fields(heap, &memory, address, ty, depth, &mut above, &mut budget);
     let is_module = ty.decoder == DecoderName::Module;
@@ -77,11 +80,12 @@ fn fields(
         return (Vec::new(), 0);
     }
     let types = heap.types();
+    let is_first = above.len() == 1;
     let mut attribute_dict = None;
     {
         let mut add = |name: EdgeName<'_>, target: Addr| {
-            if total < depth.entries && *budget > 0 {
-                *budget -= 1;
+            if total < depth.entries && (is_first || *budget > 0) {
+                *budget -= usize::from(!is_first);
                 found.push((edge_name(memory, types, name), target));
             }
             total += 1;
@@ -179,7 +183,7 @@ pub fn module(heap: &Heap, name: &str, interpreter: Option<i64>, entries: u64) -
         Some(wanted) => found.filter(|(_, id)| *id == Some(wanted)).min_by_key(|(module, _)| *module),
         None => found.min_by_key(|(module, id)| (id.is_none(), *id, *module)),
     }?;
-    let depth = Depth { levels: 1, entries, chars: 0 };
+    let depth = Depth { levels: 1, entries: entries.min(MAX_ENTRIES), chars: 0 };
     let dict = memory.reader.pointer(address + s.md_dict)?;
     let (mut fields, _) =
         fields(heap, &memory, dict, heap.object_at(dict)?.1, depth, &mut vec![address], &mut { MAX_FIELDS });
