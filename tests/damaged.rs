@@ -81,6 +81,7 @@ fn any_damage() -> impl Strategy<Value = Damage> {
         1 => any::<(u32, u64)>().prop_map(|(region, at)| Damage::Cut { region, at }),
         1 => any::<(u32, u64)>().prop_map(|(region, by)| Damage::Double { region, by }),
         1 => any::<u32>().prop_map(|region| Damage::Remove { region }),
+        4 => (any::<(u32, u32)>(), value()).prop_map(|((what, number), value)| Damage::Told { what, number, value }),
     ]
 }
 

@@ -42,8 +42,12 @@ impl Memory {
     /// A copy with damage, and the addresses that are worth a look.
     pub fn damaged(&self, damages: &[Damage]) -> (Snapshot, Vec<Addr>) {
         let mut pieces = self.pieces.clone();
+        let mut metadata = self.metadata.clone();
         let worth_a_look = damages.iter().filter_map(|damage| apply(self, &mut pieces, damage)).collect();
-        (Snapshot::from_memory(pieces, self.metadata.clone()), worth_a_look)
+        if let Some(metadata) = &mut metadata {
+            damages.iter().for_each(|damage| tell_otherwise(self, metadata, damage));
+        }
+        (Snapshot::from_memory(pieces, metadata), worth_a_look)
     }
 }
 
@@ -93,6 +97,12 @@ pub enum Damage {
     Remove {
         region: u32,
     },
+    /// A number in what the kernel said.
+    Told {
+        what: u32,
+        number: u32,
+        value: Value,
+    },
 }
 
 #[derive(Debug, Clone)]
@@ -122,7 +132,11 @@ pub fn decode(bytes: &[u8]) -> Vec<Damage> {
                     5 => Value::Type(number(3) as u32),
                     _ => Value::Object { number: number(3) as u32, offset: number(1) % 64 },
                 };
-                Damage::Word { of_type, object, word: word % if of_type { 60 } else { 12 }, value }
+                if kind % 16 == 9 {
+                    Damage::Told { what: word as u32, number: object, value }
+                } else {
+                    Damage::Word { of_type, object, word: word % if of_type { 60 } else { 12 }, value }
+                }
             }
             10 | 11 => Damage::Flip { region: number(1) as u32, at: number(4), bits: 1 << (number(1) % 64) },
             12 => Damage::Swap { region: number(1) as u32, one: number(2), other: number(2) },
@@ -148,12 +162,7 @@ pub fn apply(memory: &Memory, pieces: &mut Vec<(Addr, Vec<u8>)>, damage: &Damage
         Damage::Word { of_type, object, word, value } => {
             let object = if *of_type { pick(&memory.types, *object) } else { pick(&memory.objects, *object) };
             let at = Addr(object.0 - 16 + word * 8);
-            let value = match value {
-                Value::Plain(value) => *value,
-                Value::Itself(words) => object.0 + words * 8,
-                Value::Object { number, offset } => pick(&memory.objects, *number).0 + offset,
-                Value::Type(number) => pick(&memory.types, *number).0,
-            };
+            let value = number_of(memory, value, object.0);
             let (start, bytes) = pieces.iter_mut().find(|(s, b)| *s <= at && at.0 + 8 <= s.0 + b.len() as u64)?;
             bytes[(at.0 - start.0) as usize..][..8].copy_from_slice(&value.to_le_bytes());
             return Some(object);
@@ -186,8 +195,42 @@ pub fn apply(memory: &Memory, pieces: &mut Vec<(Addr, Vec<u8>)>, damage: &Damage
             let i = region(*number, pieces);
             pieces.remove(i);
         }
+        Damage::Told { .. } => {}
     }
     None
+}
+
+fn number_of(memory: &Memory, value: &Value, itself: u64) -> u64 {
+    match value {
+        Value::Plain(value) => *value,
+        Value::Itself(words) => itself.wrapping_add(words * 8),
+        Value::Object { number, offset } => pick(&memory.objects, *number).0 + offset,
+        Value::Type(number) => pick(&memory.types, *number).0,
+    }
+}
+
+/// Damages a number of what the kernel said; other damage is not for this.
+fn tell_otherwise(memory: &Memory, metadata: &mut Metadata, damage: &Damage) {
+    let Damage::Told { what, number, value } = damage else { return };
+    let nth = |len: usize| *number as usize % len.max(1);
+    let (mappings, threads) = (metadata.regions.len(), metadata.threads.len());
+    let process = &mut metadata.process;
+    let place = match what % 8 {
+        0 => metadata.regions.get_mut(nth(mappings)).map(|m| &mut m.start.0),
+        1 => metadata.regions.get_mut(nth(mappings)).map(|m| &mut m.end.0),
+        2 => metadata.regions.get_mut(nth(mappings)).map(|m| &mut m.offset),
+        3 => metadata.regions.get_mut(nth(mappings)).and_then(|m| m.resident_bytes.as_mut()),
+        4 => metadata.regions.iter_mut().flat_map(|m| &mut m.residency).nth(*number as usize % 100),
+        5 => metadata.threads.get_mut(nth(threads)).and_then(|t| Some(&mut t.registers.values_mut().nth(nth(27))?.0)),
+        6 => {
+            let calls = metadata.threads.iter_mut().filter_map(|t| t.syscall.as_mut()).flat_map(|s| &mut s.args);
+            calls.map(|address| &mut address.0).nth(*number as usize % 20)
+        }
+        _ => process.memory.values_mut().chain(process.rollup.values_mut()).nth(*number as usize % 60),
+    };
+    if let Some(place) = place {
+        *place = number_of(memory, value, *place);
+    }
 }
 
 /// Asks all there is to ask. What comes out is not compared with anything: it must come.

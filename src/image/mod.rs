@@ -102,7 +102,7 @@ impl Image {
     fn is_loaded(&self, snapshot: &Snapshot) -> bool {
         self.written.iter().all(|(start, offset)| match snapshot.region_of(*start) {
             Some(region) if region.is_file() => {
-                region.file == self.file && region.file_offset + (start.0 - region.start.0) == *offset
+                region.file == self.file && region.file_offset.wrapping_add(start.0 - region.start.0) == *offset
             }
             // unknown mappings, and segments that the loader could not map
             _ => self.file.is_none(),

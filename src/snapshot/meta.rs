@@ -58,10 +58,29 @@ pub struct Metadata {
     pub problems: Vec<String>,
 }
 
+/// Where the addresses of processes end, with five levels of page tables too, and where the one page is that lies higher.
+const USER_SPACE: u64 = 1 << 56;
+const VSYSCALL: u64 = 0xffff_ffff_ff60_0000;
+
 impl Metadata {
-    /// Puts the mappings in order: a file may hold them in any.
+    /// Puts the mappings in order, which a file may hold in any, and leaves out what no kernel says.
     pub(super) fn settle(&mut self) {
         self.regions.sort_by_key(|m| (m.start, m.end));
+        let (all, mut end) = (self.regions.len(), Addr::NULL);
+        self.regions.retain(|m| {
+            let can_be = end <= m.start && m.start < m.end && (m.end.0 <= USER_SPACE || m.start.0 >= VSYSCALL);
+            end = if can_be { m.end } else { end };
+            can_be
+        });
+        let left = all - self.regions.len();
+        if left > 0 {
+            self.problems.push(format!("{left} mappings that no process has were left out"));
+        }
+        for mapping in &mut self.regions {
+            mapping.resident_bytes = mapping.resident_bytes.map(|n| n.min(mapping.end.0 - mapping.start.0));
+        }
+        let sizes = self.process.memory.values_mut().chain(self.process.rollup.values_mut());
+        sizes.for_each(|bytes| *bytes = (*bytes).min(USER_SPACE));
     }
 
     /// How much could not be read, in a sentence; nothing when that is only pages that nobody may read: the guards below
@@ -262,6 +281,27 @@ pub struct Unreadable {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn mappings_that_no_kernel_tells_are_left_out() {
+        let mapping = |start, end| Mapping {
+            start: Addr(start),
+            end: Addr(end),
+            resident_bytes: Some(u64::MAX),
+            ..Mapping::default()
+        };
+        let right = [(0x1000, 0x3000), (0x3000, 0x4000), (VSYSCALL, VSYSCALL + 0x1000)];
+        let wrong =
+            [(0x2000, 0x5000), (0x9000, 0x9000), (0x9000, 0x8000), (0x7000, USER_SPACE + 1), (1 << 63, u64::MAX)];
+        let mut metadata = Metadata::default();
+        metadata.regions = wrong.iter().chain(right.iter().rev()).map(|(start, end)| mapping(*start, *end)).collect();
+        metadata.process.rollup.insert("Rss".into(), u64::MAX);
+        metadata.settle();
+        let kept: Vec<_> = metadata.regions.iter().map(|m| (m.start.0, m.end.0)).collect();
+        assert_eq!(kept, right);
+        assert!(metadata.regions.iter().all(|m| m.resident_bytes == Some(m.end.0 - m.start.0)));
+        assert_eq!((metadata.process.rollup["Rss"], metadata.problems.len()), (USER_SPACE, 1));
+    }
 
     #[test]
     fn resident_pages_are_written_and_read_back() {

@@ -171,6 +171,10 @@ impl Snapshot {
     /// reported, as they are for files.
     pub fn from_memory(pieces: Vec<(Addr, Vec<u8>)>, metadata: Option<Metadata>) -> Snapshot {
         let regions = pieces.into_iter().map(|(start, bytes)| Region::from_memory(start, bytes)).collect();
+        let metadata = metadata.map(|mut metadata| {
+            metadata.settle();
+            metadata
+        });
         let mut snapshot = Snapshot {
             regions,
             metadata,

@@ -23,7 +23,8 @@ const PAGE: u64 = 4096;
 pub(super) type Missing = (meta::Unreadable, String);
 
 pub(super) fn summary(missing: &[Missing]) -> String {
-    let bytes: u64 = missing.iter().map(|(m, _)| m.end.0.saturating_sub(m.start.0)).sum();
+    // (damaged ones overlap)
+    let bytes = missing.iter().fold(0u64, |sum, (m, _)| sum.saturating_add(m.end.0.saturating_sub(m.start.0)));
     let mut files: Vec<&str> = missing.iter().map(|(_, why)| why.as_str()).collect();
     files.sort_unstable();
     files.dedup();
@@ -138,4 +139,18 @@ fn build_id(bytes: &[u8]) -> Option<&[u8]> {
         }
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::snapshot::Addr;
+
+    #[test]
+    fn what_is_missing_is_told_however_much_it_is() {
+        let range = |start, end| meta::Unreadable { start: Addr(start), end: Addr(end), reason: String::new() };
+        let missing = [(range(0, u64::MAX), "a".to_owned()), (range(1, u64::MAX), "b".to_owned())];
+        let told = summary(&missing);
+        assert!(told.ends_with("of mapped files are not in the core file: a; b"), "{told}");
+    }
 }
