@@ -188,7 +188,8 @@ pub fn apply(memory: &Memory, pieces: &mut Vec<(Addr, Vec<u8>)>, damage: &Damage
         }
         Damage::Double { region: number, by } => {
             let (start, bytes) = pieces[region(*number, pieces)].clone();
-            let by = [4096, 16, bytes.len() as u64, 1 << 40, u64::MAX - start.0 - 100][*by as usize % 5];
+            let by =
+                [4096, 16, bytes.len() as u64, 1 << 40, (u64::MAX - 100).saturating_sub(start.0)][*by as usize % 5];
             pieces.push((Addr(start.0.wrapping_add(by)), bytes));
         }
         Damage::Remove { region: number } => {
