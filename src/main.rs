@@ -13,7 +13,7 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => {
             let usage = ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
-            // help is an answer like any other; what was wrong with the usage may find standard error closed
+            // help is an answer like any other; that wrong usage could not be told changes nothing
             let printed = error.print().and_then(|()| io::stdout().flush());
             return if error.use_stderr() { usage } else { ended(printed.map_err(Into::into)) };
         }

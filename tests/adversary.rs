@@ -18,7 +18,7 @@ use std::fs::OpenOptions;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 use support::Target;
 use terminal::Terminal;
@@ -346,19 +346,24 @@ fn a_terminal_that_is_closed_during_a_scan_ends_it_and_its_demo() {
         let mut child = pty.slave.spawn_command(command).unwrap();
         drop(pty.slave);
         let mut reader = pty.master.try_clone_reader().unwrap();
-        let mut seen = Vec::new();
+        let (mut killer, (begins, begun)) = (child.clone_killer(), mpsc::channel());
+        std::thread::spawn(move || begun.recv_timeout(Duration::from_secs(20)).is_ok() || killer.kill().is_err());
         // (the explorer has the terminal, and its work goes on behind; or all is told, and it writes no more)
         let awaited = if signalled { "\x1b[?1049h" } else { "▲ " };
+        let mut seen = Vec::new();
         while !String::from_utf8_lossy(&seen).contains(awaited) {
             let mut buffer = [0; 4096];
-            let n = reader.read(&mut buffer).unwrap();
-            seen.extend(&buffer[..n]);
+            match reader.read(&mut buffer) {
+                Ok(n @ 1..) => seen.extend(&buffer[..n]),
+                end => panic!("{end:?} before {awaited:?}: {}", String::from_utf8_lossy(&seen)),
+            }
         }
+        begins.send(()).unwrap();
         let children = format!("/proc/{0}/task/{0}/children", child.process_id().unwrap());
         let children = std::fs::read_to_string(children).unwrap();
         let demo: i32 = children.split_whitespace().next().expect("the demo runs").parse().unwrap();
         if !reads || !signalled {
-            std::thread::sleep(Duration::from_millis(300)); // until no more can be written, or is to be
+            std::thread::sleep(Duration::from_millis(500)); // until no more can be written, or is to be
         }
         drop((reader, pty.master));
         let begun = std::time::Instant::now();

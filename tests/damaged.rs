@@ -1,7 +1,8 @@
 //! Damaged memory: whatever is in it, the index and every answer end, stay within bounds, and do not panic.
 //!
 //! The memory of a real interpreter is damaged as no program would leave it: words of objects and types flipped,
-//! pointed at themselves and at each other, sizes made absurd, pages swapped, regions cut, doubled and taken away.
+//! pointed at themselves and at each other, sizes made absurd, pages swapped, regions cut, doubled and taken away, and
+//! so are the numbers that the kernel told of it.
 //! The damage is drawn with a fixed seed, so that a failure comes again; its message is the damage.
 
 #[path = "../fuzz/src/damage.rs"]

@@ -31,10 +31,12 @@ fn bounded(arguments: &[&str]) -> Output {
     command.output().expect("prlimit is there")
 }
 
-/// Bytes of a line, and of one object's JSON: names and texts are cut, however long they are. What is below an object is
-/// in its JSON's line.
+/// Bytes of a line, and of one object's JSON, which is one line: names and texts are cut, however long they are.
 const LONGEST_LINE: usize = 20_000;
-const LONGEST_JSON: usize = 20_000_000;
+const LONGEST_JSON: usize = 1_000_000;
+
+/// The same where all fields that may be told are told.
+const MOST_JSON: usize = 20_000_000;
 
 /// The target, and a snapshot of it in a folder; names and addresses of its objects.
 fn captured(interpreter: &Interpreter, size: &[&str]) -> (Vec<(String, String)>, tempfile::TempDir, String) {
@@ -110,7 +112,8 @@ fn check(interpreter: &Interpreter) -> Result<(), String> {
             let ended = (!(out.status.success() || (sentence && orphan)))
                 .then(|| format!("{what} {form:?}: {} {error}", out.status));
             let much = (out.stdout.len() > MOST_OUTPUT).then(|| format!("{what}: {} bytes", out.stdout.len()));
-            let most = if form.is_empty() { LONGEST_LINE } else { LONGEST_JSON };
+            let shared = question.get(2) == Some(&address(&objects, "shared"));
+            let most = if form.is_empty() { LONGEST_LINE } else { [LONGEST_JSON, MOST_JSON][usize::from(shared)] };
             let longest = out.stdout.split(|b| *b == b'\n').map(<[u8]>::len).max().unwrap_or(0);
             let long = (longest > most).then(|| format!("{what}: a line of {longest} bytes"));
             let attacks = attack(&out.stdout, false).into_iter().chain(attack(&out.stderr, false));

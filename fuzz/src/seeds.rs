@@ -46,6 +46,7 @@ fn layouts() -> Vec<Vec<u8>> {
     let mut whole: Vec<String> =
         layout::known_versions().into_iter().filter_map(layout::table_text).map(str::to_owned).collect();
     let first = whole.first().cloned().unwrap_or_default();
+    whole.push(format!("{first}\0{first}"));
     whole.push(format!("{first}\0{}", first.replace("pool_size = ", "pool_size = 3")));
     whole.push(format!("{first}\0{}", first.replace("\nversion = \"", "\nversion = \"x")));
     whole.push(format!("none\0{}", &first[..first.len() / 2]));

@@ -184,8 +184,8 @@ pub fn metadata(data: &[u8]) {
     }
 }
 
-/// Layout tables: `data` is two of them in a folder, the second from a zero byte on. What `add` keeps for good is left
-/// out; `offsets` adds.
+/// Layout tables: `data` is two of them in a folder, the second from a zero byte on. They are read, not added, for what is
+/// added is kept for good.
 pub fn layout(data: &[u8]) {
     let (one, two) = data.split_at(data.iter().position(|byte| *byte == 0).unwrap_or(data.len()));
     let Ok(folder) = tempfile::tempdir() else { return };
@@ -252,7 +252,7 @@ pub fn offsets(data: &[u8]) {
             0 => u64::from(value),
             1 => u64::from(value) << 8,
             2 => i64::MAX as u64 >> (value % 63), // the larger ones are refused
-            3 => (1 << 24) - u64::from(value),
+            3 => (1 << 24) - u64::from(value),    // the largest that is not
             4 => number.saturating_sub(value.into()),
             5 => number << (value % 16),
             _ => number + u64::from(value),
@@ -300,6 +300,9 @@ fn look(snapshot: &Snapshot) {
         assert!(reader.u8(region.start).is_some() && reader.u8(last).is_some());
         let _ = (reader.u64(last), reader.c_string(region.start, 64));
         let _ = raw::hex(snapshot, region.start, region.start, 64);
+    }
+    for (from, backwards) in [(Addr(0), false), (Addr(u64::MAX), true)] {
+        let _ = raw::find_next(snapshot, b"\xa5 nowhere", from, backwards, &Progress::default());
     }
     let info = info::info(snapshot, None);
     assert_eq!(info.bytes, snapshot.bytes());

@@ -21,11 +21,18 @@ pub struct Depth {
     pub chars: usize,
 }
 
-/// Fields of the first level are not more than this.
-const MAX_ENTRIES: u64 = 1_000_000;
+/// Fields of the object itself are not more than this.
+const MOST_FIELDS: u64 = 1_000_000;
 
-/// Fields of all further levels together are not more than this: what several objects share is told below each.
-const MAX_FIELDS: usize = 100_000;
+/// What is told of all levels below it together, and what is looked at for that: an object that many share is told, and
+/// read, below each.
+#[derive(Clone, Copy)]
+struct Budget {
+    fields: u64,
+    references: u64,
+}
+
+const BELOW: Budget = Budget { fields: 100_000, references: 50_000_000 };
 
 /// Levels are not more than this, however deep a heap is nested: each is a call, and two levels of JSON, of which many
 /// readers take 128.
@@ -36,10 +43,9 @@ pub fn object(heap: &Heap, id: ObjectId, depth: Depth) -> Option<ObjectDetail> {
     let memory = heap.memory();
     let address = heap.objects().address(id);
     let (_, ty) = heap.type_of(id)?;
-    let mut budget = MAX_FIELDS;
-    let depth = Depth { levels: depth.levels.min(MAX_LEVELS), entries: depth.entries.min(MAX_ENTRIES), ..depth };
+    let depth = Depth { levels: depth.levels.min(MAX_LEVELS), entries: depth.entries.min(MOST_FIELDS), ..depth };
     let mut above = vec![address];
-    let (fields, fields_total) = fields(heap, &memory, address, ty, depth, &mut above, &mut budget);
+    let (fields, fields_total) = fields(heap, &memory, address, ty, depth, &mut above, &mut { BELOW });
     let is_module = ty.decoder == DecoderName::Module;
     let interpreter = is_module.then(|| super::modules::interpreters(heap)).and_then(|all| all.get(&address).copied());
     let mut facts = facts(heap, &memory, id, address, ty);
@@ -72,20 +78,20 @@ fn fields(
     ty: &Type,
     depth: Depth,
     above: &mut Vec<Addr>,
-    budget: &mut usize,
+    budget: &mut Budget,
 ) -> (Vec<Field>, u64) {
     let mut found: Vec<(String, Addr)> = Vec::new();
     let mut total = 0;
-    if depth.levels == 0 {
+    let is_first = above.len() == 1; // the object itself
+    if depth.levels == 0 || !is_first && (budget.fields == 0 || budget.references == 0) {
         return (Vec::new(), 0);
     }
     let types = heap.types();
-    let is_first = above.len() == 1;
     let mut attribute_dict = None;
     {
         let mut add = |name: EdgeName<'_>, target: Addr| {
-            if total < depth.entries && (is_first || *budget > 0) {
-                *budget -= usize::from(!is_first);
+            if total < depth.entries && (is_first || budget.fields > 0) {
+                budget.fields -= u64::from(!is_first);
                 found.push((edge_name(memory, types, name), target));
             }
             total += 1;
@@ -113,6 +119,9 @@ fn fields(
                 true
             });
         }
+    }
+    if !is_first {
+        budget.references = budget.references.saturating_sub(total);
     }
     let below = Depth { levels: depth.levels - 1, ..depth };
     let fields = found
@@ -183,10 +192,10 @@ pub fn module(heap: &Heap, name: &str, interpreter: Option<i64>, entries: u64) -
         Some(wanted) => found.filter(|(_, id)| *id == Some(wanted)).min_by_key(|(module, _)| *module),
         None => found.min_by_key(|(module, id)| (id.is_none(), *id, *module)),
     }?;
-    let depth = Depth { levels: 1, entries: entries.min(MAX_ENTRIES), chars: 0 };
+    let depth = Depth { levels: 1, entries: entries.min(MOST_FIELDS), chars: 0 };
     let dict = memory.reader.pointer(address + s.md_dict)?;
     let (mut fields, _) =
-        fields(heap, &memory, dict, heap.object_at(dict)?.1, depth, &mut vec![address], &mut { MAX_FIELDS });
+        fields(heap, &memory, dict, heap.object_at(dict)?.1, depth, &mut vec![address], &mut { BELOW });
     for field in &mut fields {
         // the globals are the dict's values: `['x']` is the global x
         let plain = field.name.strip_prefix("['").and_then(|n| n.strip_suffix("']")).map(str::to_owned);

@@ -90,10 +90,11 @@ pub fn find_next(
     let regions = snapshot.regions();
     if backwards {
         let finder = memmem::FinderRev::new(pattern);
+        let beyond = Addr(from.0.saturating_add((pattern.len() as u64).saturating_sub(1)));
         for region in regions.iter().rev().filter(|r| r.start < from) {
             for extent in region.extents().iter().rev() {
                 let start = region.start + extent.start;
-                let mut end = (region.start + extent.end).min(from + (pattern.len() as u64).saturating_sub(1));
+                let mut end = (region.start + extent.end).min(beyond);
                 while start < end {
                     progress.check()?;
                     let begin = Addr(end.0.saturating_sub(PIECE as u64)).max(start);
@@ -116,7 +117,7 @@ pub fn find_next(
             let mut begin = (region.start + extent.start).max(from + 1);
             while begin < end {
                 progress.check()?;
-                let stop = (begin + (PIECE + pattern.len()) as u64).min(end);
+                let stop = Addr(begin.0.saturating_add((PIECE + pattern.len()) as u64)).min(end);
                 let bytes = region.bytes().get((begin.0 - region.start.0) as usize..(stop.0 - region.start.0) as usize);
                 if let Some(at) = bytes.and_then(|b| finder.find(b)) {
                     return Ok(Some(begin + at as u64));
@@ -132,6 +133,19 @@ pub fn find_next(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_end_of_all_addresses_is_no_obstacle() {
+        let mut bytes = vec![0u8; 0x1000];
+        bytes[0x800..0x806].copy_from_slice(b"needle");
+        let start = Addr(u64::MAX - 0x1000);
+        let snapshot = Snapshot::from_memory(vec![(start, bytes)], None);
+        for (from, backwards) in [(Addr(0), false), (start, false), (Addr(u64::MAX), true), (Addr(u64::MAX - 2), true)]
+        {
+            let found = find_next(&snapshot, b"needle", from, backwards, &Progress::default()).unwrap();
+            assert_eq!(found, Some(start + 0x800), "from {from}");
+        }
+    }
 
     #[test]
     fn occurrences_are_found_both_ways() {

@@ -5,10 +5,10 @@
 //! unreadable is left out and told; nothing here decides whether a path is such a directory.
 
 use super::error::OpenError;
+use super::extents::{clip, data_extents};
 use super::foretold::{Foretold, unpacking};
 use super::gathered::{Gathered, is_packed_part};
 use super::guard::Guarded;
-use super::open::{clip, data_extents};
 use super::{Addr, Metadata, Region, Snapshot, SourceKind, meta};
 use crate::progress::Progress;
 use std::fs::File;
@@ -90,7 +90,7 @@ pub(super) fn open(path: &Path, progress: &Progress) -> Result<Snapshot, OpenErr
 /// The parts of a directory that were compressed one by one.
 fn unpack_parts(path: &Path, packed: &[PathBuf], progress: &Progress) -> Result<Option<Snapshot>, OpenError> {
     let unwritable = |error| OpenError::unpack(path, error);
-    progress.begin(packed.iter().filter_map(|p| Some(p.metadata().ok()?.len())).sum());
+    progress.begin(packed.iter().filter_map(|p| Some(p.metadata().ok()?.len())).fold(0, u64::saturating_add));
     let mut gathered = Gathered::new(unpacking(path).map_or(Foretold::Unknown, |u| u.unpacked)).map_err(unwritable)?;
     for part in packed {
         progress.check().map_err(|_| OpenError::Cancelled)?;
@@ -142,9 +142,7 @@ fn read_metadata(path: &Path) -> Result<Option<Metadata>, String> {
 pub(super) fn parse_metadata(input: impl Read) -> Result<Metadata, String> {
     let mut text = Vec::new();
     input.take(METADATA_LIMIT).read_to_end(&mut text).map_err(|e| e.to_string())?;
-    let mut metadata: Metadata = serde_json::from_slice(&text).map_err(|e| e.to_string())?;
-    metadata.settle();
-    Ok(metadata)
+    serde_json::from_slice(&text).map_err(|e| e.to_string())
 }
 
 #[cfg(test)]

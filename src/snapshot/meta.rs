@@ -58,29 +58,35 @@ pub struct Metadata {
     pub problems: Vec<String>,
 }
 
-/// Where the addresses of processes end, with five levels of page tables too, and where the one page is that lies higher.
-const USER_SPACE: u64 = 1 << 56;
+/// Where the addresses of processes end, with page tables of five levels.
+const HIGHEST: u64 = 1 << 56;
+
+/// The one mapping above: a page of the kernel's that every process sees.
 const VSYSCALL: u64 = 0xffff_ffff_ff60_0000;
 
 impl Metadata {
-    /// Puts the mappings in order, which a file may hold in any, and leaves out what no kernel says.
+    /// Puts the mappings in order, which a file may hold in any. Then holds them, and all sizes, to what a process can
+    /// have, so that no sum of them overflows: what is cut or left out is counted in a problem.
     pub(super) fn settle(&mut self) {
+        self.regions.retain(|m| m.start != m.end);
         self.regions.sort_by_key(|m| (m.start, m.end));
-        let (all, mut end) = (self.regions.len(), Addr::NULL);
-        self.regions.retain(|m| {
-            let can_be = end <= m.start && m.start < m.end && (m.end.0 <= USER_SPACE || m.start.0 >= VSYSCALL);
-            end = if can_be { m.end } else { end };
-            can_be
-        });
-        let left = all - self.regions.len();
-        if left > 0 {
-            self.problems.push(format!("{left} mappings that no process has were left out"));
-        }
-        for mapping in &mut self.regions {
+        let mut wrong = 0;
+        let starts: Vec<Addr> = self.regions.iter().skip(1).map(|m| m.start).chain([Addr(u64::MAX)]).collect();
+        for (mapping, next) in self.regions.iter_mut().zip(starts) {
+            let highest = if mapping.start.0 < HIGHEST { Addr(HIGHEST) } else { Addr(u64::MAX) };
+            let end = mapping.end.min(next).min(highest);
+            let can_be = mapping.start < end && (mapping.start.0 < HIGHEST || mapping.start.0 == VSYSCALL);
+            wrong += u64::from(end != mapping.end || !can_be);
+            mapping.end = if can_be { end } else { mapping.start };
             mapping.resident_bytes = mapping.resident_bytes.map(|n| n.min(mapping.end.0 - mapping.start.0));
         }
+        self.regions.retain(|m| m.start != m.end);
+        if wrong > 0 {
+            let told = format!("mappings that overlap or lie where no process has memory are cut or left out: {wrong}");
+            self.problems.insert(0, told);
+        }
         let sizes = self.process.memory.values_mut().chain(self.process.rollup.values_mut());
-        sizes.for_each(|bytes| *bytes = (*bytes).min(USER_SPACE));
+        sizes.for_each(|bytes| *bytes = (*bytes).min(HIGHEST));
     }
 
     /// How much could not be read, in a sentence; nothing when that is only pages that nobody may read: the guards below
@@ -283,24 +289,38 @@ mod tests {
     use super::*;
 
     #[test]
-    fn mappings_that_no_kernel_tells_are_left_out() {
+    fn mappings_that_no_kernel_tells_are_cut_or_left_out() {
         let mapping = |start, end| Mapping {
             start: Addr(start),
             end: Addr(end),
             resident_bytes: Some(u64::MAX),
             ..Mapping::default()
         };
-        let right = [(0x1000, 0x3000), (0x3000, 0x4000), (VSYSCALL, VSYSCALL + 0x1000)];
-        let wrong =
-            [(0x2000, 0x5000), (0x9000, 0x9000), (0x9000, 0x8000), (0x7000, USER_SPACE + 1), (1 << 63, u64::MAX)];
-        let mut metadata = Metadata::default();
-        metadata.regions = wrong.iter().chain(right.iter().rev()).map(|(start, end)| mapping(*start, *end)).collect();
+        let told = [
+            (1 << 63, u64::MAX),
+            (0x1000, 0x3000),
+            (0x2000, 0x5000),
+            (0x5000, 0x6000),
+            (0x5000, 0x7000),
+            (0x8000, 0x8000),
+            (0x9000, 0x8000),
+            (0xa000, HIGHEST + 1),
+            (VSYSCALL, VSYSCALL + 0x1000),
+        ];
+        let kept =
+            [(0x1000, 0x2000), (0x2000, 0x5000), (0x5000, 0x7000), (0xa000, HIGHEST), (VSYSCALL, VSYSCALL + 0x1000)];
+        let regions = told.iter().map(|(start, end)| mapping(*start, *end)).collect();
+        let mut metadata = Metadata { regions, ..Metadata::default() };
         metadata.process.rollup.insert("Rss".into(), u64::MAX);
         metadata.settle();
-        let kept: Vec<_> = metadata.regions.iter().map(|m| (m.start.0, m.end.0)).collect();
-        assert_eq!(kept, right);
+        let left: Vec<_> = metadata.regions.iter().map(|m| (m.start.0, m.end.0)).collect();
+        assert_eq!(left, kept);
         assert!(metadata.regions.iter().all(|m| m.resident_bytes == Some(m.end.0 - m.start.0)));
-        assert_eq!((metadata.process.rollup["Rss"], metadata.problems.len()), (USER_SPACE, 1));
+        assert_eq!(metadata.process.rollup["Rss"], HIGHEST);
+        assert!(matches!(&metadata.problems[..], [told] if told.ends_with("left out: 5")), "{:?}", metadata.problems);
+        let settled = metadata.clone();
+        metadata.settle();
+        assert_eq!(metadata, settled);
     }
 
     #[test]

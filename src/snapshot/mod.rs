@@ -10,6 +10,7 @@ mod archive;
 mod corefile;
 mod directory;
 mod error;
+mod extents;
 mod find;
 mod foretold;
 mod gathered;
@@ -171,10 +172,6 @@ impl Snapshot {
     /// reported, as they are for files.
     pub fn from_memory(pieces: Vec<(Addr, Vec<u8>)>, metadata: Option<Metadata>) -> Snapshot {
         let regions = pieces.into_iter().map(|(start, bytes)| Region::from_memory(start, bytes)).collect();
-        let metadata = metadata.map(|mut metadata| {
-            metadata.settle();
-            metadata
-        });
         let mut snapshot = Snapshot {
             regions,
             metadata,
@@ -265,7 +262,8 @@ impl Snapshot {
             }
         }
         self.regions = kept;
-        let Some(metadata) = &self.metadata else { return };
+        let Some(metadata) = &mut self.metadata else { return };
+        metadata.settle();
         let told = metadata.problems.iter().take(MAX_PROBLEMS).cloned();
         // a core file tells of its own
         let unreadable = metadata.unreadable_told().filter(|_| self.kind != SourceKind::Core);

@@ -1,10 +1,11 @@
 //! Opening what a capture left behind: a directory of region files, or a single file.
 //!
-//! What it is, is told here: a directory is read by `directory`, and what a file is, its beginning says; `corefile`,
-//! `unpack` and `stream` read all but python-memtools' format of one file, repeated records of little-endian u64 start,
-//! u64 end, bytes. Nothing here looks into the memory.
+//! Here it is told what it is: `directory` reads a directory, and what a file is, its beginning says. python-memtools'
+//! format of one file (repeated records of little-endian u64 start, u64 end, bytes) is read here; `corefile`, `unpack` and
+//! `stream` read the others. Nothing here looks into the memory.
 
 use super::error::OpenError;
+use super::extents::{clip, data_extents};
 use super::foretold::{Foretold, unpacking};
 use super::guard::Guarded;
 use super::partial::is_partial;
@@ -12,7 +13,6 @@ use super::{Addr, Metadata, Region, Snapshot, SourceKind, corefile, directory, u
 use crate::progress::Progress;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
-use std::ops::Range;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -166,41 +166,6 @@ fn stream_records(mut file: &File, size: u64) -> Result<(Records, Option<String>
         return Err(Shape("it holds no memory".into()));
     }
     Ok((records, None))
-}
-
-/// The parts of a file that hold data. All of it when the file system does not know.
-pub(super) fn data_extents(file: &File, size: u64) -> Vec<Range<u64>> {
-    use nix::unistd::{Whence, lseek};
-    let mut extents = Vec::new();
-    let mut at = 0;
-    while at < size {
-        let from = match lseek(file, at as i64, Whence::SeekData) {
-            Ok(from) => from as u64,
-            Err(nix::errno::Errno::ENXIO) => break, // a hole up to the end
-            Err(_) => {
-                extents.push(at..size);
-                break;
-            }
-        };
-        let to = lseek(file, from as i64, Whence::SeekHole).map_or(size, |to| to as u64).min(size);
-        if to <= from {
-            break; // the file shrank
-        }
-        extents.push(from..to);
-        at = to;
-    }
-    extents
-}
-
-/// The parts of `extents` within `window`, relative to its start.
-pub(super) fn clip(extents: &[Range<u64>], window: Range<u64>) -> Vec<Range<u64>> {
-    let first = extents.partition_point(|e| e.end <= window.start);
-    extents
-        .iter()
-        .skip(first)
-        .take_while(|e| e.start < window.end)
-        .map(|e| e.start.max(window.start) - window.start..e.end.min(window.end) - window.start)
-        .collect()
 }
 
 #[cfg(test)]

@@ -109,15 +109,14 @@ impl Store {
         }
     }
 
-    /// Says which regions there are, by first address and length; before any [`writer`](Self::writer) is made.
+    /// Says which regions there are, by first address and length; before any [`writer`](Self::writer) is made. Their pages
+    /// together are fewer than there are addresses.
     pub fn lay_out(&mut self, regions: impl IntoIterator<Item = (Addr, u64)>) -> Result<(), WriteError> {
-        let mut offset = 0u64;
+        let mut offset = 0;
         self.slots.clear();
         for (start, len) in regions {
             self.slots.push(Slot { start, len, offset });
-            // a foreign stream may say that a region is as long as there are addresses
-            let after = len.checked_next_multiple_of(PAGE as u64).and_then(|pages| offset.checked_add(pages));
-            offset = after.ok_or_else(|| self.error(Errno::EFBIG.into()))?;
+            offset += len.next_multiple_of(PAGE as u64);
         }
         match &self.place {
             Place::Directory { hidden, .. } => {

@@ -270,13 +270,10 @@ fn frames(input: &mut Input<'_>, found: &mut Found, progress: &Progress) -> Resu
         let len = input.word()?;
         match kind {
             TOTAL if len == 8 => found.total = Some(input.word()?),
-            LAYOUT if found.store.is_none() => layout(&input.bytes(len)?, found)?,
+            LAYOUT if found.store.is_none() => layout(&input.bytes(len)?, input.at, found)?,
             MEMORY => memory(input, len, &mut buffer, found, progress)?,
             METADATA => match serde_json::from_slice::<Metadata>(&input.bytes(len)?) {
-                Ok(mut metadata) => {
-                    metadata.settle();
-                    found.metadata = Some(metadata);
-                }
+                Ok(metadata) => found.metadata = Some(metadata),
                 Err(error) => found.problems.push(format!("the stream's metadata is left out: {error}")),
             },
             END => {
@@ -291,7 +288,7 @@ fn frames(input: &mut Input<'_>, found: &mut Found, progress: &Progress) -> Resu
     }
 }
 
-fn layout(bytes: &[u8], found: &mut Found) -> Result<(), Stop> {
+fn layout(bytes: &[u8], at: u64, found: &mut Found) -> Result<(), Stop> {
     let words = bytes.as_chunks::<8>().0.iter().map(|w| u64::from_le_bytes(*w));
     let words: Vec<u64> = words.collect();
     let mut regions: Vec<(Addr, u64)> = words
@@ -310,6 +307,10 @@ fn layout(bytes: &[u8], found: &mut Found) -> Result<(), Stop> {
     let left = (words.len() / 2).saturating_sub(regions.len());
     if left > 0 {
         found.problems.push(format!("{left} regions of the stream overlap others or are empty and were left out"));
+    }
+    let pages = |sum: u64, len: u64| sum.checked_add(len.checked_next_multiple_of(4096)?);
+    if regions.iter().try_fold(0, |sum, (_, len)| pages(sum, *len)).is_none() {
+        return Err(Stop::Damaged(at, "its regions are larger than all addresses together".into()));
     }
     // a total that cannot be true is none
     let most = regions.iter().fold(0u64, |sum, (_, len)| sum.saturating_add(*len)).min(found.most);

@@ -48,8 +48,8 @@ impl Guard {
     }
 }
 
-/// Whether the other side of it is closed. crossterm reads the end as silence, and a signal comes only where the terminal
-/// is the session's own.
+/// Whether the terminal behind standard output was closed. crossterm takes the end of input for silence, and a signal
+/// comes only where the terminal is the session's own.
 pub fn is_gone() -> bool {
     use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
     use std::os::fd::AsFd;

@@ -94,7 +94,7 @@ pub fn findings(answer: &Footprint, shared: Option<u64>) -> Vec<MemoryFinding> {
         add("shared", shared, text);
     }
     let unexplained = sum(answer, |k| k == "unexplained");
-    if unexplained >= UNEXPLAINED && unexplained * 33 >= all {
+    if unexplained >= UNEXPLAINED && unexplained.saturating_mul(33) >= all {
         let most = most(answer, |k| k == "unexplained", 2);
         let text = format!(
             "{} are anonymous memory of no allocator that is known (another allocator, or mapped by a library): {most}.",

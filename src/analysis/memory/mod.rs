@@ -252,7 +252,7 @@ impl Found<'_> {
         let mut rest = Amount::default();
         shares.drain(MAX_SHARES.min(shares.len())..).for_each(|(_, amount)| rest.add(amount));
         let told = |a: Amount| if self.residency.is_some() { a.resident } else { a.bytes };
-        let most = shares.iter().take(3).filter(|(_, a)| told(*a) * 20 >= told(sum));
+        let most = shares.iter().take(3).filter(|(_, a)| told(*a).saturating_mul(20) >= told(sum));
         let detail: Vec<String> = most.map(|(name, a)| format!("{name} {}", size(told(*a)))).collect();
         if !shares.is_empty() {
             let in_parts = shares.iter().fold(rest, |mut all, (_, a)| {

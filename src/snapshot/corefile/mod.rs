@@ -186,7 +186,7 @@ fn metadata(
     for thread in notes.threads.iter_mut().filter(|t| Some(t.tid) == main) {
         thread.name = notes.name.clone();
     }
-    let mut metadata = Metadata {
+    Metadata {
         format: meta::FORMAT.into(),
         tool: "core file".into(),
         mode: "core".into(),
@@ -201,9 +201,7 @@ fn metadata(
         threads: notes.threads,
         unreadable,
         ..Metadata::default()
-    };
-    metadata.settle();
-    metadata
+    }
 }
 
 #[cfg(test)]
