@@ -5,6 +5,7 @@ use std::process::Command;
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-changed=assets"); // a new file of a folder that the program includes
     // while one works on it, a name that changes with every commit would build everything anew each time
     if std::env::var("PROFILE").as_deref() != Ok("release") {
         return;

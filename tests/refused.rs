@@ -16,7 +16,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// Every command that reads a snapshot, with what it needs besides.
-const COMMANDS: [&[&str]; 10] = [
+const COMMANDS: [&[&str]; 21] = [
     &["types"],
     &["objects"],
     &["show", "0x1000"],
@@ -27,6 +27,17 @@ const COMMANDS: [&[&str]; 10] = [
     &["find", "x"],
     &["module", "__main__"],
     &["strings"],
+    &["path", "0x1000"],
+    &["retained"],
+    &["leaks"],
+    &["garbage"],
+    &["audit"],
+    &["waste"],
+    &["memory"],
+    &["tasks"],
+    &["threads"],
+    &["stacks"],
+    &["graph", "0x1000"],
 ];
 
 fn on(path: &Path, command: &[&str]) -> Vec<String> {

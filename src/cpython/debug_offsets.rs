@@ -175,7 +175,10 @@ mod tests {
 
     #[test]
     fn a_build_like_the_table_is_read_with_the_table() {
-        assert_eq!(carrying().map(|l| l.version.as_str()).collect::<Vec<_>>(), ["3.13", "3.13t", "3.14", "3.15"]);
+        let carry: Vec<_> = carrying().map(|l| l.version.as_str()).collect();
+        let from =
+            |version: &str| layout::known_versions().into_iter().skip_while(|v| *v != version).collect::<Vec<_>>();
+        assert_eq!(carry, from("3.13"), "all versions from then on");
         for layout in carrying() {
             let (used, notes) = read(same_as(layout), layout);
             assert!(std::ptr::eq(used, layout) && notes.is_empty(), "{}: {notes:?}", layout.version);

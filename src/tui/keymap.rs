@@ -57,7 +57,7 @@ pub enum Action {
 
 /// Where a key counts: a set of places.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Context(u16);
+pub struct Context(u32);
 
 #[allow(missing_docs)]
 impl Context {

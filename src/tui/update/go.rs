@@ -268,7 +268,8 @@ pub fn tab(app: &mut App, number: u8) {
             7 => Pane::Diff(Default::default()),
             9 => Pane::Processes(ProcessesPane::new(app.place).into()),
             4 => Pane::Threads(Box::<ThreadsPane>::default()),
-            _ => Pane::Memory(Box::<MemoryPane>::default()),
+            6 => Pane::Memory(Box::<MemoryPane>::default()),
+            _ => return,
         };
         app.history.jump(pane, (*name).to_owned());
     }
