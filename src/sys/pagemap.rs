@@ -80,8 +80,8 @@ impl Pagemap {
         let mut at = start;
         while at < end {
             let (count, walked) = self.scan_once(at, end, &mut found)?;
-            let runs = found.iter().take(count);
-            for run in runs.clone() {
+            let runs = found.get(..count).unwrap_or_default();
+            for run in runs {
                 let is = |bit| run.categories & bit != 0;
                 let pages = Pages { present: is(IS_PRESENT), file: is(IS_FILE), zero: is(IS_ZERO) };
                 each(run.start..run.end, pages);
