@@ -65,22 +65,27 @@ pub(super) fn open(path: &Path, progress: &Progress) -> Result<Snapshot, OpenErr
             Err(error) => problems.push(format!("{} cannot be read: {error}", entry.path().display())),
         }
     }
-    let mut unpacked = if packed.is_empty() { None } else { unpack_parts(path, &packed, progress)? };
-    if !found && unpacked.is_none() {
+    let mut packed_metadata = None;
+    if !packed.is_empty() {
+        let mut gathered = gather(path, &packed, progress)?;
+        packed_metadata = gathered.metadata.take(); // it is told of once, when all is together
+        problems.append(&mut gathered.problems);
+        if let Some(unpacked) = gathered.finish(path)? {
+            found = true;
+            regions.extend(unpacked.regions);
+            problems.extend(unpacked.problems);
+        }
+    }
+    if !found {
         return Err(OpenError::NoRegions(path.to_owned()));
     }
-    let mut metadata = match read_metadata(&path.join(meta::FILE_NAME)) {
-        Ok(metadata) => metadata,
+    let metadata = match read_metadata(&path.join(meta::FILE_NAME)) {
+        Ok(metadata) => metadata.or(packed_metadata),
         Err(error) => {
             problems.push(format!("{} is left out: {error}", meta::FILE_NAME));
-            None
+            packed_metadata
         }
     };
-    if let Some(unpacked) = &mut unpacked {
-        regions.append(&mut unpacked.regions);
-        problems.append(&mut unpacked.problems);
-        metadata = metadata.or(unpacked.metadata.take());
-    }
     let source = path.to_owned();
     let mut snapshot = Snapshot { regions, metadata, problems, source, kind: SourceKind::Directory };
     snapshot.settle();
@@ -88,7 +93,7 @@ pub(super) fn open(path: &Path, progress: &Progress) -> Result<Snapshot, OpenErr
 }
 
 /// The parts of a directory that were compressed one by one.
-fn unpack_parts(path: &Path, packed: &[PathBuf], progress: &Progress) -> Result<Option<Snapshot>, OpenError> {
+fn gather(path: &Path, packed: &[PathBuf], progress: &Progress) -> Result<Gathered, OpenError> {
     let unwritable = |error| OpenError::unpack(path, error);
     progress.begin(packed.iter().filter_map(|p| Some(p.metadata().ok()?.len())).fold(0, u64::saturating_add));
     let mut gathered = Gathered::new(unpacking(path).map_or(Foretold::Unknown, |u| u.unpacked)).map_err(unwritable)?;
@@ -99,7 +104,7 @@ fn unpack_parts(path: &Path, packed: &[PathBuf], progress: &Progress) -> Result<
         progress.advance(file.metadata().map_or(0, |info| info.len()));
         gathered.add(&name, Box::new(io::BufReader::new(file))).map_err(unwritable)?;
     }
-    gathered.finish(path)
+    Ok(gathered)
 }
 
 /// The region a file holds, with a sentence when it is shorter or longer than its name says; `None` when empty.
@@ -173,6 +178,27 @@ mod tests {
         assert_eq!(ranges, [(0x1000, 0x1008), (0x2000, 0x2005)]);
         assert_eq!(snapshot.problems().len(), 2, "{:?}", snapshot.problems());
         assert_eq!(snapshot.reader().slice(Addr(0x1002), 3), Some(b"cde".as_slice()));
+    }
+
+    #[test]
+    fn what_a_packed_description_tells_is_told_once() {
+        let described = Metadata { problems: vec!["one thing".into()], ..Metadata::default() };
+        let text = serde_json::to_vec(&described).unwrap();
+        let zstd = |bytes: &[u8]| zstd::bulk::compress(bytes, 1).unwrap();
+        let region = region_file_name(Addr(0x1000), Addr(0x1008));
+        for packed in [true, false] {
+            let dir = tempfile::tempdir().unwrap();
+            std::fs::write(dir.path().join("snapshot.json.zst"), zstd(&text)).unwrap();
+            let (name, bytes) = if packed {
+                (format!("{region}.zst"), zstd(b"abcdefgh"))
+            } else {
+                (region.clone(), b"abcdefgh".to_vec())
+            };
+            std::fs::write(dir.path().join(name), bytes).unwrap();
+            let snapshot = Snapshot::open(dir.path()).unwrap();
+            assert_eq!(snapshot.reader().slice(Addr(0x1000), 8), Some(b"abcdefgh".as_slice()));
+            assert_eq!((snapshot.metadata(), snapshot.problems()), (Some(&described), &["one thing".to_owned()][..]));
+        }
     }
 
     #[test]

@@ -17,8 +17,8 @@ use std::path::Path;
 pub(super) struct Gathered {
     spool: Spool,
     parts: Vec<(Addr, u64, u64)>,
-    metadata: Option<Metadata>,
-    problems: Vec<String>,
+    pub(super) metadata: Option<Metadata>,
+    pub(super) problems: Vec<String>,
 }
 
 impl Gathered {
